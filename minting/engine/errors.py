@@ -1,0 +1,164 @@
+"""What can go wrong in minting, as one tree.
+
+::
+
+    BlockchainError                 code, permanent
+    ├── EmptyBatch                  empty_batch
+    ├── BatchTooLarge               batch_too_large       size, max_size
+    ├── InvalidBatchData            invalid_batch_data    reason, items
+    ├── PartiallySuccessful         partially_successful  success, total
+    ├── MintingRefused              minting_refused       wrong cluster, authority, mint or decimals
+    ├── InsufficientFunds           insufficient_funds    missing lamports
+    ├── FeeEstimationDisabled       fee_estimation_disabled
+    ├── VerificationFailed          verification_failed   signed bytes differ from the plan (I6)
+    ├── WalletRefused               one wallet's own fault; its code says which
+    └── SolanaError                 solana_error          the cluster, or the way to it
+        ├── NodeUnreachable         node_unreachable      no answer: proves nothing
+        ├── RateLimited             rate_limited          HTTP 429, retry_after
+        └── RpcRefused              rpc_refused           an answer that is an error
+
+The names ``EmptyBatch``, ``BatchTooLarge``, ``PartiallySuccessful``, ``InvalidBatchData`` and
+``SolanaError`` are the seed's. A *permanent* error stays true however often one tries again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class InvalidItem:
+    """One reading of a request that cannot be minted, and why."""
+
+    reading_id: UUID
+    code: str
+    detail: str
+
+
+class BlockchainError(Exception):
+    """Root of everything minting raises on purpose."""
+
+    code = "blockchain_error"
+    permanent = False
+
+
+class EmptyBatch(BlockchainError):
+    """A batch without readings."""
+
+    code = "empty_batch"
+    permanent = True
+
+    def __init__(self) -> None:
+        super().__init__("Empty batch provided")
+
+
+class BatchTooLarge(BlockchainError):
+    """More readings than one call may name (``BLOCKCHAIN_MAX_BATCH_SIZE``)."""
+
+    code = "batch_too_large"
+    permanent = True
+
+    def __init__(self, size: int, max_size: int) -> None:
+        super().__init__(f"Batch too large: {size} items, max {max_size}")
+        self.size = size
+        self.max_size = max_size
+
+
+class InvalidBatchData(BlockchainError):
+    """Readings that cannot be minted as asked, told one by one in ``items``."""
+
+    code = "invalid_batch_data"
+    permanent = True
+
+    def __init__(self, reason: str, items: Sequence[InvalidItem] = ()) -> None:
+        super().__init__(f"Invalid batch data: {reason}")
+        self.reason = reason
+        self.items = tuple(items)
+
+
+class PartiallySuccessful(BlockchainError):
+    """Some readings of a finished batch were minted and some were not."""
+
+    code = "partially_successful"
+    permanent = True
+
+    def __init__(self, success: int, total: int) -> None:
+        super().__init__(f"Batch partially successful: {success}/{total}")
+        self.success = success
+        self.total = total
+
+
+class MintingRefused(BlockchainError):
+    """Nothing may be queued or signed: wrong cluster, authority, mint or decimals."""
+
+    code = "minting_refused"
+
+
+class InsufficientFunds(BlockchainError):
+    """The fee payer cannot pay for the plan; ``missing`` lamports are short."""
+
+    code = "insufficient_funds"
+
+    def __init__(self, missing: int) -> None:
+        super().__init__(f"The fee payer is short of {missing:,} lamports for this plan")
+        self.missing = missing
+
+
+class FeeEstimationDisabled(BlockchainError):
+    """``BLOCKCHAIN_FEE_ESTIMATION_ENABLED`` is false."""
+
+    code = "fee_estimation_disabled"
+    permanent = True
+
+    def __init__(self) -> None:
+        super().__init__("Fee estimation is disabled (BLOCKCHAIN_FEE_ESTIMATION_ENABLED=false)")
+
+
+class VerificationFailed(BlockchainError):
+    """The bytes about to be signed or journalled are not what was planned (I6)."""
+
+    code = "verification_failed"
+
+
+class WalletRefused(BlockchainError):
+    """A wallet that must not or cannot be paid; blames nobody else (I8)."""
+
+    permanent = True
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+class SolanaError(BlockchainError):
+    """The cluster, or the way to it, failed. Proves nothing about any transaction."""
+
+    code = "solana_error"
+
+
+class NodeUnreachable(SolanaError):
+    """No node gave an answer."""
+
+    code = "node_unreachable"
+
+
+class RateLimited(SolanaError):
+    """A node asked for fewer requests (HTTP 429)."""
+
+    code = "rate_limited"
+
+    def __init__(self, retry_after: float) -> None:
+        super().__init__(f"The node asks to wait {retry_after:g} s")
+        self.retry_after = retry_after
+
+
+class RpcRefused(SolanaError):
+    """A node answered with a JSON-RPC error."""
+
+    code = "rpc_refused"
+
+    def __init__(self, rpc_code: int, message: str) -> None:
+        super().__init__(f"The node refused ({rpc_code}): {message}")
+        self.rpc_code = rpc_code
