@@ -165,7 +165,7 @@ _MOVES: Mapping[type[StrEnum], frozenset[tuple[StrEnum, StrEnum]]] = {
 }
 
 
-class IllegalMove(RuntimeError):
+class IllegalMoveError(RuntimeError):
     """Somebody tried a move that is not in the table: a bug, not an answer for a caller."""
 
 
@@ -175,9 +175,9 @@ def can_move(old: _Status, new: _Status) -> bool:
 
 
 def assert_move(old: _Status, new: _Status) -> None:
-    """Raises ``IllegalMove`` for a move that the table does not know."""
+    """Raises ``IllegalMoveError`` for a move that the table does not know."""
     if not can_move(old, new):
-        raise IllegalMove(f"{type(old).__name__}: {old.value} → {new.value}")
+        raise IllegalMoveError(f"{type(old).__name__}: {old.value} → {new.value}")
 
 
 def batch_status(counts: Mapping[ResultStatus, int]) -> BatchStatus:

@@ -147,7 +147,11 @@ class PlannedTransaction:
         """All readings paid, ordered by the bytes of their ids: the leaves of the memo's tree."""
         return tuple(
             sorted(
-                (payment for destination in self.destinations for payment in destination.group.payments),
+                (
+                    payment
+                    for destination in self.destinations
+                    for payment in destination.group.payments
+                ),
                 key=lambda payment: payment.reading_id.bytes,
             )
         )
