@@ -255,6 +255,26 @@ class Simulation:
     compute_units: int
     loaded_data_bytes: int
     logs: tuple[str, ...]
+    inner_instructions: tuple[tuple[int, int], ...] = ()
+    """(Index of an instruction, how many others it called), for those that called any."""
+
+
+@dataclass(frozen=True, slots=True)
+class LandedTransaction:
+    """``getTransaction``: what the chain keeps of one transaction."""
+
+    signature: str
+    slot: int
+    err: object | None
+    """JSON of the transaction error; ``None`` means that it succeeded."""
+    raw: bytes
+    fee: int
+    """Lamports, network and priority together."""
+    pre_balances: tuple[int, ...]
+    """Lamports, in the order of the message's accounts: the fee payer first."""
+    post_balances: tuple[int, ...]
+    block_time: int | None = None
+    """Unix seconds."""
 
 
 class Verdict(StrEnum):
