@@ -1,0 +1,15 @@
+"""Owners, wallets, meters and what they measured; one noun a file."""
+
+from readings.models.meter import Meter, MeterAssignment
+from readings.models.owner import Owner
+from readings.models.reading import MeterReading, MeterReadingQuerySet
+from readings.models.wallet import Wallet
+
+__all__ = [
+    "Meter",
+    "MeterAssignment",
+    "MeterReading",
+    "MeterReadingQuerySet",
+    "Owner",
+    "Wallet",
+]
