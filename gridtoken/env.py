@@ -1,15 +1,198 @@
-"""The environment, read and checked in one place."""
+"""The environment: read in one place, checked, refused in one line.
+
+Every variable is declared where ``gridtoken.settings`` reads it. ``.env`` in the checkout is read
+first (``ENV_FILE`` names another file, or none); what the process was given wins over it.
+"""
 
 from __future__ import annotations
 
+import ipaddress
 import os
+import re
+from collections.abc import Callable
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
+from typing import TypeVar, overload
+from urllib.parse import urlsplit
 
 import environ
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from solders.hash import Hash
+from solders.pubkey import Pubkey
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-env = environ.Env()
-if (BASE_DIR / ".env").exists():
-    environ.Env.read_env(BASE_DIR / ".env")
-DATA_DIR = Path(os.environ.get("DATA_DIR", BASE_DIR / ".data")).resolve()
+T = TypeVar("T")
+
+
+class WrongVariableError(SystemExit):
+    """Ends the start with one line on stderr and exit code 1, under any server or command."""
+
+
+class Environment:
+    """Typed readers; an empty variable is one that is not set."""
+
+    def __init__(self, variables: dict[str, str]) -> None:
+        self._variables = variables
+        self.declared: dict[str, str] = {}
+        """Name to default as ``.env.example`` shows it; empty where there is none."""
+
+    # -------------------------------------------------------------- plain values
+    def text(self, name: str, default: str = "", *, shown: str | None = None) -> str:
+        """Any text. ``shown`` is what documents show where the default is worked out here."""
+        self.declared[name] = default if shown is None else shown
+        return self._variables.get(name, "").strip() or default
+
+    def flag(self, name: str, *, default: bool, shown: str | None = None) -> bool:
+        """``true`` or ``false``, and what people write for them."""
+        text = self.text(name, str(default).lower(), shown=shown).lower()
+        if text in environ.Env.BOOLEAN_TRUE_STRINGS:
+            return True
+        if text in ("false", "off", "n", "no", "0"):
+            return False
+        raise self.refused(name, "true or false")
+
+    def choice(self, name: str, default: str, *others: str) -> str:
+        """One of a few words."""
+        text = self.text(name, default)
+        if text not in (default, *others):
+            raise self.refused(name, " or ".join((default, *others)))
+        return text
+
+    @overload
+    def whole(self, name: str, default: int, *, most: int = ...) -> int: ...
+    @overload
+    def whole(self, name: str, default: None = None, *, most: int = ...) -> int | None: ...
+    def whole(self, name: str, default: int | None = None, *, most: int = 2**64 - 1) -> int | None:
+        """A whole number above zero."""
+        text = self.text(name, "" if default is None else str(default))
+        return self._whole(name, text, 1, most) if text else None
+
+    def whole_or_auto(self, name: str, default: int) -> int | str:
+        """A whole number, zero too, or ``auto``."""
+        text = self.text(name, str(default))
+        if text == "auto":
+            return text
+        return self._whole(name, text, 0, 2**64 - 1, instead="auto")
+
+    def decimal(self, name: str, default: str) -> Decimal:
+        """A decimal number above zero, exactly as written."""
+        number = self.decimal_or_none(name, default)
+        if number is None:
+            raise self.refused(name, "a number above 0")
+        return number
+
+    def decimal_or_none(self, name: str, default: str = "") -> Decimal | None:
+        """A decimal number above zero, or ``None`` when not set."""
+        text = self.text(name, default)
+        if not text:
+            return None
+        try:
+            number = Decimal(text)
+        except InvalidOperation:
+            raise self.refused(name, "a number above 0") from None
+        if not number.is_finite() or number <= 0:
+            raise self.refused(name, "a number above 0")
+        return number
+
+    # -------------------------------------------------------------- places
+    def folder(self, name: str, default: Path, *, shown: str) -> Path:
+        """A path; a relative one starts at the checkout, so that all commands mean the same."""
+        return (BASE_DIR / Path(self.text(name, str(default), shown=shown)).expanduser()).resolve()
+
+    def file(self, name: str) -> Path | None:
+        """A path, or ``None``; whether something is there matters only to who opens it."""
+        text = self.text(name)
+        return (BASE_DIR / Path(text).expanduser()).resolve() if text else None
+
+    def urls(self, name: str, default: str = "") -> list[str]:
+        """``http`` or ``https`` addresses, separated by commas."""
+        return [self._url(name, word) for word in self.words(name, default)]
+
+    def url(self, name: str) -> str | None:
+        """One ``http`` or ``https`` address, or ``None``."""
+        text = self.text(name)
+        return self._url(name, text) if text else None
+
+    def database(self, name: str, *, shown: str) -> dict[str, str] | None:
+        """The parts, named as libpq names them, of a PostgreSQL URL, or ``None``."""
+        text = self.text(name, shown=shown)
+        if not text:
+            return None
+        allowed = "a PostgreSQL URL (postgresql://user:password@host:port/name)"
+        if not re.match(r"postgres(ql)?://", text):
+            raise self.refused(name, allowed, secret=True)
+        try:
+            return {key: str(value) for key, value in conninfo_to_dict(text).items()}
+        except psycopg.ProgrammingError:
+            raise self.refused(name, allowed, secret=True) from None
+
+    # -------------------------------------------------------------- lists and chain values
+    def words(self, name: str, default: str = "") -> list[str]:
+        """Words, separated by commas."""
+        return [word.strip() for word in self.text(name, default).split(",") if word.strip()]
+
+    def networks(self, name: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+        """IP addresses or networks, separated by commas."""
+        try:
+            return [ipaddress.ip_network(word) for word in self.words(name)]
+        except ValueError:
+            raise self.refused(
+                name, "IP addresses or networks (10.0.0.0/8), separated by commas"
+            ) from None
+
+    def address(self, name: str) -> str | None:
+        """A Solana address, or ``None``."""
+        return self._checked(name, Pubkey.from_string, "a Solana address (32 bytes in base58)")
+
+    def hash(self, name: str) -> str | None:
+        """A Solana hash, or ``None``."""
+        return self._checked(name, Hash.from_string, "a Solana hash (32 bytes in base58)")
+
+    # -------------------------------------------------------------- refusing
+    def refused(self, name: str, allowed: str, *, secret: bool = False) -> WrongVariableError:
+        """One line: which variable, what it may be and, unless secret, what it is."""
+        value = self._variables.get(name, "").strip()
+        if not value:
+            return WrongVariableError(f"{name} must be {allowed}; it is not set")
+        return WrongVariableError(
+            f"{name} must be {allowed}" + ("" if secret else f", not {value!r}")
+        )
+
+    def _whole(self, name: str, text: str, least: int, most: int, instead: str = "") -> int:
+        if text.isascii() and text.isdigit() and least <= int(text) <= most:
+            return int(text)
+        allowed = f"a whole number from {least} to {most}"
+        raise self.refused(name, f"{allowed} or {instead}" if instead else allowed)
+
+    def _url(self, name: str, text: str) -> str:
+        try:
+            parts = urlsplit(text)
+            good = parts.scheme in ("http", "https") and parts.hostname and (parts.port or True)
+        except ValueError:
+            good = False
+        if not good:
+            # A provider's key may stand in the password, the path or the query: not shown.
+            whole = self._variables.get(name, "")
+            hide = "@" in whole or "?" in whole
+            raise self.refused(name, "an http:// or https:// URL", secret=hide)
+        return text
+
+    def _checked(self, name: str, parse: Callable[[str], object], allowed: str) -> str | None:
+        text = self.text(name)
+        if not text:
+            return None
+        try:
+            parse(text)
+        except ValueError:
+            raise self.refused(name, allowed) from None
+        return text
+
+
+def load() -> Environment:
+    """The process's environment, with the file's values where it has none."""
+    file = os.environ.get("ENV_FILE", ".env")
+    if file and (BASE_DIR / file).is_file():
+        environ.Env.read_env(BASE_DIR / file)
+    return Environment(dict(os.environ))

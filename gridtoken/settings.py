@@ -1,14 +1,119 @@
-"""Django settings: the environment (``gridtoken.env``) wired to Django."""
+"""Django settings: the environment, declared and wired.
+
+Settings bear the names of their variables; what each means is in docs/ and ``.env.example``.
+"""
 
 from __future__ import annotations
 
-from gridtoken.env import BASE_DIR, DATA_DIR, env
+import os
+from pathlib import Path
+from typing import Any
 
-DEBUG = env.bool("DJANGO_DEBUG", default=False)
-SECRET_KEY = env.str("DJANGO_SECRET_KEY", default="skeleton")
-ALLOWED_HOSTS = env.list("DJANGO_ALLOWED_HOSTS", default=["*"])
-DATABASES = {"default": env.db_url("DATABASE_URL", default="postgresql:///gridtoken")}
+from gridtoken import logs
+from gridtoken.embedded import postgres
+from gridtoken.env import BASE_DIR, load
+
+env = load()
+
+# ------------------------------------------------------------------ who we are, and how open
+DATA_DIR = env.folder("DATA_DIR", BASE_DIR / ".data", shown=".data")
+DEBUG = env.flag("DJANGO_DEBUG", default=False)
+SECRET_KEY = env.text("DJANGO_SECRET_KEY")
+ALLOWED_HOSTS = env.words("DJANGO_ALLOWED_HOSTS")
+if not SECRET_KEY:
+    if not DEBUG:
+        raise env.refused("DJANGO_SECRET_KEY", "a long random text (or DJANGO_DEBUG true)")
+    # The same in web and worker: the queue's payloads are signed with it.
+    SECRET_KEY = "only-for-debugging-never-in-production"  # noqa: S105 — not a secret, by its name
+if not ALLOWED_HOSTS and not DEBUG:
+    raise env.refused("DJANGO_ALLOWED_HOSTS", "the host names that are served, separated by commas")
+CSRF_TRUSTED_ORIGINS = env.words("DJANGO_CSRF_TRUSTED_ORIGINS")
+DJANGO_TRUSTED_PROXY = env.networks("DJANGO_TRUSTED_PROXY")
+DJANGO_HTTPS = env.flag("DJANGO_HTTPS", default=not DEBUG, shown="")
+
+# ------------------------------------------------------------------ the chain
+SOLANA_RPC_URLS = env.urls("SOLANA_RPC_URL", "http://127.0.0.1:8899")
+SOLANA_RPC_URL = SOLANA_RPC_URLS[0]
+SOLANA_RPC_MAX_PER_SECOND = env.whole("SOLANA_RPC_MAX_PER_SECOND")
+SOLANA_GENESIS_HASH = env.hash("SOLANA_GENESIS_HASH")
+SOLANA_COMMITMENT = env.choice("SOLANA_COMMITMENT", "confirmed", "finalized")
+EXPLORER_URL = env.url("EXPLORER_URL")
+
+MINT_SIGNER = env.choice("MINT_SIGNER", "keypair")
+MINT_AUTHORITY_KEYPAIR = env.file("MINT_AUTHORITY_KEYPAIR")
+MINT_AUTHORITY_ADDRESS = env.address("MINT_AUTHORITY_ADDRESS")
+ENERGY_TOKEN_MINT = env.address("ENERGY_TOKEN_MINT")
+MINT_PROGRAM = env.choice("MINT_PROGRAM", "spl-token")
+MINT_JOURNAL_DIR = env.folder("MINT_JOURNAL_DIR", DATA_DIR / "journal", shown="")
+
+# ------------------------------------------------------------------ batches and amounts
+BLOCKCHAIN_MAX_BATCH_SIZE = env.whole("BLOCKCHAIN_MAX_BATCH_SIZE", 50)
+BLOCKCHAIN_MAX_TOKENS_PER_TRANSACTION = env.whole("BLOCKCHAIN_MAX_TOKENS_PER_TRANSACTION", 10**12)
+BLOCKCHAIN_CONCURRENT_BATCHES = env.whole("BLOCKCHAIN_CONCURRENT_BATCHES", 5)
+BLOCKCHAIN_FEE_ESTIMATION_ENABLED = env.flag("BLOCKCHAIN_FEE_ESTIMATION_ENABLED", default=True)
+BLOCKCHAIN_TRANSACTION_VERSION = env.choice("BLOCKCHAIN_TRANSACTION_VERSION", "auto", "0", "1")
+BLOCKCHAIN_PRIORITY_FEE = env.whole_or_auto("BLOCKCHAIN_PRIORITY_FEE", 0)
+# Twenty times what two signatures cost: a congested hour passes, a mistyped price does not.
+BLOCKCHAIN_MAX_PRIORITY_FEE = env.whole("BLOCKCHAIN_MAX_PRIORITY_FEE", 200_000)
+TOKENIZATION_KWH_TO_TOKEN_RATIO = env.decimal("TOKENIZATION_KWH_TO_TOKEN_RATIO", "1")
+TOKENIZATION_DECIMALS = env.whole("TOKENIZATION_DECIMALS", 9, most=18)
+TOKENIZATION_MAX_READING_KWH = env.decimal("TOKENIZATION_MAX_READING_KWH", "100")
+TOKENIZATION_READING_MAX_AGE_DAYS = env.whole("TOKENIZATION_READING_MAX_AGE_DAYS", 7, most=36_500)
+
+# ------------------------------------------------------------------ database
+# Workers keep a connection for a minute and test it first; web processes pool instead
+# (gridtoken.web): a pool's sockets must not be inherited by the processes that qcluster forks.
+ALLOW_VOLATILE_DATABASE = False
+"""Whether a server that may forget what it committed is put up with: in tests only."""
+
+
+def _database(parts: dict[str, str] | None, folder: Path) -> dict[str, Any]:
+    common = {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
+    if parts is None:
+        return {
+            **common,
+            "ENGINE": "gridtoken.database",
+            "EMBEDDED": {"folder": folder, "throwaway": False},
+            "NAME": postgres.NAME,
+            "USER": postgres.NAME,
+            "HOST": str(postgres.socket_folder(folder)),
+            "OPTIONS": {},
+        }
+    own = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}
+    return {
+        **common,
+        "ENGINE": "django.db.backends.postgresql",
+        **{django: parts.get(libpq, "") for libpq, django in own.items()},
+        "OPTIONS": {key: value for key, value in parts.items() if key not in own},
+    }
+
+
+DATABASES = {"default": _database(env.database("DATABASE_URL", shown=""), DATA_DIR / "postgres")}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# ------------------------------------------------------------------ the queue
+Q_WORKERS = env.whole("Q_WORKERS") or os.cpu_count() or 1
+# django-q2 over PostgreSQL delivers at least once. What each value prevents:
+Q_CLUSTER: dict[str, Any] = {
+    "name": "gridtoken",  # signs the payloads: another name deletes waiting tasks
+    "orm": "default",
+    "workers": Q_WORKERS,
+    "timeout": 600,  # a slice waits for the chain; past this its lease has run out anyway
+    "retry": 1900,  # > 3 x timeout: what was fetched ahead is not delivered to a second worker
+    "guard_cycle": 0.5,  # must divide timeout + 3: the guard waits for exactly zero
+    "queue_limit": 1,
+    "bulk": 1,
+    "poll": 0.2,
+    "save_limit": -1,  # no rows for successes (our own tables tell); failures are always kept
+    "ack_failures": True,  # what failed is found again by our recovery, not by redelivery
+    "max_attempts": 3,
+    "catch_up": False,  # sweeps that were missed are not made up for
+    "label": "Queue",
+}
+
+# ------------------------------------------------------------------ applications
 INSTALLED_APPS = [
+    "gridtoken",
     "unfold",
     "unfold.contrib.filters",
     "django.contrib.admin",
@@ -17,21 +122,28 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "django_structlog",
     "rest_framework",
     "knox",
+    "django_filters",
     "drf_spectacular",
+    "drf_spectacular_sidecar",
     "minting.access",
     "minting",
     "readings",
     "django_q",
 ]
 MIDDLEWARE = [
+    "gridtoken.proxy.TrustedProxyMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django_structlog.middlewares.RequestMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 TEMPLATES = [
     {
@@ -48,9 +160,82 @@ TEMPLATES = [
     }
 ]
 ROOT_URLCONF = "gridtoken.urls"
-STATIC_URL = "static/"
-USE_TZ = True
+WSGI_APPLICATION = "gridtoken.wsgi.application"
+LOGIN_URL = "admin:login"
+LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
-DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-KNOX_TOKEN_MODEL = "access.ApiToken"
-DATA_DIR = DATA_DIR
+USE_TZ = True
+UNFOLD: dict[str, Any] = {
+    "SITE_TITLE": "GridToken",
+    "SITE_HEADER": "GridToken",
+    "SITE_SUBHEADER": "Energy tokens for meter readings",
+    "SITE_SYMBOL": "bolt",
+    "SHOW_HISTORY": True,
+    "SHOW_VIEW_ON_SITE": False,
+}
+
+# ------------------------------------------------------------------ static files
+STATIC_URL = "/static/"
+STATIC_ROOT = DATA_DIR / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        # Names carry a digest, so that a browser never mixes two versions; debugging serves the
+        # files as they lie, without collecting.
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEBUG
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    },
+}
+WHITENOISE_KEEP_ONLY_HASHED_FILES = True
+
+# ------------------------------------------------------------------ REST
+KNOX_TOKEN_MODEL = "access.ApiToken"  # noqa: S105 — a model's name
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "minting.access.authentication.TokenOrKeyAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "EXCEPTION_HANDLER": "minting.api.problems.problem_handler",
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "GridToken",
+    "DESCRIPTION": "Meter readings in, energy tokens on Solana out, exactly once.",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+}
+
+# ------------------------------------------------------------------ security
+SECURE_SSL_REDIRECT = DJANGO_HTTPS
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
+SECURE_HSTS_SECONDS = 31_536_000 if DJANGO_HTTPS else 0
+SESSION_COOKIE_SECURE = DJANGO_HTTPS
+CSRF_COOKIE_SECURE = DJANGO_HTTPS
+# Only a trusted proxy's headers get this far: gridtoken.proxy takes the others' away.
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if DJANGO_TRUSTED_PROXY else None
+USE_X_FORWARDED_HOST = bool(DJANGO_TRUSTED_PROXY)
+X_FRAME_OPTIONS = "DENY"
+# HSTS is for this host: what else the domain serves, and browsers' lists, are not ours to decide.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+
+# ------------------------------------------------------------------ logs
+LOGGING_CONFIG = "gridtoken.logs.configure"
+LOGGING = logs.config(debug=DEBUG)

@@ -1,0 +1,92 @@
+"""What every test may use: a local chain, child processes, and no way out of this machine."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import hypothesis
+import pytest
+from django.db import connection
+from pytest_django import Settings
+
+from gridtoken.embedded import postgres
+
+if TYPE_CHECKING:
+    from gridtoken.embedded.localnet import Localnet
+
+hypothesis.settings.register_profile("default", deadline=None)
+hypothesis.settings.register_profile("ci", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+SLOT_MS = 50
+"""Of the session's chain: finality, some 32 slots, in under two seconds."""
+
+
+class OutsideSocketError(AssertionError):
+    """A test reached for another machine."""
+
+
+def pytest_configure() -> None:
+    """Refuses outside sockets from the first import of a test on."""
+    genuine = socket.socket.connect, socket.socket.connect_ex
+
+    def guarded(method: Any) -> Any:
+        def connect(self: socket.socket, address: Any, /) -> Any:
+            if self.family in (socket.AF_INET, socket.AF_INET6) and not _is_here(address[0]):
+                raise OutsideSocketError(f"a test may not connect to {address!r}")
+            return method(self, address)
+
+        return connect
+
+    socket.socket.connect, socket.socket.connect_ex = map(guarded, genuine)  # type: ignore[method-assign]
+
+
+def _is_here(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False  # a name: resolving it would be the first word outside
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """The session's own process takes its data away; xdist's workers only inherit them."""
+    if hasattr(config, "workerinput"):
+        return
+    data = Path(os.environ["TEST_DATA_DIR"])
+    postgres.leave(data / "postgres")
+    shutil.rmtree(data, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def localnet() -> Iterator[Localnet]:
+    """A chain of this session's own, with short slots."""
+    from gridtoken.embedded.localnet import Localnet
+
+    with Localnet(slot_ms=SLOT_MS) as net:
+        yield net
+
+
+@pytest.fixture
+def chain(localnet: Localnet, settings: Settings) -> Localnet:
+    """The session's chain, and the settings pointing at it."""
+    settings.SOLANA_RPC_URL = localnet.url
+    settings.SOLANA_RPC_URLS = [localnet.url]
+    return localnet
+
+
+@pytest.fixture
+def child_environment(transactional_db: None) -> dict[str, str]:
+    """For a ``manage.py`` that a test starts: the test's own database, not the empty one."""
+    database = connection.settings_dict
+    parts = {"host": database["HOST"], "port": database["PORT"], "user": database["USER"]}
+    query = "&".join(f"{name}={value}" for name, value in parts.items() if value)
+    password = {"PGPASSWORD": database["PASSWORD"]} if database["PASSWORD"] else {}
+    return {**os.environ, **password, "DATABASE_URL": f"postgresql:///{database['NAME']}?{query}"}

@@ -1,0 +1,35 @@
+"""The project's settings with a throwaway PostgreSQL, deaf to the developer's environment.
+
+One server per pytest session, started by whoever connects first (an xdist worker, a command that a
+test runs) and gone with its last user. ``TEST_DATABASE_URL`` names another server instead. Child
+processes inherit ``TEST_DATA_DIR``, and with it what a test puts into their environment counts.
+"""
+
+import os
+import tempfile
+from pathlib import Path
+
+if "TEST_DATA_DIR" not in os.environ:
+    _example = Path(__file__).resolve().parent.parent / ".env.example"
+    for _line in _example.read_text().splitlines():
+        os.environ.pop(_line.partition("=")[0], None)
+    _data = Path(tempfile.gettempdir()) / f"gridtoken-tests-{os.getpid()}"
+    os.environ |= {
+        "TEST_DATA_DIR": str(_data),
+        "ENV_FILE": "",
+        "DATA_DIR": str(_data),
+        "DATABASE_URL": os.environ.get("TEST_DATABASE_URL", ""),
+        "DJANGO_SECRET_KEY": "for-tests-only-" + "x" * 40,
+        "DJANGO_ALLOWED_HOSTS": "testserver,localhost,127.0.0.1",
+        "DJANGO_HTTPS": "false",
+        "Q_WORKERS": "1",
+    }
+
+from gridtoken.settings import *
+
+ALLOW_VOLATILE_DATABASE = True
+if "EMBEDDED" in DATABASES["default"]:
+    DATABASES["default"]["EMBEDDED"]["throwaway"] = True
+# Nothing is collected: the admin's pages link to the files as they lie.
+STORAGES["staticfiles"]["BACKEND"] = "django.contrib.staticfiles.storage.StaticFilesStorage"
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
