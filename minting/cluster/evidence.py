@@ -99,24 +99,13 @@ async def collect_death_evidence(
             }
         late = [item for item in due if item.last_valid_block_height + CACHED_BLOCKS < height]
         if late:
-            first_block = await _or_none(node.first_available_block())
-            walk = await _or_none(
-                walk_history(
-                    node,
-                    authority,
-                    is_known=is_known,
-                    below_slot=min(item.blockhash_slot for item in late),
-                    min_context_slot=finalized.slot,
-                )
+            evidence |= await _with_second_witness(
+                node,
+                {item: evidence[item.signature] for item in late},
+                authority,
+                is_known=is_known,
+                finalized_slot=finalized.slot,
             )
-            evidence |= {
-                item.signature: replace(
-                    evidence[item.signature],
-                    first_available_block=first_block,
-                    second_witness=_testimony(item, walk, is_known),
-                )
-                for item in late
-            }
     return evidence
 
 
@@ -159,6 +148,35 @@ async def _status_rounds(
 def _reports_on(place: int, reports: Sequence[StatusReport]) -> tuple[StatusReport, ...]:
     """The part of each answer that is about the signature asked in this place."""
     return tuple(StatusReport(report.context_slot, (report.statuses[place],)) for report in reports)
+
+
+async def _with_second_witness(
+    node: Node,
+    evidence: dict[Watched, DeathEvidence],
+    authority: Pubkey,
+    *,
+    is_known: Callable[[str], bool],
+    finalized_slot: int,
+) -> dict[str, DeathEvidence]:
+    """The evidence on those that consensus state alone no longer covers, completed."""
+    first_block = await _or_none(node.first_available_block())
+    walk = await _or_none(
+        walk_history(
+            node,
+            authority,
+            is_known=is_known,
+            below_slot=min(item.blockhash_slot for item in evidence),
+            min_context_slot=finalized_slot,
+        )
+    )
+    return {
+        item.signature: replace(
+            known,
+            first_available_block=first_block,
+            second_witness=_testimony(item, walk, is_known),
+        )
+        for item, known in evidence.items()
+    }
 
 
 def _testimony(item: Watched, walk: Walk | None, is_known: Callable[[str], bool]) -> bool | None:
