@@ -1,0 +1,220 @@
+"""Whose fault is a failed simulation, or a landing with an error? (I8)
+
+``blame`` reads the error alone and *suspects*; a wallet is evicted only after its token account
+was read again and ``confirm`` agrees. Whatever is the payer's, the authority's, the mint's or the
+program's fault stops the wave and blames no wallet.
+
+Error shapes are those of JSON-RPC: ``"BlockhashNotFound"``, ``{"InstructionError": [3, "…"]}``,
+``{"InstructionError": [3, {"Custom": 17}]}``. Nothing is read from log lines: p-token writes none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from solders.instruction import Instruction
+from solders.pubkey import Pubkey
+from spl.token.constants import ASSOCIATED_TOKEN_PROGRAM_ID
+
+from minting.engine.errors import WalletRefused
+from minting.engine.messages import numbered_instructions
+from minting.engine.types import (
+    AccountView,
+    Destination,
+    MintFacts,
+    MintProgram,
+    PlannedTransaction,
+)
+from minting.engine.wallets import judge_token_account
+
+
+class Fault(StrEnum):
+    """What to do about an error."""
+
+    WALLET = "wallet"
+    """This destination's own: evict it with the code, once ``confirm`` agrees."""
+    ALONE = "alone"
+    """Its account changed under the plan, or nothing is proven: it travels alone from now on,
+    with its create instruction, a few times at most."""
+    SPLIT = "split"
+    """Together they need more than a transaction may use: plan smaller ones."""
+    WAVE = "wave"
+    """Payer, authority, mint or program: stop, blame no wallet."""
+    AGAIN = "again"
+    """Nobody's: plan or send it anew later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Blame:
+    """A fault, its code, and whose destination it concerns (``WALLET`` and ``ALONE``)."""
+
+    fault: Fault
+    code: str
+    why: str
+    destination: Destination | None = None
+
+
+# TransactionError: what concerns no single instruction.
+_TRANSACTION_ERRORS: Mapping[str, tuple[Fault, str]] = {
+    "AccountNotFound": (Fault.WAVE, "insufficient_funds"),
+    "InsufficientFundsForFee": (Fault.WAVE, "insufficient_funds"),
+    "InsufficientFundsForRent": (Fault.WAVE, "insufficient_funds"),
+    "InvalidAccountForFee": (Fault.WAVE, "insufficient_funds"),
+    "UnsupportedVersion": (Fault.WAVE, "unsupported_version"),
+    "MaxLoadedAccountsDataSizeExceeded": (Fault.SPLIT, "limits_exceeded"),
+    "TooManyAccountLocks": (Fault.SPLIT, "limits_exceeded"),
+    "AccountInUse": (Fault.AGAIN, "cluster_busy"),
+    "AlreadyProcessed": (Fault.AGAIN, "already_processed"),
+    "BlockhashNotFound": (Fault.AGAIN, "blockhash_not_found"),
+    "ClusterMaintenance": (Fault.AGAIN, "cluster_busy"),
+    "CommitCancelled": (Fault.AGAIN, "cluster_busy"),
+    "WouldExceedAccountDataBlockLimit": (Fault.AGAIN, "cluster_busy"),
+    "WouldExceedMaxAccountCostLimit": (Fault.AGAIN, "cluster_busy"),
+    "WouldExceedMaxBlockCostLimit": (Fault.AGAIN, "cluster_busy"),
+    "WouldExceedMaxVoteCostLimit": (Fault.AGAIN, "cluster_busy"),
+}
+
+# InstructionError of any instruction: a limit of the whole transaction was reached in it.
+_LIMIT_ERRORS = frozenset(
+    {
+        "ComputationalBudgetExceeded",
+        "MaxAccountsDataAllocationsExceeded",
+        "MaxAccountsExceeded",
+        "MaxInstructionTraceLengthExceeded",
+        "ProgramFailedToComplete",
+    }
+)
+
+# spl_token::error::TokenError, and what the program answers about a destination that is no token
+# account of this mint any more.
+_MINT_SUSPICIONS: Mapping[object, str] = {
+    3: "account_other_mint",
+    9: "account_uninitialized",
+    17: "account_frozen",
+    "IncorrectProgramId": "account_not_token",
+    "InvalidAccountData": "account_not_token",
+    "InvalidAccountOwner": "account_not_token",
+    "IllegalOwner": "account_not_token",
+    "UninitializedAccount": "account_uninitialized",
+}
+
+# spl_associated_token_account::error: 0 is InvalidOwner. The system program's own 0 (address in
+# use) arrives as the same number, which is one reason to read the account again.
+_CREATE_SUSPICIONS: Mapping[object, str] = {
+    0: "account_owner_changed",
+    "IllegalOwner": "account_owner_changed",
+    "IncorrectProgramId": "account_not_token",
+    "InvalidAccountData": "account_other_mint",
+    "InvalidAccountOwner": "account_not_token",
+}
+
+# SystemError::ResultWithNegativeLamports, met inside a create: the payer ran out of SOL there.
+_NEGATIVE_LAMPORTS = 1
+
+
+def blame(
+    err: object,
+    plan: PlannedTransaction,
+    *,
+    mint: MintFacts,
+    program: MintProgram,
+    authority: Pubkey,
+    payer: Pubkey | None = None,
+) -> Blame:
+    """Suspects whose fault an error is, by its kind and by the instruction that failed.
+
+    Args:
+        err: ``err`` of a simulation or of a landing, as JSON.
+        plan: What was simulated or landed.
+        mint: The mint that pays.
+        program: How a group is minted.
+        authority: The mint authority.
+        payer: The fee payer, if it is not the authority.
+    """
+    name, detail = _named(err)
+    if name != "InstructionError":
+        fault, code = _TRANSACTION_ERRORS.get(name, (Fault.WAVE, "transaction_refused"))
+        return _limited(fault, code, f"the transaction failed: {name}", plan)
+    index, reason = _instruction_error(detail)
+    why = f"instruction {index} failed: {_text(reason)}"
+    if reason in _LIMIT_ERRORS:
+        return _limited(Fault.SPLIT, "limits_exceeded", why, plan)
+    numbered = numbered_instructions(
+        plan, mint=mint, program=program, authority=authority, payer=payer
+    )
+    if index is None or not 0 <= index < len(numbered):
+        return Blame(Fault.WAVE, "transaction_refused", why)
+    destination, instruction = numbered[index]
+    if destination is None:
+        return Blame(Fault.WAVE, "transaction_refused", why)
+    return _suspect(destination, instruction, reason, why)
+
+
+def confirm(suspicion: Blame, view: AccountView | None, mint: MintFacts) -> Blame:
+    """What remains of a suspicion against a wallet after its token account was read again.
+
+    An account that must not be paid is the wallet's fault, with the code of what was found. One
+    that was closed or prefunded meanwhile, or that looks fine, proves nothing: its wallet travels
+    alone. Any other blame stays as it is.
+
+    Args:
+        suspicion: Answer of ``blame``.
+        view: The account at the destination's address now.
+        mint: The mint that pays.
+    """
+    destination = suspicion.destination
+    if suspicion.fault is not Fault.WALLET or destination is None:
+        return suspicion
+    try:
+        state = judge_token_account(destination.group.wallet, view, mint)
+    except WalletRefused as refused:
+        return Blame(Fault.WALLET, refused.code, str(refused), destination)
+    if state.create != destination.create or state.held_lamports != destination.held_lamports:
+        return Blame(
+            Fault.ALONE, "account_changed", "its token account changed since the plan", destination
+        )
+    return Blame(
+        Fault.ALONE, "unproven", f"{suspicion.why}; its token account looks fine", destination
+    )
+
+
+def _suspect(destination: Destination, instruction: Instruction, reason: object, why: str) -> Blame:
+    """A destination's own instruction failed: the wallet's fault, or the wave's."""
+    creates = instruction.program_id == ASSOCIATED_TOKEN_PROGRAM_ID
+    if creates and reason == _NEGATIVE_LAMPORTS:
+        return Blame(Fault.WAVE, "insufficient_funds", why)
+    suspicions = _CREATE_SUSPICIONS if creates else _MINT_SUSPICIONS
+    code = suspicions.get(reason)
+    if code is None:
+        return Blame(Fault.WAVE, "minting_refused", why)
+    return Blame(Fault.WALLET, code, why, destination)
+
+
+def _limited(fault: Fault, code: str, why: str, plan: PlannedTransaction) -> Blame:
+    """A plan of one destination cannot be split: it is tried again with fresh limits."""
+    if fault is Fault.SPLIT and len(plan.destinations) == 1:
+        return Blame(Fault.AGAIN, code, why)
+    return Blame(fault, code, why)
+
+
+def _named(err: object) -> tuple[str, object]:
+    """(kind, detail) of a transaction error; unit kinds are plain text in JSON."""
+    if isinstance(err, Mapping) and len(err) == 1:
+        ((name, detail),) = err.items()
+        return str(name), detail
+    return str(err), None
+
+
+def _instruction_error(detail: object) -> tuple[int | None, object]:
+    """(index, reason): a number for custom errors, else the kind's name."""
+    if not isinstance(detail, Sequence) or isinstance(detail, str) or len(detail) != 2:
+        return None, str(detail)
+    index, (name, custom) = detail[0], _named(detail[1])
+    reason: object = custom if name == "Custom" else name
+    return (index if isinstance(index, int) else None), reason
+
+
+def _text(reason: object) -> str:
+    return f"custom error {reason}" if isinstance(reason, int) else str(reason)
