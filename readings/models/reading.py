@@ -20,6 +20,7 @@ from readings.rules import (
     ReadingSource,
     ReadingStatus,
     Verification,
+    reason_of,
 )
 
 IDENTITY_START = Case(
@@ -214,3 +215,8 @@ class MeterReading(models.Model):
 
     def __str__(self) -> str:
         return f"{self.meter_id} {self.period_end:%Y-%m-%d %H:%M} {self.kwh_amount} kWh"
+
+    @property
+    def reason(self) -> str:
+        """The sentence of the code; empty without one and for codes of minting."""
+        return reason_of(self.code)

@@ -1,0 +1,44 @@
+"""The one way in: every change to a reading or to the registry that is not minting's.
+
+============== ==========================================================================
+``submit``     one reading: created, or the one that we have; raises what is wrong
+``submit_many`` any number: an outcome for each, in order, and nothing raised
+``correct``    a new revision: replaces before minting, records the difference after
+``release``    a person takes responsibility for what is held
+``rejudge``    asks the rules again after a cause of holding changed
+``register_wallet`` / ``retire_wallet``  an owner's address, never edited in place
+``assign_meter``  who holds a meter from when on
+============== ==========================================================================
+
+Locks are taken in one order, so that no two of these wait for each other: meters, owners,
+readings; several of a kind in the order of their ids.
+"""
+
+from readings.intake.correction import Correction, correct
+from readings.intake.holding import ReleaseOutcome, rejudge, release
+from readings.intake.registry import assign_meter, register_wallet, retire_wallet
+from readings.intake.submission import (
+    Outcome,
+    OutcomeStatus,
+    Submission,
+    Submitted,
+    submit,
+    submit_many,
+)
+
+__all__ = [
+    "Correction",
+    "Outcome",
+    "OutcomeStatus",
+    "ReleaseOutcome",
+    "Submission",
+    "Submitted",
+    "assign_meter",
+    "correct",
+    "register_wallet",
+    "rejudge",
+    "release",
+    "retire_wallet",
+    "submit",
+    "submit_many",
+]

@@ -1,0 +1,108 @@
+"""What intake looks up: always a constant number of queries, under locks on meters and owners."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from django.db import connection
+
+from readings.models import Meter, MeterAssignment, Owner, Wallet
+from readings.periods import Identity, Timeline, Told, windows
+from readings.rules import PeriodKind, ReadingCode
+
+Span = tuple[datetime, datetime]
+
+_TOLD = """
+SELECT r.meter_id, r.id, r.period_kind, r.period_start, r.period_end,
+       r.kwh_amount, r.energy_generated, r.energy_consumed, r.is_current, r.code
+  FROM unnest(%s::uuid[], %s::timestamptz[], %s::timestamptz[]) AS w (meter_id, starts, ends)
+  JOIN readings_meterreading r
+    ON r.meter_id = w.meter_id AND r.period_end > w.starts AND r.period_start < w.ends
+"""
+
+
+def lock_meters(serials: Collection[str]) -> dict[str, Meter]:
+    """Meters by serial; whoever else takes readings of one of them waits.
+
+    Inserting what refers to a meter does not wait (``no_key``).
+    """
+    meters = Meter.objects.select_for_update(no_key=True)
+    return {meter.serial: meter for meter in meters.filter(serial__in=serials).order_by("id")}
+
+
+def load_timelines(
+    spans: Mapping[UUID, Iterable[Span]], *, leaving_out: Identity | None = None
+) -> dict[UUID, Timeline]:
+    """What these meters told in and around these spans.
+
+    Args:
+        spans: By meter.
+        leaving_out: An identity that is about to be told anew.
+    """
+    looked_up = [
+        (meter_id, start, end) for meter_id, own in spans.items() for start, end in windows(own)
+    ]
+    found: dict[UUID, dict[UUID, Told]] = defaultdict(dict)
+    if looked_up:
+        with connection.cursor() as cursor:
+            cursor.execute(_TOLD, [list(column) for column in zip(*looked_up, strict=True)])
+            for meter_id, *row in cursor.fetchall():
+                told = _told(*row)
+                if told.identity != leaving_out:
+                    found[meter_id][told.reading_id] = told
+    return {meter_id: Timeline(found[meter_id].values()) for meter_id in spans}
+
+
+def _told(
+    reading_id: UUID,
+    kind: str,
+    start: datetime,
+    end: datetime,
+    kwh: Decimal,
+    generated: Decimal | None,
+    consumed: Decimal | None,
+    is_current: bool,
+    code: str,
+) -> Told:
+    return Told(
+        reading_id=reading_id,
+        kind=PeriodKind(kind),
+        start=start,
+        end=end,
+        values=(kwh, generated, consumed),
+        is_current=is_current,
+        gives_way=code == ReadingCode.OVERLAPPING_PERIOD,
+    )
+
+
+class Holders:
+    """Who held which meter when."""
+
+    def __init__(self, meter_ids: Collection[UUID]) -> None:
+        self._by_meter: dict[UUID, list[MeterAssignment]] = defaultdict(list)
+        for assignment in MeterAssignment.objects.filter(meter__in=meter_ids):
+            self._by_meter[assignment.meter_id].append(assignment)
+
+    def at(self, meter_id: UUID, period_end: datetime) -> UUID | None:
+        """The owner of a period that ends then.
+
+        A period that ends as an assignment ends still belongs to it: the energy before that
+        moment was measured under the old owner.
+        """
+        for assignment in self._by_meter[meter_id]:
+            if assignment.starts_at < period_end and (
+                assignment.ends_at is None or period_end <= assignment.ends_at
+            ):
+                return assignment.owner_id
+        return None
+
+
+def owners_with_wallet(owner_ids: Collection[UUID]) -> set[UUID]:
+    """Which of these owners can be paid, kept true by locks until the transaction ends."""
+    locked = Owner.objects.select_for_update(no_key=True).filter(id__in=owner_ids).order_by("id")
+    ids = list(locked.values_list("id", flat=True))
+    return set(Wallet.objects.current().filter(owner__in=ids).values_list("owner", flat=True))

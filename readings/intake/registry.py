@@ -1,0 +1,119 @@
+"""Owners' wallets and meters' holders: registered and retired, never edited in place."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+from solders.pubkey import Pubkey
+
+from readings.errors import InvalidWallet, OverlappingAssignment, ReasonRequired, RegistryError
+from readings.intake.holding import rejudge
+from readings.models import Meter, MeterAssignment, MeterReading, Owner, Wallet
+
+
+def register_wallet(
+    *,
+    owner: Owner,
+    address: str,
+    allow_off_curve: bool = False,
+    allow_program_owned: bool = False,
+    exception_reason: str = "",
+) -> Wallet:
+    """Makes ``address`` the owner's current wallet, retires the one before, judges what waited.
+
+    The current wallet registered again is answered as it is. Batches that exist keep the wallet
+    they were created with.
+
+    Raises:
+        InvalidWallet: Not an address, or off the curve without permission.
+        ReasonRequired: An exception without a reason.
+    """
+    exception = {
+        "allow_off_curve": allow_off_curve,
+        "allow_program_owned": allow_program_owned,
+        "exception_reason": exception_reason.strip(),
+    }
+    address = _checked(address, allow_off_curve=allow_off_curve)
+    if (allow_off_curve or allow_program_owned) and not exception_reason.strip():
+        raise ReasonRequired("A wallet with an exception")
+    with transaction.atomic():
+        _lock_owner(owner)
+        current = owner.wallets.current().first()
+        if current is not None and current.address == address:
+            if all(getattr(current, name) == value for name, value in exception.items()):
+                return current
+        _retire(owner)
+        wallet = Wallet.objects.create(owner=owner, address=address, **exception)
+        rejudge(MeterReading.objects.filter(owner=owner))
+    return wallet
+
+
+def retire_wallet(*, owner: Owner) -> None:
+    """Leaves the owner without a wallet; what is pending is held until there is one."""
+    with transaction.atomic():
+        _lock_owner(owner)
+        _retire(owner)
+        rejudge(MeterReading.objects.filter(owner=owner))
+
+
+def assign_meter(
+    *, meter: Meter, owner: Owner, starts_at: datetime, ends_at: datetime | None = None
+) -> MeterAssignment:
+    """Says who holds a meter, and ends the open assignment before, if there is one.
+
+    Readings keep the owner they got at intake; only such as had none, because nobody held the
+    meter then, get this one.
+
+    Raises:
+        RegistryError: It ends before it starts.
+        OverlappingAssignment: Somebody else holds the meter in that time.
+    """
+    if ends_at is not None and ends_at <= starts_at:
+        raise RegistryError("An assignment must end after it starts")
+    with transaction.atomic():
+        Meter.objects.select_for_update(no_key=True).get(id=meter.id)
+        meter.assignments.filter(ends_at=None, starts_at__lt=starts_at).update(ends_at=starts_at)
+        others = meter.assignments.filter(Q(ends_at=None) | Q(ends_at__gt=starts_at))
+        if ends_at is not None:
+            others = others.filter(starts_at__lt=ends_at)
+        if others.exists():
+            raise OverlappingAssignment(meter.serial, starts_at)
+        assignment = MeterAssignment.objects.create(
+            meter=meter, owner=owner, starts_at=starts_at, ends_at=ends_at
+        )
+        _adopt_readings(assignment)
+    return assignment
+
+
+def _adopt_readings(assignment: MeterAssignment) -> None:
+    orphans = MeterReading.objects.filter(
+        meter=assignment.meter_id, owner=None, period_end__gt=assignment.starts_at
+    )
+    if assignment.ends_at is not None:
+        orphans = orphans.filter(period_end__lte=assignment.ends_at)
+    if orphans.update(owner=assignment.owner_id):
+        _lock_owner(assignment.owner)
+        rejudge(MeterReading.objects.filter(owner=assignment.owner_id, meter=assignment.meter_id))
+
+
+def _checked(address: str, *, allow_off_curve: bool) -> str:
+    try:
+        key = Pubkey.from_string(address.strip())
+    except ValueError:
+        raise InvalidWallet("A wallet is a Solana address: 32 bytes in base58") from None
+    if not (allow_off_curve or key.is_on_curve()):
+        raise InvalidWallet(
+            "This address is off the curve: it belongs to a program, and nobody holds its key"
+        )
+    return str(key)
+
+
+def _lock_owner(owner: Owner) -> None:
+    Owner.objects.select_for_update(no_key=True).get(id=owner.id)
+
+
+def _retire(owner: Owner) -> None:
+    owner.wallets.current().update(retired_at=timezone.now())
