@@ -5,6 +5,7 @@ Settings bear the names of their variables; what each means is in docs/ and ``.e
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -239,3 +240,4 @@ AUTH_PASSWORD_VALIDATORS = [
 # ------------------------------------------------------------------ logs
 LOGGING_CONFIG = "gridtoken.logs.configure"
 LOGGING = logs.config(debug=DEBUG)
+DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = logging.DEBUG  # one line a request: its end

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import shutil
 import socket
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
 from django.db import connection
 from pytest_django import Settings
-
-from gridtoken.embedded import postgres
 
 if TYPE_CHECKING:
     from gridtoken.embedded.localnet import Localnet
@@ -54,15 +50,6 @@ def _is_here(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False  # a name: resolving it would be the first word outside
-
-
-def pytest_unconfigure(config: pytest.Config) -> None:
-    """The session's own process takes its data away; xdist's workers only inherit them."""
-    if hasattr(config, "workerinput"):
-        return
-    data = Path(os.environ["TEST_DATA_DIR"])
-    postgres.leave(data / "postgres")
-    shutil.rmtree(data, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

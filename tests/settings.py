@@ -5,15 +5,28 @@ test runs) and gone with its last user. ``TEST_DATABASE_URL`` names another serv
 processes inherit ``TEST_DATA_DIR``, and with it what a test puts into their environment counts.
 """
 
+import atexit
 import os
+import shutil
 import tempfile
 from pathlib import Path
+
+from gridtoken.embedded import postgres
+
+
+def _clear(data: Path, process: int) -> None:
+    """The session's first process takes its data away; those it forked only inherit them."""
+    if os.getpid() == process:
+        postgres.leave(data / "postgres")
+        shutil.rmtree(data, ignore_errors=True)
+
 
 if "TEST_DATA_DIR" not in os.environ:
     _example = Path(__file__).resolve().parent.parent / ".env.example"
     for _line in _example.read_text().splitlines():
         os.environ.pop(_line.partition("=")[0], None)
     _data = Path(tempfile.gettempdir()) / f"gridtoken-tests-{os.getpid()}"
+    atexit.register(_clear, _data, os.getpid())
     os.environ |= {
         "TEST_DATA_DIR": str(_data),
         "ENV_FILE": "",

@@ -102,9 +102,8 @@ def use(folder: Path, *, throwaway: bool = False) -> str:
 def leave(folder: Path) -> None:
     """Gives up this process's use; returns when the server stopped, or others go on using it."""
     folder = folder.absolute()
-    if folder not in _held:
-        return
-    os.close(_held.pop(folder))
+    if folder in _held:
+        os.close(_held.pop(folder))
     give_up = time.monotonic() + _PATIENCE
     while _is_kept(folder) and time.monotonic() < give_up:
         if (alone := _lock(folder / "users.lock", fcntl.LOCK_EX)) is None:
@@ -211,7 +210,8 @@ class Keeper:
         """Returns when the last user has gone and the server with it."""
         self._prepare()
         failures = 0
-        while (alone := _lock(self._folder / "users.lock", fcntl.LOCK_EX)) is None:
+        users = self._folder / "users.lock"
+        while (alone := _lock(users, fcntl.LOCK_EX)) is None and users.exists():
             if _answers(self._folder):
                 failures = 0
             elif self._running_pid() is None:
@@ -222,9 +222,10 @@ class Keeper:
                 time.sleep(failures * _POLL * 4)  # orphans of a killed server need a moment to go
             time.sleep(_POLL)
         self._stop()
-        if self._throwaway:
-            self._remove()
-        os.close(alone)
+        if alone is not None:
+            if self._throwaway:
+                self._remove()
+            os.close(alone)
 
     def _remove(self) -> None:
         """Renamed first: who comes now finds no folder, rather than half of one."""

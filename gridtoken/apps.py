@@ -1,0 +1,18 @@
+"""Django's name for the project itself."""
+
+from django.apps import AppConfig
+from django.core import checks
+
+from gridtoken import checks as own
+
+
+class GridTokenConfig(AppConfig):
+    """Registers the project's system checks."""
+
+    name = "gridtoken"
+
+    def ready(self) -> None:
+        """Called once by Django."""
+        checks.register(own.check_queue, "queue")
+        checks.register(own.check_signer, checks.Tags.security)
+        checks.register(own.check_database, checks.Tags.database)

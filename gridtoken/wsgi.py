@@ -1,0 +1,11 @@
+"""The WSGI door: ``application``, for servers such as gunicorn."""
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+from gridtoken.web import pool_connections
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gridtoken.settings")
+pool_connections()
+application = get_wsgi_application()
