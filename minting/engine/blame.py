@@ -1,4 +1,4 @@
-"""Whose fault is a failed simulation, or a landing with an error? (I8)
+"""Whose fault a failed simulation or a landing with an error is (I8).
 
 ``blame`` reads the error alone and *suspects*; a wallet is evicted only after its token account
 was read again and ``confirm`` agrees. Whatever is the payer's, the authority's, the mint's or the
@@ -89,7 +89,7 @@ _LIMIT_ERRORS = frozenset(
 
 # spl_token::error::TokenError, and what the program answers about a destination that is no token
 # account of this mint any more.
-_MINT_SUSPICIONS: Mapping[object, str] = {
+_MINT_SUSPICIONS: Mapping[int | str, str] = {
     3: "account_other_mint",
     9: "account_uninitialized",
     17: "account_frozen",
@@ -102,7 +102,7 @@ _MINT_SUSPICIONS: Mapping[object, str] = {
 
 # spl_associated_token_account::error: 0 is InvalidOwner. The system program's own 0 (address in
 # use) arrives as the same number, which is one reason to read the account again.
-_CREATE_SUSPICIONS: Mapping[object, str] = {
+_CREATE_SUSPICIONS: Mapping[int | str, str] = {
     0: "account_owner_changed",
     "IllegalOwner": "account_owner_changed",
     "IncorrectProgramId": "account_not_token",
@@ -180,7 +180,9 @@ def confirm(suspicion: Blame, view: AccountView | None, mint: MintFacts) -> Blam
     )
 
 
-def _suspect(destination: Destination, instruction: Instruction, reason: object, why: str) -> Blame:
+def _suspect(
+    destination: Destination, instruction: Instruction, reason: int | str, why: str
+) -> Blame:
     """A destination's own instruction failed: the wallet's fault, or the wave's."""
     creates = instruction.program_id == ASSOCIATED_TOKEN_PROGRAM_ID
     if creates and reason == _NEGATIVE_LAMPORTS:
@@ -207,14 +209,14 @@ def _named(err: object) -> tuple[str, object]:
     return str(err), None
 
 
-def _instruction_error(detail: object) -> tuple[int | None, object]:
+def _instruction_error(detail: object) -> tuple[int | None, int | str]:
     """(index, reason): a number for custom errors, else the kind's name."""
     if not isinstance(detail, Sequence) or isinstance(detail, str) or len(detail) != 2:
         return None, str(detail)
     index, (name, custom) = detail[0], _named(detail[1])
-    reason: object = custom if name == "Custom" else name
+    reason = custom if name == "Custom" and isinstance(custom, int) else name
     return (index if isinstance(index, int) else None), reason
 
 
-def _text(reason: object) -> str:
+def _text(reason: int | str) -> str:
     return f"custom error {reason}" if isinstance(reason, int) else str(reason)
