@@ -175,17 +175,21 @@ class Node(Transport):
         return not (isinstance(simulation.err, str) and simulation.err in FORMAT_ERRORS)
 
     async def send(self, raw: bytes) -> str | None:
-        """Hands the transaction to the node, without preflight and without its own resending.
-
-        The answer has no meaning: neither success nor refusal proves anything. So nothing is
-        raised, and what went wrong is returned as a short note for the log.
-        """
-        config = {"encoding": "base64", "skipPreflight": True, "maxRetries": 0}
+        """Like ``submit``, but raises nothing: what went wrong is a short note for the log."""
         try:
-            await self.call("sendTransaction", _base64(raw), config)
+            await self.submit(raw)
         except SolanaError as failure:
             return str(failure)
         return None
+
+    async def submit(self, raw: bytes) -> None:
+        """Hands the transaction to the node, without preflight and without its own resending.
+
+        Neither success nor refusal says anything about the transaction; what is raised is about
+        the node only.
+        """
+        config = {"encoding": "base64", "skipPreflight": True, "maxRetries": 0}
+        await self.call("sendTransaction", _base64(raw), config)
 
     async def statuses(
         self, signatures: Sequence[str], *, search_history: bool = False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -11,13 +10,11 @@ from functools import partial
 from types import TracebackType
 from typing import Self, TypeVar
 
-import structlog
 from solders.pubkey import Pubkey
 
 from minting.cluster.client import (
     ACCOUNTS_PER_CALL,
     HISTORY_PER_CALL,
-    NODE_TROUBLE,
     SIGNATURES_PER_CALL,
     Node,
     joined_accounts,
@@ -25,15 +22,10 @@ from minting.cluster.client import (
 )
 from minting.cluster.concurrency import pages, together
 from minting.cluster.evidence import collect_death_evidence
+from minting.cluster.roster import Member, Roster
 from minting.cluster.throttle import Throttle
 from minting.cluster.transport import DEFAULT_CONCURRENCY, DEFAULT_TIMEOUT
-from minting.engine.errors import (
-    MintingRefused,
-    NodeUnreachable,
-    RateLimited,
-    RpcRefused,
-    SolanaError,
-)
+from minting.engine.errors import NodeUnreachable, SolanaError
 from minting.engine.types import (
     AccountView,
     Blockhash,
@@ -47,25 +39,14 @@ from minting.engine.types import (
     Watched,
 )
 
-log = structlog.get_logger(__name__)
 P = TypeVar("P")
 T = TypeVar("T")
 
 DEFAULT_PATIENCE = 30.0
 """Seconds that a question may wait while every node that could answer it is rate limited."""
-OUT_OF_FAVOUR = 30.0
-"""Seconds for which a node that did not answer is asked last."""
-
-
-class _Member:
-    """A node of the cluster, and what we think of it."""
-
-    def __init__(self, node: Node) -> None:
-        self.node = node
-        self.trusted: bool | None = None
-        """Whether it answered the expected genesis hash; ``None`` until it answered."""
-        self.disfavoured_until = 0.0
-        self.lock = asyncio.Lock()
+SEND_PATIENCE = 5.0
+"""Seconds that one send may take, its wait for a free connection included: a silent node must not
+hold up the others, and whatever got lost is resent anyway."""
 
 
 class Cluster:
@@ -104,17 +85,16 @@ class Cluster:
         if not urls:
             raise ValueError("A cluster needs the URL of at least one node")
         self._throttle = None if max_per_second is None else Throttle(max_per_second)
-        self._expected = genesis_hash
         self._timeout = timeout
-        self._patience = patience
-        self._members = [
-            _Member(Node(url, timeout=timeout, concurrency=concurrency, throttle=self._throttle))
+        nodes = [
+            Node(url, timeout=timeout, concurrency=concurrency, throttle=self._throttle)
             for url in urls
         ]
+        self._roster = Roster(nodes, genesis_hash=genesis_hash, patience=patience)
         self._open_nodes = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        for member in self._members:
+        for member in self._roster.members:
             await self._open_nodes.enter_async_context(member.node)
         return self
 
@@ -129,41 +109,41 @@ class Cluster:
     @property
     def calls(self) -> Counter[str]:
         """Requests sent so far to all nodes, by method; proofs of death count on their own."""
-        return sum((member.node.calls for member in self._members), Counter())
+        return sum((member.node.calls for member in self._roster.members), Counter())
 
     # What is asked of any node
 
     async def genesis_hash(self) -> str:
         """The cluster's, as a node just answered it and as expected, if anything was."""
-        return await self._ask(lambda node: node.genesis_hash())
+        return await self._roster.ask(lambda node: node.genesis_hash())
 
     async def slot(self, commitment: Commitment = Commitment.CONFIRMED) -> int:
         """See ``Node.slot``."""
-        return await self._ask(lambda node: node.slot(commitment))
+        return await self._roster.ask(lambda node: node.slot(commitment))
 
     async def epoch_info(self, commitment: Commitment = Commitment.CONFIRMED) -> EpochInfo:
         """See ``Node.epoch_info``."""
-        return await self._ask(lambda node: node.epoch_info(commitment))
+        return await self._roster.ask(lambda node: node.epoch_info(commitment))
 
     async def first_available_block(self) -> int:
         """See ``Node.first_available_block``; of whichever node answered."""
-        return await self._ask(lambda node: node.first_available_block())
+        return await self._roster.ask(lambda node: node.first_available_block())
 
     async def latest_blockhash(self) -> Blockhash:
         """See ``Node.latest_blockhash``."""
-        return await self._ask(lambda node: node.latest_blockhash())
+        return await self._roster.ask(lambda node: node.latest_blockhash())
 
     async def balance(
         self, address: Pubkey, *, min_context_slot: int | None = None
     ) -> tuple[int, int]:
         """See ``Node.balance``; a node behind ``min_context_slot`` is passed over."""
-        return await self._ask(
+        return await self._roster.ask(
             lambda node: node.balance(address, min_context_slot=min_context_slot)
         )
 
     async def account(self, address: Pubkey) -> AccountView | None:
         """See ``Node.account``."""
-        return await self._ask(lambda node: node.account(address))
+        return await self._roster.ask(lambda node: node.account(address))
 
     async def accounts(
         self, addresses: Sequence[Pubkey]
@@ -172,26 +152,26 @@ class Cluster:
         # Page by page, so that one 429 repeats one page and not all of them.
         return joined_accounts(
             await together(
-                self._ask(_about(part, Node.accounts))
+                self._roster.ask(_about(part, Node.accounts))
                 for part in pages(addresses, ACCOUNTS_PER_CALL)
             )
         )
 
     async def rent(self, size: int) -> int:
         """See ``Node.rent``."""
-        return await self._ask(lambda node: node.rent(size))
+        return await self._roster.ask(lambda node: node.rent(size))
 
     async def fee_for_message(self, message: bytes) -> int:
         """See ``Node.fee_for_message``."""
-        return await self._ask(lambda node: node.fee_for_message(message))
+        return await self._roster.ask(lambda node: node.fee_for_message(message))
 
     async def simulate(self, raw: bytes) -> Simulation:
         """See ``Node.simulate``."""
-        return await self._ask(lambda node: node.simulate(raw))
+        return await self._roster.ask(lambda node: node.simulate(raw))
 
     async def supports_v1(self, authority: Pubkey) -> bool:
         """See ``Node.supports_v1``. The answer is not kept here."""
-        return await self._ask(lambda node: node.supports_v1(authority))
+        return await self._roster.ask(lambda node: node.supports_v1(authority))
 
     async def statuses(
         self, signatures: Sequence[str], *, search_history: bool = False
@@ -200,9 +180,12 @@ class Cluster:
 
         Good for settling what landed. For proving what did not, see ``death_evidence``.
         """
+        ask = partial(Node.statuses, search_history=search_history)
         return joined_statuses(
             await together(
-                self._ask(_about(part, partial(Node.statuses, search_history=search_history)))
+                self._roster.ask(
+                    _about(part, partial(Node.statuses, search_history=search_history))
+                )
                 for part in pages(signatures, SIGNATURES_PER_CALL)
             )
         )
@@ -217,7 +200,7 @@ class Cluster:
         min_context_slot: int | None = None,
     ) -> tuple[HistoryEntry, ...]:
         """See ``Node.signatures_for_address``; a walk should stay on ``one_node``."""
-        return await self._ask(
+        return await self._roster.ask(
             lambda node: node.signatures_for_address(
                 address,
                 before=before,
@@ -231,44 +214,60 @@ class Cluster:
         self, signature: str, *, commitment: Commitment = Commitment.FINALIZED
     ) -> LandedTransaction | None:
         """See ``Node.transaction``."""
-        return await self._ask(lambda node: node.transaction(signature, commitment=commitment))
+        return await self._roster.ask(
+            lambda node: node.transaction(signature, commitment=commitment)
+        )
 
     async def token_supply(
         self, mint: Pubkey, *, commitment: Commitment = Commitment.FINALIZED
     ) -> tuple[int, int]:
         """See ``Node.token_supply``."""
-        return await self._ask(lambda node: node.token_supply(mint, commitment=commitment))
+        return await self._roster.ask(lambda node: node.token_supply(mint, commitment=commitment))
 
     async def recent_priority_fees(self, addresses: Sequence[Pubkey]) -> tuple[int, ...]:
         """See ``Node.recent_priority_fees``."""
-        return await self._ask(lambda node: node.recent_priority_fees(addresses))
+        return await self._roster.ask(lambda node: node.recent_priority_fees(addresses))
 
     # What goes to all nodes, and what must stay on one
 
     async def send(self, raw: bytes) -> str | None:
         """Hands the transaction to every node; never raises, for no answer has any meaning.
 
+        Takes ``SEND_PATIENCE`` seconds at most. Nodes that did not answer lately are left out
+        while there are others.
+
         Returns ``None`` if at least one node took it, else a note for the log.
         """
-        notes = await together(self._send_to(member, raw) for member in self._members)
+        members = self._roster.by_favour()
+        takers = [member for member in members if member.in_favour] or members
+        notes = await together(self._send_to(member, raw) for member in takers)
+        if not notes:
+            return str(self._roster.verdict([]))
         return None if None in notes else "; ".join(note for note in notes if note)
 
-    async def _send_to(self, member: _Member, raw: bytes) -> str | None:
+    async def _send_to(self, member: Member, raw: bytes) -> str | None:
         try:
-            if not await self._admit(member):
-                return f"{member.node.name} is on another cluster"
+            async with asyncio.timeout(SEND_PATIENCE):
+                if not await self._roster.admit(member):
+                    return f"{member.node.name} is on another cluster"
+                await member.node.submit(raw)
         except SolanaError as failure:
+            member.note(failure)
             return str(failure)
-        return await member.node.send(raw)
+        except TimeoutError:
+            silence = NodeUnreachable(f"{member.node.name}: no answer in {SEND_PATIENCE:g} s")
+            member.note(silence)
+            return str(silence)
+        return None
 
     async def health(self) -> dict[str, str | None]:
         """For each node, by name, ``None`` if it keeps up and is on our cluster, else why not."""
-        told = await together(self._health_of(member) for member in self._members)
-        return dict(zip([member.node.name for member in self._members], told, strict=True))
+        told = await together(self._health_of(member) for member in self._roster.members)
+        return dict(zip([member.node.name for member in self._roster.members], told, strict=True))
 
-    async def _health_of(self, member: _Member) -> str | None:
+    async def _health_of(self, member: Member) -> str | None:
         try:
-            if not await self._admit(member):
+            if not await self._roster.admit(member):
                 return "is on another cluster"
             await member.node.health()
         except SolanaError as failure:
@@ -282,12 +281,12 @@ class Cluster:
         There is no failover inside. What the node raises passes through, and then the node is
         asked last for a while, so that the next block gets another one.
         """
-        node = await self._ask(_itself)
-        member = next(member for member in self._members if member.node is node)
+        node = await self._roster.ask(_itself)
+        member = next(member for member in self._roster.members if member.node is node)
         try:
             yield node
         except SolanaError as failure:
-            self._note(member, failure)
+            member.note(failure)
             raise
 
     async def death_evidence(
@@ -307,63 +306,6 @@ class Cluster:
                 request_timeout=self._timeout,
                 throttle=self._throttle,
             )
-
-    # How a node is found
-
-    async def _ask(self, question: Callable[[Node], Awaitable[T]]) -> T:
-        give_up = time.monotonic() + self._patience
-        while True:
-            failures: list[SolanaError] = []
-            for member in self._by_favour():
-                try:
-                    if await self._admit(member):
-                        return await question(member.node)
-                except SolanaError as failure:
-                    if isinstance(failure, RpcRefused) and failure.rpc_code not in NODE_TROUBLE:
-                        raise
-                    self._note(member, failure)
-                    failures.append(failure)
-            rests = [item.retry_after for item in failures if isinstance(item, RateLimited)]
-            if not rests or time.monotonic() + min(rests) > give_up:
-                raise self._verdict(failures)
-            await asyncio.sleep(min(rests))
-
-    def _by_favour(self) -> list[_Member]:
-        """Those not known to be on another cluster; who did not answer lately comes last."""
-        now = time.monotonic()
-        candidates = [member for member in self._members if member.trusted is not False]
-        return sorted(candidates, key=lambda member: member.disfavoured_until > now)
-
-    def _note(self, member: _Member, failure: SolanaError) -> None:
-        log.info("node_failed", node=member.node.name, reason=str(failure))
-        if isinstance(failure, NodeUnreachable):
-            member.disfavoured_until = time.monotonic() + OUT_OF_FAVOUR
-
-    async def _admit(self, member: _Member) -> bool:
-        """Whether the node is on the expected cluster; asked once, before its first use."""
-        async with member.lock:
-            if member.trusted is None:
-                answered = await member.node.genesis_hash()
-                if self._expected is None:
-                    self._expected = answered
-                member.trusted = answered == self._expected
-                if not member.trusted:
-                    log.error("node_on_another_cluster", node=member.node.name, genesis=answered)
-            return member.trusted
-
-    def _verdict(self, failures: Sequence[SolanaError]) -> SolanaError | MintingRefused:
-        """What to raise when nobody answered: the failure that tells most."""
-        if not failures:
-            return MintingRefused(
-                f"Every node is on another cluster than the expected one ({self._expected})"
-            )
-        if len(failures) == 1:
-            return failures[0]
-        for kind in (RpcRefused, RateLimited):
-            telling = [failure for failure in failures if isinstance(failure, kind)]
-            if telling:
-                return telling[0]
-        return NodeUnreachable("No node answered: " + "; ".join(map(str, failures)))
 
 
 def _about(

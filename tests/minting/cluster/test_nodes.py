@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 import pytest
 from solders.pubkey import Pubkey
 
+from minting.cluster import nodes
 from minting.cluster.client import Node
 from minting.cluster.nodes import Cluster
 from minting.engine.errors import (
@@ -204,6 +205,38 @@ def test_a_send_that_nobody_took_is_a_note():
     )
 
 
+def test_a_silent_node_does_not_hold_up_the_sends(monkeypatch):
+    monkeypatch.setattr(nodes, "SEND_PATIENCE", 0.3)
+
+    async def story(cluster, silent, ours):
+        for _ in range(3):
+            notes = await asyncio.gather(*(cluster.send(b"raw") for _ in range(100)))
+            assert notes == [None] * 100
+        # Some connections' worth before it fell out of favour, none of the later waves.
+        assert silent.methods.count("sendTransaction") < 50
+        assert ours.methods.count("sendTransaction") == 300
+
+    started = time.monotonic()
+    with_cluster(story, FakeNode(sendTransaction=Stall()), FakeNode(sendTransaction="s"))
+    assert time.monotonic() - started < 5
+
+
+def test_those_who_wait_for_a_silent_node_wait_together():
+    async def story(cluster, silent, ours):
+        assert await asyncio.gather(*(cluster.slot() for _ in range(20))) == [2] * 20
+        assert silent.methods == ["getGenesisHash"]
+
+    started = time.monotonic()
+    with_cluster(story, FakeNode(getGenesisHash=Stall()), FakeNode(getSlot=2), timeout=0.4)
+    assert time.monotonic() - started < 2
+
+
+def test_two_keys_at_one_host_are_told_apart():
+    cluster = Cluster(["https://node.example/KEY1", "https://node.example/KEY2"])
+    names = [member.node.name for member in cluster._roster.members]
+    assert names == ["node.example", "node.example#2"]
+
+
 def test_a_short_answer_is_another_nodes_turn():
     async def story(cluster, *_):
         report = await cluster.statuses(["a", "b"])
@@ -238,5 +271,5 @@ def test_a_cluster_has_at_least_one_node():
 
 
 def test_every_question_of_a_node_can_be_asked_of_the_cluster():
-    own = {name for name in vars(Node) if not name.startswith("_")} - {"version"}
+    own = {name for name in vars(Node) if not name.startswith("_")} - {"version", "submit"}
     assert own <= set(vars(Cluster))
