@@ -1,0 +1,1 @@
+"""The RPC methods, one module a family; importing them fills the registry."""

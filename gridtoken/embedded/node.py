@@ -1,0 +1,59 @@
+"""What a method needs to answer: the ledger as this node sees it."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import Any
+
+from solders.keypair import Keypair
+
+from gridtoken.embedded.bank import Bank
+from gridtoken.embedded.faults import Fate
+from gridtoken.embedded.ledger import Ledger
+from gridtoken.embedded.params import Config
+from gridtoken.embedded.rpc_error import context_slot_not_reached
+from gridtoken.embedded.rules import Commitment
+
+VERSION = "4.3.0"
+"""The Agave release whose answers are imitated."""
+FEATURE_SET = 3_073_396_398
+
+
+class Node:
+    """One RPC node in front of the ledger; with a lag it lives in the past."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.lag = 0
+        self.fate = Fate()
+        self._numbers = count()
+        self.identity = Keypair.from_seed(bytes(ledger.genesis_hash)).pubkey()
+
+    def next_number(self) -> int:
+        """Returns a number that differs from those just before."""
+        return next(self._numbers) % 100_000
+
+    def bank(self, config: Config, default: Commitment = "finalized") -> Bank:
+        """Returns the bank that answers a request.
+
+        Raises:
+            RpcError: If it is older than the request's minContextSlot allows.
+        """
+        return self.bank_at(config.commitment(default), config)
+
+    def bank_at(self, commitment: Commitment, config: Config | None = None) -> Bank:
+        """Returns the bank of a commitment.
+
+        Raises:
+            RpcError: If it is older than the request's minContextSlot allows.
+        """
+        bank = self.ledger.bank(commitment, self.lag)
+        wanted = config.integer("minContextSlot") if config is not None else None
+        if wanted is not None and bank.slot < wanted:
+            raise context_slot_not_reached(bank.slot)
+        return bank
+
+
+def in_context(bank: Bank, value: Any) -> dict[str, Any]:
+    """Returns an answer together with the slot that it holds for."""
+    return {"context": {"slot": bank.slot, "apiVersion": VERSION}, "value": value}

@@ -1,0 +1,133 @@
+"""Serves a ledger as Solana JSON-RPC on loopback.
+
+python -m gridtoken.embedded.server --port 0 --slot-ms 50 --ledger DIR --port-file FILE
+"""
+
+from __future__ import annotations
+
+import argparse
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+
+from gridtoken.embedded.faults import FaultPlan, Faults
+from gridtoken.embedded.ledger import Ledger
+from gridtoken.embedded.rules import Rules
+from gridtoken.embedded.service import Service
+from gridtoken.embedded.store import LedgerInUse
+
+HOST = "127.0.0.1"
+DEFAULT_PORT = 8899
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a server is started."""
+
+    ledger: Path
+    port: int = DEFAULT_PORT
+    slot_ms: int = 400
+    faults_seed: int = 0
+    control: bool = False
+    port_file: Path | None = None
+
+
+class Server(uvicorn.Server):
+    """A uvicorn that tells where it listens once it does."""
+
+    def __init__(self, service: Service, on_listening: Callable[[], None]) -> None:
+        super().__init__(
+            uvicorn.Config(
+                service.app,
+                log_level="critical",
+                access_log=False,
+                timeout_graceful_shutdown=2,
+            )
+        )
+        self._on_listening = on_listening
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Starts listening, then says so."""
+        await super().startup(sockets)
+        self._on_listening()
+
+
+def listening_socket(port: int) -> socket.socket:
+    """Returns a socket on loopback; port 0 takes a free one.
+
+    Raises:
+        OSError: If the port is taken.
+    """
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((HOST, port))
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def serve(options: Options) -> int:
+    """Serves until SIGINT or SIGTERM; returns the exit code."""
+    try:
+        listener = listening_socket(options.port)
+    except OSError as error:
+        return _stop(f"localnet: port {options.port} is not free ({error.strerror})")
+    with listener:
+        try:
+            ledger = Ledger(options.ledger, Rules(slot_ms=options.slot_ms))
+        except LedgerInUse as error:
+            return _stop(f"localnet: {error}")
+        faults = Faults(FaultPlan(seed=options.faults_seed))
+        service = Service(ledger, faults=faults, control=options.control)
+        port = listener.getsockname()[1]
+        server = Server(service, lambda: _announce(options, ledger, port))
+        server.run(sockets=[listener])
+    return 0
+
+
+def _announce(options: Options, ledger: Ledger, port: int) -> None:
+    if options.port_file is not None:
+        # Renamed into place: whoever waits for the file never reads half of it.
+        draft = options.port_file.with_suffix(".new")
+        draft.write_text(f"{port}\n")
+        draft.replace(options.port_file)
+    sys.stdout.write(
+        f"localnet: http://{HOST}:{port}, genesis {ledger.genesis_hash},"
+        f" slot {ledger.tip.slot}, ledger {options.ledger}\n"
+    )
+    sys.stdout.flush()
+
+
+def _stop(sentence: str) -> int:
+    sys.stderr.write(sentence + "\n")
+    return 1
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that this module and `manage.py localnet` share."""
+    parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="0 takes a free one")
+    parser.add_argument("--slot-ms", type=int, default=400, help="length of a slot")
+    parser.add_argument("--faults-seed", type=int, default=0, help="repeats a run of faults")
+    parser.add_argument("--port-file", type=Path, help="where the port is written to")
+    parser.add_argument(
+        "--control", action="store_true", help="let POST /control break things, for tests"
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the server from the command line."""
+    parser = argparse.ArgumentParser(prog="gridtoken.embedded.server", description=__doc__)
+    parser.add_argument("--ledger", type=Path, required=True, help="where the chain is kept")
+    add_arguments(parser)
+    chosen = parser.parse_args(arguments)
+    return serve(Options(**vars(chosen)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

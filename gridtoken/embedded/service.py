@@ -1,0 +1,125 @@
+"""The chain as a web application: the clock, the RPC endpoint, and the faults in between."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from gridtoken.embedded.control import Control
+from gridtoken.embedded.faults import Fate, Faults, Reply
+from gridtoken.embedded.ledger import Ledger
+from gridtoken.embedded.node import Node
+from gridtoken.embedded.rpc import Rpc, failed, written
+from gridtoken.embedded.rpc_error import RpcError
+
+MAX_BODY_BYTES = 50 * 1024
+"""Longest request a node reads (Agave MAX_REQUEST_BODY_SIZE)."""
+STEP_SECONDS = 0.004
+"""How long a block may keep the event loop before requests get a turn."""
+
+
+class Service:
+    """One ledger, its clock and its web application."""
+
+    def __init__(self, ledger: Ledger, *, faults: Faults | None = None, control: bool = False):
+        self.ledger = ledger
+        self.faults = faults or Faults()
+        self.node = Node(ledger)
+        self.rpc = Rpc(self.node)
+        self.paused = False
+        self.turn = asyncio.Lock()
+        """Held while a slot is made: whoever rewrites the chain waits for it."""
+        routes = [
+            Route("/", self._answer, methods=["POST"]),
+            Route("/health", self._health, methods=["GET"]),
+        ]
+        if control:
+            routes.append(Route("/control", Control(self).endpoint, methods=["POST"]))
+        self.app = Starlette(routes=routes, lifespan=self._lifespan)
+
+    async def make_slot(self) -> None:
+        """Makes the next slot, answering requests in between."""
+        async with self.turn:
+            steps = self.ledger.steps(int(time.time() * 1000), self.faults.plan.block_capacity)
+            started = time.perf_counter()
+            for _ in steps:
+                if time.perf_counter() - started > STEP_SECONDS:
+                    await asyncio.sleep(0)
+                    started = time.perf_counter()
+
+    async def _tick(self) -> None:
+        """Makes a slot whenever one is due; a slow one shortens the wait for the next."""
+        loop = asyncio.get_running_loop()
+        seconds = self.ledger.rules.slot_ms / 1000
+        due = loop.time() + seconds
+        while True:
+            await asyncio.sleep(max(due - loop.time(), 0))
+            if not self.paused:
+                await self.make_slot()
+            due = max(due + seconds, loop.time())
+
+    @asynccontextmanager
+    async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
+        ticking = asyncio.create_task(self._tick())
+        try:
+            yield
+        finally:
+            ticking.cancel()
+            with suppress(asyncio.CancelledError):
+                await ticking
+            self.ledger.close()
+
+    async def _health(self, _request: Request) -> Response:
+        return PlainTextResponse("ok")
+
+    async def _answer(self, request: Request) -> Response:
+        if "json" not in request.headers.get("content-type", ""):
+            return PlainTextResponse(
+                "Supplied content type is not allowed. Content-Type: application/json is required",
+                status_code=415,
+            )
+        body = await request.body()
+        if len(body) > MAX_BODY_BYTES:
+            return PlainTextResponse("Request body is too large", status_code=413)
+        return self._reply(body, self.faults.draw(body))
+
+    def _reply(self, body: bytes, fate: Fate) -> Response:
+        plan = self.faults.plan
+        if fate.reply is Reply.TOO_MANY:
+            error = RpcError(429, "Too many requests for a specific RPC call")
+            headers = {"Retry-After": str(plan.retry_after)}
+            return _json(written(failed(None, error)), 429, headers)
+        if fate.reply is Reply.UNAVAILABLE:
+            return PlainTextResponse("Service Unavailable", status_code=503)
+        if fate.reply is Reply.ERROR:
+            error = RpcError(plan.error_code, plan.error_message)
+            return _json(self.rpc.refuse_all(body, error))
+        self.node.fate, self.node.lag = fate, plan.lag_slots
+        answer = self.rpc.answer(body)
+        if fate.reply is Reply.LOSE_BY_503:
+            return PlainTextResponse("Service Unavailable", status_code=503)
+        if fate.reply is Reply.LOSE_BY_CLOSING:
+            return BrokenResponse()
+        return _json(answer or b"")
+
+
+class BrokenResponse(Response):
+    """Promises an answer and never gives it: the server then closes the connection."""
+
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        """Sends the head of an answer only."""
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"1024")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"{", "more_body": True})
+
+
+def _json(body: bytes, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return Response(body, status, headers, media_type="application/json")

@@ -1,0 +1,30 @@
+"""Serves the embedded chain as Solana JSON-RPC."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandParser
+
+from gridtoken.embedded.server import Options, add_arguments, serve
+
+
+class Command(BaseCommand):
+    help = "Serves the embedded chain on loopback until interrupted; a restart loses nothing."
+    requires_system_checks: list[str] = []  # noqa: RUF012 - Django's own declaration
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        add_arguments(parser)
+        parser.add_argument(
+            "--ledger",
+            type=Path,
+            default=settings.DATA_DIR / "ledger",
+            help="where the chain is kept",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        chosen = {name: options[name] for name in Options.__dataclass_fields__}
+        sys.exit(serve(Options(**chosen)))
