@@ -1,0 +1,18 @@
+"""Tables and constraints; no rules, no sending."""
+
+from minting.models.batch import BatchSource, MintBatch, MintSlice
+from minting.models.mint import MintInfo
+from minting.models.result import MintResult
+from minting.models.selection import MintSelection, MintSelectionItem
+from minting.models.transaction import MintTransaction
+
+__all__ = [
+    "BatchSource",
+    "MintBatch",
+    "MintInfo",
+    "MintResult",
+    "MintSelection",
+    "MintSelectionItem",
+    "MintSlice",
+    "MintTransaction",
+]

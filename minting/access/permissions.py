@@ -1,0 +1,36 @@
+"""Which scope an endpoint asks for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+
+from minting.access.models import ApiToken
+from minting.access.scopes import SCOPE_PERMISSIONS, Scope
+
+
+class HasScope(BasePermission):
+    """Lets a token with the view's scope pass, or a session with the matching permission.
+
+    A view says ``required_scopes = {"GET": Scope.READ, "POST": Scope.MINT}``; a method that is not
+    named there is refused.
+    """
+
+    message = "This token or user lacks the scope that the request needs."
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        """Whether ``request`` may go on to ``view``."""
+        method = "GET" if request.method in {"HEAD", "OPTIONS"} else request.method
+        scope = view.required_scopes.get(method)
+        if scope is None or not request.user or not request.user.is_authenticated:
+            return False
+        return holds_scope(request, scope)
+
+
+def holds_scope(request: Request, scope: Scope) -> bool:
+    """Whether the caller holds ``scope``, by token or by session."""
+    if isinstance(request.auth, ApiToken):
+        return request.auth.allows(scope)
+    return bool(request.user.has_perm(SCOPE_PERMISSIONS[scope]))

@@ -1,0 +1,110 @@
+"""The settings that minting uses, read in one place and passed in from there."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+from django.conf import settings
+from solders.pubkey import Pubkey
+
+from minting.engine.errors import MintingRefused
+from minting.engine.types import Commitment
+
+
+@dataclass(frozen=True, slots=True)
+class MintingConfig:
+    """contract.md, "Environment", as values; a unit stands in each name or beside it."""
+
+    rpc_urls: tuple[str, ...]
+    rpc_max_per_second: float | None
+    genesis_hash: str | None
+    commitment: Commitment
+    """What makes a result succeed."""
+    signer: str
+    authority_keypair: Path | None
+    authority_address: Pubkey | None
+    mint_address: Pubkey | None
+    max_batch_size: int
+    max_tokens_per_transaction: int
+    """Base units."""
+    concurrent_batches: int
+    fee_estimation_enabled: bool
+    transaction_version: str
+    """``auto``, ``0`` or ``1``."""
+    priority_fee: int | None
+    """Micro-lamports per compute unit; ``None`` stands for ``auto``."""
+    max_priority_fee: int
+    """Lamports a transaction."""
+    ratio: Decimal
+    """Tokens per kWh."""
+    decimals: int
+    journal_dir: Path
+
+    def need_mint(self) -> Pubkey:
+        """The mint's address.
+
+        Raises:
+            MintingRefused: ``ENERGY_TOKEN_MINT`` is not set.
+        """
+        if self.mint_address is None:
+            raise MintingRefused("ENERGY_TOKEN_MINT is not set: `manage.py create_mint` makes one")
+        return self.mint_address
+
+    def need_authority(self) -> Pubkey:
+        """The mint authority's address, which also pays.
+
+        Raises:
+            MintingRefused: neither ``MINT_AUTHORITY_ADDRESS`` nor a keypair is set.
+        """
+        if self.authority_address is None:
+            raise MintingRefused("Neither MINT_AUTHORITY_ADDRESS nor MINT_AUTHORITY_KEYPAIR is set")
+        return self.authority_address
+
+
+def current() -> MintingConfig:
+    """The settings of now; tests may override them, so nothing is kept."""
+    return MintingConfig(
+        rpc_urls=tuple(settings.SOLANA_RPC_URLS),
+        rpc_max_per_second=settings.SOLANA_RPC_MAX_PER_SECOND,
+        genesis_hash=settings.SOLANA_GENESIS_HASH,
+        commitment=Commitment(settings.SOLANA_COMMITMENT),
+        signer=settings.MINT_SIGNER,
+        authority_keypair=settings.MINT_AUTHORITY_KEYPAIR,
+        authority_address=_authority(),
+        mint_address=_address(settings.ENERGY_TOKEN_MINT),
+        max_batch_size=settings.BLOCKCHAIN_MAX_BATCH_SIZE,
+        max_tokens_per_transaction=settings.BLOCKCHAIN_MAX_TOKENS_PER_TRANSACTION,
+        concurrent_batches=settings.BLOCKCHAIN_CONCURRENT_BATCHES,
+        fee_estimation_enabled=settings.BLOCKCHAIN_FEE_ESTIMATION_ENABLED,
+        transaction_version=settings.BLOCKCHAIN_TRANSACTION_VERSION,
+        priority_fee=(
+            None if settings.BLOCKCHAIN_PRIORITY_FEE == "auto" else settings.BLOCKCHAIN_PRIORITY_FEE
+        ),
+        max_priority_fee=settings.BLOCKCHAIN_MAX_PRIORITY_FEE,
+        ratio=settings.TOKENIZATION_KWH_TO_TOKEN_RATIO,
+        decimals=settings.TOKENIZATION_DECIMALS,
+        journal_dir=Path(settings.MINT_JOURNAL_DIR),
+    )
+
+
+def _authority() -> Pubkey | None:
+    """``MINT_AUTHORITY_ADDRESS``, else the public half of the keypair file, if that can be read.
+
+    A web process may lack the right to read the key; then it needs the address.
+    """
+    if settings.MINT_AUTHORITY_ADDRESS:
+        return Pubkey.from_string(settings.MINT_AUTHORITY_ADDRESS)
+    if not settings.MINT_AUTHORITY_KEYPAIR:
+        return None
+    try:
+        return Pubkey(bytes(json.loads(Path(settings.MINT_AUTHORITY_KEYPAIR).read_bytes())[32:]))
+    except (OSError, ValueError, TypeError):
+        # Whoever opens the key to sign says what is wrong with it; to show, it is just unknown.
+        return None
+
+
+def _address(text: str | None) -> Pubkey | None:
+    return Pubkey.from_string(text) if text else None

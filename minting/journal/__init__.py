@@ -1,0 +1,59 @@
+"""The only writer of states, and the record that is there before the wire is touched.
+
+Every function is one named step. It runs inside a database transaction that its caller opened
+(``atomic_phase`` asserts it), moves rows by compare-and-set only along the table in
+``minting.engine.states``, and keeps what hangs together together: a result, its reading's stored
+status, the batch's counters, the slice, the batch's end.
+
+========================  ==========================================================
+``opening.open_batch``    readings → results, slices, batch
+``claims``                who works on which slice, under a fence
+``signing``               I2, I3: transactions and the results they pay
+``settling``              what the chain said: landed, failed, vanished, dead, in doubt
+``results``               the one place where a result changes its status
+``cancelling``            what is not signed yet can be taken back
+========================  ==========================================================
+"""
+
+from minting.journal.cancelling import cancel_unsigned
+from minting.journal.claims import Claim, claim_slices, hand_back, renew_claims
+from minting.journal.opening import NewResult, open_batch
+from minting.journal.results import Refusal, refuse_results
+from minting.journal.settling import (
+    Expiry,
+    Landing,
+    OnChainError,
+    record_doubt,
+    record_error_seen,
+    record_expired,
+    record_failed,
+    record_landed,
+    record_vanished,
+)
+from minting.journal.signing import Balance, LostClaimError, Signing, record_sent, record_signed
+
+__all__ = [
+    "Balance",
+    "Claim",
+    "Expiry",
+    "Landing",
+    "LostClaimError",
+    "NewResult",
+    "OnChainError",
+    "Refusal",
+    "Signing",
+    "cancel_unsigned",
+    "claim_slices",
+    "hand_back",
+    "open_batch",
+    "record_doubt",
+    "record_error_seen",
+    "record_expired",
+    "record_failed",
+    "record_landed",
+    "record_sent",
+    "record_signed",
+    "record_vanished",
+    "refuse_results",
+    "renew_claims",
+]

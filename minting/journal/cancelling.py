@@ -1,0 +1,38 @@
+"""Taking back what is not signed yet."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import structlog
+from django.db.models import Q
+from django.db.models.functions import Coalesce, Now
+
+from minting.engine.states import ResultStatus
+from minting.journal.phase import atomic_phase
+from minting.journal.results import move_results
+from minting.models import MintBatch
+
+log = structlog.get_logger(__name__)
+
+
+@atomic_phase
+def cancel_unsigned(batch_id: UUID, *, by: str) -> int:
+    """Cancels the results of a batch that have no transaction; what is signed goes its way.
+
+    Returns:
+        How many readings are free again.
+    """
+    MintBatch.objects.filter(id=batch_id).update(
+        cancel_requested_at=Coalesce("cancel_requested_at", Now())
+    )
+    moved = move_results(
+        Q(batch_id=batch_id, transaction__isnull=True),
+        old={ResultStatus.PENDING},
+        new=ResultStatus.CANCELLED,
+        reason=f"Cancelled by {by} before anything was signed",
+        code="cancelled",
+        settled_at=Now(),
+    )
+    log.info("batch_cancelled", batch_id=str(batch_id), by=by, cancelled=len(moved))
+    return len(moved)

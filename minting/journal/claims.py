@@ -1,0 +1,97 @@
+"""Who works on which slice: compare-and-set with a lease, and a fence.
+
+Safety does not rest on the lease. A worker that sleeps past it finds its claim gone when it next
+writes (``signing.record_signed`` compares the claim), and what it has signed by then is in the
+journal for whoever claims the slice next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import structlog
+from django.db.models import F, Q
+from django.db.models.functions import Coalesce, Now
+
+from minting.engine.states import BatchStatus, SliceStatus, assert_move
+from minting.journal.phase import atomic_phase
+from minting.models import MintBatch, MintSlice
+
+log = structlog.get_logger(__name__)
+
+LEASE = timedelta(seconds=60)
+"""Long against a driver's step (seconds), short against a person's patience."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A slice that this worker drives, as long as ``token`` is the row's claim."""
+
+    slice_id: UUID
+    batch_id: UUID
+    token: UUID
+
+
+@atomic_phase
+def claim_slices(*, worker: str, limit: int, batch_id: UUID | None = None) -> list[Claim]:
+    """Claims up to ``limit`` slices that nobody drives, oldest first.
+
+    Args:
+        worker: Who claims, for people to read.
+        limit: ``BLOCKCHAIN_CONCURRENT_BATCHES``.
+        batch_id: Only slices of this batch.
+    """
+    free = Q(status=SliceStatus.QUEUED) | Q(status=SliceStatus.RUNNING, lease_until__lt=Now())
+    if batch_id is not None:
+        free &= Q(batch_id=batch_id)
+    found = list(
+        MintSlice.objects.select_for_update(skip_locked=True)
+        .filter(free)
+        .order_by("batch_id", "number")[:limit]
+    )
+    claims = []
+    for slice_ in found:
+        if slice_.status == SliceStatus.QUEUED:
+            assert_move(SliceStatus.QUEUED, SliceStatus.RUNNING)
+        else:
+            log.warning("slice_taken_over", slice_id=str(slice_.id), was=slice_.claimed_by)
+        token = uuid4()
+        MintSlice.objects.filter(id=slice_.id).update(
+            status=SliceStatus.RUNNING,
+            claim=token,
+            claimed_by=worker,
+            lease_until=Now() + LEASE,
+            starts=F("starts") + 1,
+        )
+        claims.append(Claim(slice_.id, slice_.batch_id, token))
+    MintBatch.objects.filter(
+        id__in={claim.batch_id for claim in claims}, status=BatchStatus.QUEUED
+    ).update(status=BatchStatus.RUNNING, started_at=Coalesce("started_at", Now()))
+    return claims
+
+
+@atomic_phase
+def renew_claims(claims: Collection[Claim]) -> set[UUID]:
+    """Extends the leases and says which slices are still held."""
+    MintSlice.objects.filter(_held(claims)).update(lease_until=Now() + LEASE)
+    return set(MintSlice.objects.filter(_held(claims)).values_list("id", flat=True))
+
+
+@atomic_phase
+def hand_back(claims: Collection[Claim]) -> int:
+    """Gives slices back that are still held and not done; returns how many."""
+    return MintSlice.objects.filter(_held(claims)).update(
+        status=SliceStatus.QUEUED, claim=None, claimed_by="", lease_until=None
+    )
+
+
+def _held(claims: Collection[Claim]) -> Q:
+    """Slices whose claim is still the one that was taken."""
+    return Q(
+        id__in=[claim.slice_id for claim in claims],
+        claim__in=[claim.token for claim in claims],
+        status=SliceStatus.RUNNING,
+    )

@@ -1,0 +1,263 @@
+"""What the chain said, applied once however often it is said (I5)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import structlog
+from django.db.models import F, OuterRef, Q, Subquery
+from django.db.models.functions import Coalesce, Now
+
+from minting.engine.states import (
+    OPEN_RESULTS,
+    SUCCEEDED_RESULTS,
+    ResultStatus,
+    TransactionStatus,
+    assert_move,
+)
+from minting.engine.types import Commitment
+from minting.journal.phase import atomic_phase
+from minting.journal.results import move_results
+from minting.models import MintBatch, MintTransaction
+
+log = structlog.get_logger(__name__)
+
+MAX_SIGNATURES = 3
+"""Transactions that one result may be part of and see land with an error (engine.md, "blame")."""
+
+_OPEN = (TransactionStatus.SIGNED, TransactionStatus.SENT)
+
+
+@dataclass(frozen=True, slots=True)
+class Landing:
+    """A transaction seen on chain without error."""
+
+    transaction_id: UUID
+    slot: int
+    commitment: Commitment
+    """``confirmed`` or ``finalized``; a processed one is not told."""
+
+
+@dataclass(frozen=True, slots=True)
+class OnChainError:
+    """A transaction seen on chain with an error."""
+
+    transaction_id: UUID
+    slot: int
+    err: object
+
+
+@dataclass(frozen=True, slots=True)
+class Expiry:
+    """A transaction proven dead, and the proof."""
+
+    transaction_id: UUID
+    evidence: dict[str, Any]
+
+
+@atomic_phase
+def record_landed(landings: Sequence[Landing], *, success_at: Commitment) -> int:
+    """Settles transactions that landed without error; returns how many moved.
+
+    A finalized landing overrides a confirmed one, with its slot. Results succeed when the landing
+    has reached ``success_at`` (``SOLANA_COMMITMENT``).
+    """
+    moved = 0
+    for landing in landings:
+        final = landing.commitment is Commitment.FINALIZED
+        row = _lock(
+            landing.transaction_id, *_OPEN, *([TransactionStatus.CONFIRMED] if final else [])
+        )
+        if row is None:
+            continue
+        new = TransactionStatus.FINALIZED if final else TransactionStatus.CONFIRMED
+        assert_move(TransactionStatus(row.status), new)
+        MintTransaction.objects.filter(id=row.id).update(
+            status=new,
+            slot=landing.slot,
+            error=None,
+            confirmed_at=Coalesce("confirmed_at", Now()),
+            finalized_at=Now() if final else None,
+        )
+        if row.status != TransactionStatus.CONFIRMED:
+            _pay(row, rent=row.rent_lamports)
+        moved += 1
+        log.info(
+            "transaction_landed",
+            batch_id=str(row.batch_id),
+            signature=row.signature,
+            slot=landing.slot,
+            commitment=landing.commitment.value,
+        )
+    _succeed([landing.transaction_id for landing in landings], success_at=success_at)
+    return moved
+
+
+@atomic_phase
+def record_error_seen(error: OnChainError) -> None:
+    """Notes an error that is not final yet; it frees nothing."""
+    MintTransaction.objects.filter(id=error.transaction_id, status__in=_OPEN).update(
+        status=TransactionStatus.SENT, error=error.err, sent_at=Coalesce("sent_at", Now())
+    )
+
+
+@atomic_phase
+def record_failed(error: OnChainError, *, code: str, reason: str, permanent: bool) -> bool:
+    """A finalized error: the fee is paid, the results are free again.
+
+    They go back to pending and travel alone, three times at most; then they fail.
+
+    Args:
+        error: What the finalized chain says.
+        code: Whose fault it is, for results that have no attempts left or are to blame.
+        reason: The sentence that goes with it.
+        permanent: Whether the results are ended at once, since trying again would fail again.
+    """
+    row = _lock(error.transaction_id, *_OPEN, TransactionStatus.CONFIRMED)
+    if row is None:
+        return False
+    if row.status == TransactionStatus.CONFIRMED:
+        _pay(row, rent=row.rent_lamports, sign=-1)
+    MintTransaction.objects.filter(id=row.id).update(
+        status=TransactionStatus.FAILED, slot=error.slot, error=error.err, finalized_at=Now()
+    )
+    _pay(row, rent=0)
+    log.error(
+        "transaction_failed",
+        batch_id=str(row.batch_id),
+        signature=row.signature,
+        slot=error.slot,
+        err=error.err,
+    )
+    mine = Q(transaction_id=row.id)
+    # Back to open first: a confirmed result whose transaction failed after all has lost its slot.
+    _release(mine, old=SUCCEEDED_RESULTS | OPEN_RESULTS, alone=True)
+    freed = Q(batch_id=row.batch_id, reading_id__in=row.reading_ids, transaction__isnull=True)
+    if not permanent:
+        freed &= Q(attempts__gte=MAX_SIGNATURES)
+    move_results(
+        freed,
+        old={ResultStatus.PENDING},
+        new=ResultStatus.FAILED,
+        reason=reason,
+        code=code,
+        permanent=permanent,
+        settled_at=Now(),
+    )
+    return True
+
+
+@atomic_phase
+def record_vanished(transaction_id: UUID) -> bool:
+    """A confirmed transaction whose fork lost: back to sent, in doubt, to be sent again."""
+    row = _lock(transaction_id, TransactionStatus.CONFIRMED)
+    if row is None:
+        return False
+    assert_move(TransactionStatus.CONFIRMED, TransactionStatus.SENT)
+    MintTransaction.objects.filter(id=row.id).update(
+        status=TransactionStatus.SENT, slot=None, confirmed_at=None, doubted_at=Now()
+    )
+    _pay(row, rent=row.rent_lamports, sign=-1)
+    log.error(
+        "transaction_vanished",
+        batch_id=str(row.batch_id),
+        signature=row.signature,
+        slot=row.slot,
+    )
+    move_results(
+        Q(transaction_id=row.id),
+        old=OPEN_RESULTS | SUCCEEDED_RESULTS - {ResultStatus.FINALIZED},
+        new=ResultStatus.IN_DOUBT,
+        tx_signature="",
+        slot=None,
+        settled_at=None,
+    )
+    return True
+
+
+@atomic_phase
+def record_doubt(transaction_id: UUID, why: dict[str, Any]) -> bool:
+    """A transaction past its due time whose fate is not proven: staff see it."""
+    row = _lock(transaction_id, *_OPEN)
+    if row is None:
+        return False
+    MintTransaction.objects.filter(id=row.id).update(
+        doubted_at=Coalesce("doubted_at", Now()), evidence=why
+    )
+    move_results(Q(transaction_id=row.id), old={ResultStatus.PENDING}, new=ResultStatus.IN_DOUBT)
+    return True
+
+
+@atomic_phase
+def record_expired(expiry: Expiry) -> bool:
+    """Proven dead: evidence, state and the release of the results are one commit (I4)."""
+    row = _lock(expiry.transaction_id, *_OPEN)
+    if row is None:
+        return False
+    assert_move(TransactionStatus(row.status), TransactionStatus.EXPIRED)
+    MintTransaction.objects.filter(id=row.id).update(
+        status=TransactionStatus.EXPIRED, evidence=expiry.evidence
+    )
+    _release(Q(transaction_id=row.id), old=OPEN_RESULTS)
+    log.warning("transaction_expired", batch_id=str(row.batch_id), signature=row.signature)
+    return True
+
+
+def _lock(transaction_id: UUID, *statuses: TransactionStatus) -> MintTransaction | None:
+    """The transaction, locked, if it is still in one of ``statuses``."""
+    return (
+        MintTransaction.objects.select_for_update()
+        .filter(id=transaction_id, status__in=statuses)
+        .first()
+    )
+
+
+def _succeed(transaction_ids: Sequence[UUID], *, success_at: Commitment) -> None:
+    """Moves the results of landed transactions to where the transactions are."""
+    landed = MintTransaction.objects.filter(pk=OuterRef("transaction_id"))
+    columns = {
+        "tx_signature": Subquery(landed.values("signature")),
+        "slot": Subquery(landed.values("slot")),
+        "settled_at": Coalesce("settled_at", Now()),
+    }
+    mine = Q(transaction_id__in=transaction_ids)
+    if success_at is Commitment.CONFIRMED:
+        move_results(
+            mine & Q(transaction__status=TransactionStatus.CONFIRMED),
+            old=OPEN_RESULTS,
+            new=ResultStatus.CONFIRMED,
+            **columns,
+        )
+    move_results(
+        mine & Q(transaction__status=TransactionStatus.FINALIZED),
+        old=OPEN_RESULTS | {ResultStatus.CONFIRMED},
+        new=ResultStatus.FINALIZED,
+        **columns,
+    )
+
+
+def _release(which: Q, *, old: frozenset[ResultStatus], alone: bool = False) -> None:
+    """Takes results off their transaction and makes them pending, to be planned anew."""
+    columns: dict[str, Any] = {"alone": True} if alone else {}
+    move_results(
+        which,
+        old=old,
+        new=ResultStatus.PENDING,
+        transaction=None,
+        tx_signature="",
+        slot=None,
+        settled_at=None,
+        **columns,
+    )
+
+
+def _pay(row: MintTransaction, *, rent: int, sign: int = 1) -> None:
+    """Adds what a landing cost to its batch, or takes it back."""
+    MintBatch.objects.filter(id=row.batch_id).update(
+        fee_paid_lamports=F("fee_paid_lamports")
+        + sign * (row.network_fee_lamports + row.priority_fee_lamports),
+        rent_paid_lamports=F("rent_paid_lamports") + sign * rent,
+    )

@@ -1,0 +1,192 @@
+"""Before the wire: the transaction and the results it pays, in one commit (I2, I3)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+import structlog
+from django.db import connection
+from django.db.models import Q, Sum
+from django.db.models.functions import Now
+from uuid_utils.compat import uuid7
+
+from minting.engine.errors import InsufficientFunds
+from minting.engine.states import LIVE_TRANSACTIONS, ResultStatus, TransactionStatus
+from minting.engine.types import SignedTransaction
+from minting.journal.claims import Claim
+from minting.journal.phase import atomic_phase
+from minting.models import MintInfo, MintSlice, MintTransaction
+
+log = structlog.get_logger(__name__)
+
+
+class LostClaimError(RuntimeError):
+    """The slice, or one of its readings, is not ours any more: cancelled, or taken over.
+
+    Nothing of the wave is kept; what was signed in memory must be forgotten, never sent.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Signing:
+    """A signed transaction, and the claim it was signed under."""
+
+    claim: Claim
+    signed: SignedTransaction
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """The fee payer's lamports, when they were read, and what must remain."""
+
+    lamports: int
+    slot: int
+    floor: int
+    """Rent of an empty account: a payer left with less, but not nothing, fails."""
+
+
+@atomic_phase
+def record_signed(
+    signings: Sequence[Signing], *, mint: MintInfo, fee_payer: str, balance: Balance
+) -> list[MintTransaction]:
+    """Journals a wave and moves its results to their transactions, or keeps nothing.
+
+    The compare-and-set compares the money too: a result whose wallet or base units differ from
+    what was signed is not moved, and then all is rolled back.
+
+    Raises:
+        LostClaimError: A claim or a result is not ours any more.
+        InsufficientFunds: The payer cannot pay this on top of what is in flight already.
+    """
+    _hold_claims({signing.claim for signing in signings})
+    _reserve(signings, mint=mint, fee_payer=fee_payer, balance=balance)
+    rows = MintTransaction.objects.bulk_create(
+        _row(signing, mint=mint, fee_payer=fee_payer) for signing in signings
+    )
+    expected = sum(len(row.reading_ids) for row in rows)
+    # Something moves: earlier fruitless starts of these slices are forgiven.
+    MintSlice.objects.filter(id__in={row.slice_id for row in rows}).update(starts=0)
+    moved = _point_results_at(rows, signings)
+    if moved != expected:
+        raise LostClaimError(f"{moved} of {expected} results were still ours")
+    for row in rows:
+        log.info(
+            "transaction_signed",
+            batch_id=str(row.batch_id),
+            signature=row.signature,
+            readings=len(row.reading_ids),
+            base_units=int(row.base_units),
+            last_valid_block_height=row.last_valid_block_height,
+            lamports=row.network_fee_lamports + row.priority_fee_lamports + row.rent_lamports,
+        )
+    return rows
+
+
+@atomic_phase
+def record_sent(transaction_ids: Collection[UUID]) -> int:
+    """Notes that the bytes left this process; a landing that was seen first stays."""
+    return MintTransaction.objects.filter(
+        id__in=transaction_ids, status=TransactionStatus.SIGNED
+    ).update(status=TransactionStatus.SENT, sent_at=Now())
+
+
+def _hold_claims(claims: set[Claim]) -> None:
+    """Locks the slices and compares their claims, so that a takeover waits for our commit."""
+    held = dict(
+        MintSlice.objects.select_for_update()
+        .filter(id__in=[claim.slice_id for claim in claims])
+        .order_by("id")
+        .values_list("id", "claim")
+    )
+    lost = [claim for claim in claims if held.get(claim.slice_id) != claim.token]
+    if lost:
+        raise LostClaimError(f"slice {lost[0].slice_id} was taken over")
+
+
+def _reserve(
+    signings: Sequence[Signing], *, mint: MintInfo, fee_payer: str, balance: Balance
+) -> None:
+    """Compares the plan with the balance less what other transactions in flight will cost.
+
+    The mint's row is the lock, so two workers cannot count the same lamports. What landed up to
+    the slot of the balance is in the balance already.
+    """
+    MintInfo.objects.select_for_update().get(id=mint.id)
+    costs = MintTransaction.objects.filter(
+        Q(slot__isnull=True) | Q(slot__gt=balance.slot),
+        genesis_hash=mint.genesis_hash,
+        fee_payer=fee_payer,
+        status__in=LIVE_TRANSACTIONS,
+    ).aggregate(
+        network=Sum("network_fee_lamports", default=0),
+        priority=Sum("priority_fee_lamports", default=0),
+        rent=Sum("rent_lamports", default=0),
+    )
+    planned = sum(signing.signed.plan.cost.total for signing in signings)
+    missing = planned + sum(costs.values()) + balance.floor - balance.lamports
+    if missing > 0:
+        raise InsufficientFunds(int(missing))
+
+
+def _row(signing: Signing, *, mint: MintInfo, fee_payer: str) -> MintTransaction:
+    signed = signing.signed
+    plan = signed.plan
+    return MintTransaction(
+        id=uuid7(),
+        batch_id=signing.claim.batch_id,
+        slice_id=signing.claim.slice_id,
+        signature=str(signed.signature),
+        raw=signed.raw,
+        version=plan.version,
+        genesis_hash=mint.genesis_hash,
+        mint_address=mint.address,
+        fee_payer=fee_payer,
+        blockhash=signed.blockhash.value,
+        blockhash_slot=signed.blockhash.slot,
+        last_valid_block_height=signed.blockhash.last_valid_block_height,
+        memo_root=signed.memo_root,
+        reading_ids=[payment.reading_id for payment in plan.payments],
+        base_units=plan.base_units,
+        new_accounts=plan.new_accounts,
+        network_fee_lamports=plan.cost.network_fee,
+        priority_fee_lamports=plan.cost.priority_fee,
+        rent_lamports=plan.cost.rent,
+    )
+
+
+_POINT = """
+UPDATE minting_mintresult AS result
+SET transaction_id = paid.transaction_id, attempts = result.attempts + 1
+FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::text[], %s::numeric[])
+    AS paid (transaction_id, slice_id, reading_id, wallet_address, base_units)
+WHERE result.slice_id = paid.slice_id
+  AND result.reading_id = paid.reading_id
+  AND result.wallet_address = paid.wallet_address
+  AND result.base_units = paid.base_units
+  AND result.status = %s
+  AND result.transaction_id IS NULL
+"""
+
+
+def _point_results_at(rows: Sequence[MintTransaction], signings: Sequence[Signing]) -> int:
+    """Compare-and-set from "no live transaction" to this one; returns how many moved (I3)."""
+    paid = [
+        (
+            row.id,
+            row.slice_id,
+            payment.reading_id,
+            str(destination.group.wallet),
+            payment.base_units,
+        )
+        for row, signing in zip(rows, signings, strict=True)
+        for destination in signing.signed.plan.destinations
+        for payment in destination.group.payments
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _POINT,
+            [*(list(column) for column in zip(*paid, strict=True)), ResultStatus.PENDING.value],
+        )
+        return cursor.rowcount

@@ -1,0 +1,138 @@
+"""What was asked in one go, and the pieces it is worked off in."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from uuid_utils.compat import uuid7
+
+from minting.engine.states import FINAL_BATCHES, BatchStatus, SliceStatus
+from minting.models.fields import address_field, choices, lamports_field, status_field
+
+
+class BatchSource(StrEnum):
+    """Who asked (contract.md, "A batch")."""
+
+    ADMIN = "admin"
+    API = "api"
+    CLI = "cli"
+    POLL = "poll"
+    RETRY = "retry"
+
+
+class MintBatch(models.Model):
+    """A set of readings to be minted: who asked, what it costs, the outcome.
+
+    The counters are written with the results they count, in one database transaction.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    status = status_field(BatchStatus, BatchStatus.QUEUED)
+    source = models.CharField(max_length=8, choices=choices(BatchSource))
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    cancel_requested_at = models.DateTimeField(null=True, blank=True)
+    retry_of = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="retries"
+    )
+    selection = models.OneToOneField(
+        "minting.MintSelection",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="batch",
+        help_text="The frozen selection; one batch at most, however often the button is pressed.",
+    )
+    genesis_hash = models.CharField(max_length=44)
+    mint_address = address_field()
+    total_readings = models.PositiveIntegerField()
+    successful_mints = models.PositiveIntegerField(default=0)
+    failed_mints = models.PositiveIntegerField(default=0)
+    excluded = models.JSONField(
+        default=list, blank=True, help_text="Readings left out when the batch was made, and why."
+    )
+    error_code = models.CharField(max_length=40, blank=True)
+    fee_estimate_lamports = lamports_field(null=True, blank=True)
+    rent_estimate_lamports = lamports_field(null=True, blank=True)
+    fee_paid_lamports = lamports_field(default=0)
+    rent_paid_lamports = lamports_field(default=0)
+
+    class Meta:
+        verbose_name = "batch"
+        verbose_name_plural = "batches"
+        ordering = ["-id"]
+        indexes = [
+            models.Index(fields=["status", "-created_at"], name="batch_status_created"),
+        ]
+        permissions = [("mint_readings", "Can mint readings (spends SOL, creates tokens)")]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(total_readings__gte=F("successful_mints") + F("failed_mints")),
+                name="batch_counts_no_more_than_all",
+            ),
+            # A batch ends when its last reading does, and not before (I9).
+            models.CheckConstraint(
+                condition=Q(finished_at__isnull=True)
+                | Q(total_readings=F("successful_mints") + F("failed_mints")),
+                name="batch_finished_when_all_done",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"batch {self.id}"
+
+    @property
+    def pending_mints(self) -> int:
+        """Readings whose outcome is open: pending or in doubt."""
+        return self.total_readings - self.successful_mints - self.failed_mints
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing of it can change any more, but for finality."""
+        return self.status in FINAL_BATCHES
+
+
+class MintSlice(models.Model):
+    """Part of a batch that one task drives, claimed by compare-and-set.
+
+    The lease only saves work: when it runs out another worker may claim the slice while the first
+    still runs, and nothing is minted twice, because every write names the claim it was made under.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    batch = models.ForeignKey(MintBatch, on_delete=models.CASCADE, related_name="slices")
+    number = models.PositiveIntegerField()
+    status = status_field(SliceStatus, SliceStatus.QUEUED)
+    claim = models.UUIDField(null=True, blank=True, help_text="New with every claim: the fence.")
+    claimed_by = models.CharField(max_length=120, blank=True)
+    lease_until = models.DateTimeField(null=True, blank=True)
+    starts = models.PositiveIntegerField(default=0, help_text="Claims since anything moved.")
+
+    class Meta:
+        verbose_name = "slice"
+        ordering = ["batch", "number"]
+        constraints = [
+            models.UniqueConstraint(fields=["batch", "number"], name="slice_numbered_once"),
+            models.CheckConstraint(
+                condition=Q(status=SliceStatus.RUNNING.value, claim__isnull=False)
+                | (~Q(status=SliceStatus.RUNNING.value) & Q(claim__isnull=True)),
+                name="slice_claimed_while_running",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["lease_until"],
+                name="slice_open",
+                condition=~Q(status=SliceStatus.DONE.value),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"slice {self.number} of {self.batch_id}"

@@ -1,0 +1,98 @@
+"""What must be true of cluster, mint and authority before anything is queued or signed."""
+
+from __future__ import annotations
+
+import structlog
+from django.db import transaction
+
+from minting.conf import MintingConfig
+from minting.engine.errors import MintingRefused, NodeUnreachable
+from minting.engine.mints import decode_mint, require_mintable
+from minting.engine.types import MintFacts
+from minting.models import MintInfo
+from minting.service.session import Session
+
+log = structlog.get_logger(__name__)
+
+TRIES = 3
+"""Questions to silent nodes before minting is queued without their answer (contract.md)."""
+
+
+def inspect_mint(session: Session) -> tuple[MintInfo, MintFacts]:
+    """Asks the chain about the mint, refuses what is wrong, and records what is right.
+
+    Raises:
+        MintingRefused: wrong cluster, mint, authority or decimals.
+        NodeUnreachable: no node answered.
+    """
+    config = session.config
+    genesis_hash, facts = session.run(_ask(session))
+    require_same_cluster(config, genesis_hash)
+    require_mintable(facts, authority=config.need_authority(), decimals=config.decimals)
+    return record_mint(facts, genesis_hash), facts
+
+
+async def _ask(session: Session) -> tuple[str, MintFacts]:
+    address = session.config.need_mint()
+    genesis_hash = await session.cluster.genesis_hash()
+    return genesis_hash, decode_mint(address, await session.cluster.account(address))
+
+
+def require_same_cluster(config: MintingConfig, genesis_hash: str) -> None:
+    """Compares with the setting, else with what was recorded at first use.
+
+    Raises:
+        MintingRefused: another cluster answers.
+    """
+    expected = config.genesis_hash or (
+        MintInfo.objects.filter(address=str(config.need_mint()))
+        .values_list("genesis_hash", flat=True)
+        .first()
+    )
+    if expected is not None and expected != genesis_hash:
+        raise MintingRefused(
+            f"The node is on the cluster {genesis_hash}, this installation mints on {expected}"
+        )
+
+
+@transaction.atomic
+def record_mint(facts: MintFacts, genesis_hash: str) -> MintInfo:
+    """Keeps what the mint account says."""
+    info, _ = MintInfo.objects.update_or_create(
+        genesis_hash=genesis_hash,
+        address=str(facts.address),
+        defaults={
+            "token_program": str(facts.token_program),
+            "decimals": facts.decimals,
+            "account_size": facts.account_size,
+            "mint_authority": str(facts.mint_authority or ""),
+            "freeze_authority": str(facts.freeze_authority or ""),
+        },
+    )
+    return info
+
+
+def recorded_mint(config: MintingConfig) -> MintInfo:
+    """What is known of the mint without asking anybody.
+
+    Raises:
+        MintingRefused: nothing was ever recorded, so that no node could be left unasked.
+    """
+    info = MintInfo.objects.filter(address=str(config.need_mint())).first()
+    if info is None:
+        raise MintingRefused("No node answers, and this mint was never seen before: start a node")
+    return info
+
+
+def inspect_or_recall(session: Session) -> tuple[MintInfo, MintFacts | None]:
+    """As ``inspect_mint``, but silent nodes are a warning: then what was recorded answers.
+
+    Raises:
+        MintingRefused: the chain says no, or neither node nor record says anything.
+    """
+    for attempt in range(1, TRIES + 1):
+        try:
+            return inspect_mint(session)
+        except NodeUnreachable as error:
+            log.warning("node_silent", attempt=attempt, of=TRIES, reason=str(error))
+    return recorded_mint(session.config), None

@@ -1,0 +1,275 @@
+"""From readings asked for to a batch that is queued: the first phase of a job.
+
+look (no lock) → ask the chain (no transaction) → lock, judge again, write (one transaction).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from solders.pubkey import Pubkey
+
+from minting import journal
+from minting.conf import MintingConfig
+from minting.engine.amounts import tokens_for
+from minting.engine.errors import (
+    BatchTooLarge,
+    EmptyBatch,
+    InvalidBatchData,
+    InvalidItem,
+    NodeUnreachable,
+    WalletRefused,
+)
+from minting.engine.types import MintBatchData
+from minting.engine.wallets import parse_wallet
+from minting.journal import NewResult
+from minting.models import BatchSource, MintBatch, MintInfo, MintSelection
+from minting.service import nudges
+from minting.service.estimate import Estimate, estimate_payments
+from minting.service.preflight import inspect_or_recall
+from minting.service.session import Session, open_session
+from readings import queries
+from readings.queries import MintableRow
+from readings.rules import ReadingStatus
+
+NAMED = frozenset({ReadingStatus.PENDING, ReadingStatus.RETRYING, ReadingStatus.FAILED})
+"""What somebody who names a reading may mint."""
+
+MATCHING = frozenset({ReadingStatus.PENDING})
+"""What ``--pending``, the poller and "all that match" may mint."""
+
+READINGS_A_SLICE = 2_000
+"""Large enough that a slice fills many transactions, small enough to stay in memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a batch of these readings would be, minting nothing."""
+
+    payable: tuple[MintBatchData, ...]
+    excluded: tuple[InvalidItem, ...]
+    estimate: Estimate | None
+    """``None`` where estimation is off, nothing can be paid, or no node answered."""
+
+
+def preview(ids: Sequence[UUID], *, allowed: frozenset[ReadingStatus] = NAMED) -> Preview:
+    """What minting ``ids`` would pay and cost.
+
+    Raises:
+        MintingRefused: wrong cluster, mint, authority or decimals.
+        SolanaError: a node refused to answer what it was asked.
+    """
+    with open_session() as session:
+        mint, _ = inspect_or_recall(session)
+        payable, excluded = look(ids, allowed=allowed, mint=mint, config=session.config)
+        return Preview(
+            tuple(payable), tuple(excluded), _estimate(session, payable) if payable else None
+        )
+
+
+def request_batch(
+    ids: Sequence[UUID],
+    *,
+    source: BatchSource,
+    created_by: Any = None,
+    strict: bool,
+    allowed: frozenset[ReadingStatus] = NAMED,
+    selection: MintSelection | None = None,
+    max_size: int | None = None,
+    nudge: bool = True,
+) -> MintBatch:
+    """Queues a batch: readings taken, results pending, slices waiting, the queue nudged.
+
+    Args:
+        ids: Readings, in any order.
+        source: Which door they came through.
+        created_by: The user who asked.
+        strict: Whether one reading that cannot be minted refuses all; else it is left out and
+            listed on the batch.
+        allowed: The statuses that may be minted.
+        selection: The frozen selection that the ids come from; it makes one batch at most.
+        max_size: Readings that the caller may name; ``None``: any number.
+        nudge: Whether a worker is called; ``False`` for a caller that drives it itself.
+
+    Raises:
+        EmptyBatch: No reading named, or none of them can be minted.
+        BatchTooLarge: More than ``max_size``.
+        InvalidBatchData: ``strict``, and some cannot be minted; every one is told in ``items``.
+        MintingRefused: Wrong cluster, mint, authority or decimals.
+    """
+    _require_size(ids, max_size)
+    if strict:
+        _require_distinct(ids)
+    with open_session() as session:
+        mint, _ = inspect_or_recall(session)
+        config = session.config
+        seen, excluded = look(ids, allowed=allowed, mint=mint, config=config)
+        _require_payable(seen, excluded, strict=strict)
+        estimate = _estimate(session, seen)
+    try:
+        with transaction.atomic():
+            if (made := _batch_of(selection)) is not None:
+                return made
+            locked = queries.lock_for_minting(ids, allowed=allowed)
+            payable, unpayable = payments_of(locked.mintable, mint=mint, config=config)
+            excluded = [_item(row) for row in locked.excluded] + unpayable
+            _require_payable(payable, excluded, strict=strict)
+            batch = journal.open_batch(
+                list(cut_slices(payable)),
+                source=source,
+                mint=mint,
+                created_by=created_by,
+                selection=selection,
+                estimate=estimate.cost if estimate else None,
+                excluded=[
+                    {"reading_id": str(item.reading_id), "code": item.code, "reason": item.detail}
+                    for item in excluded
+                ],
+            )
+            if nudge:
+                # Inside the transaction: the task's row is in the same commit (an outbox).
+                nudges.call_workers(batch)
+    except IntegrityError as error:
+        # I1 held: another batch took one of them between lock and insert.
+        raise InvalidBatchData("some readings are being minted by another batch") from error
+    return batch
+
+
+def _batch_of(selection: MintSelection | None) -> MintBatch | None:
+    """The batch that a selection made already; its row's lock makes a second press wait."""
+    if selection is None:
+        return None
+    MintSelection.objects.select_for_update().get(pk=selection.pk)
+    return MintBatch.objects.filter(selection=selection).first()
+
+
+def look(
+    ids: Sequence[UUID],
+    *,
+    allowed: frozenset[ReadingStatus],
+    mint: MintInfo,
+    config: MintingConfig,
+) -> tuple[list[MintBatchData], list[InvalidItem]]:
+    """What can be paid of ``ids`` and what not, without locking anything."""
+    found = queries.look_for_minting(ids, allowed=allowed)
+    payable, unpayable = payments_of(found.mintable, mint=mint, config=config)
+    return payable, [_item(row) for row in found.excluded] + unpayable
+
+
+def payments_of(
+    rows: Sequence[MintableRow], *, mint: MintInfo, config: MintingConfig
+) -> tuple[list[MintBatchData], list[InvalidItem]]:
+    """Base units and wallet of each reading, by the rules; what breaks one is told."""
+    payable: list[MintBatchData] = []
+    refused: list[InvalidItem] = []
+    for row in rows:
+        try:
+            parse_wallet(
+                row.wallet_address,
+                allowed=_exceptions(row),
+                forbidden={Pubkey.from_string(mint.address)},
+            )
+            tokens = tokens_for(row.kwh_amount, ratio=config.ratio, decimals=mint.decimals)
+        except WalletRefused as error:
+            refused.append(InvalidItem(row.reading_id, error.code, str(error)))
+        except InvalidBatchData as error:
+            refused.append(InvalidItem(row.reading_id, "invalid_amount", error.reason))
+        else:
+            payable.append(
+                MintBatchData(
+                    reading_id=row.reading_id,
+                    user_id=row.owner_user_id,
+                    wallet_address=row.wallet_address,
+                    kwh_amount=row.kwh_amount,
+                    tokens_to_mint=tokens,
+                    meter_id=row.meter_serial,
+                )
+            )
+    return payable, refused
+
+
+def cut_slices(payable: Sequence[MintBatchData]) -> Iterator[list[NewResult]]:
+    """Sorts by wallet and cuts into slices, between wallets wherever a slice can hold one."""
+    ordered = sorted(payable, key=lambda data: (data.wallet_address, data.user_id))
+    start = 0
+    while start < len(ordered):
+        end = min(start + READINGS_A_SLICE, len(ordered))
+        cut = end
+        while end < len(ordered) and cut > start and _same_wallet(ordered[cut - 1], ordered[cut]):
+            cut -= 1
+        # One wallet with more readings than a slice holds is cut between readings after all.
+        end = cut if cut > start else end
+        yield [
+            NewResult(
+                reading_id=data.reading_id,
+                user_id=data.user_id,
+                wallet_address=data.wallet_address,
+                kwh_amount=data.kwh_amount,
+                base_units=data.tokens_to_mint,
+            )
+            for data in ordered[start:end]
+        ]
+        start = end
+
+
+def _exceptions(row: MintableRow) -> set[Pubkey]:
+    """The wallet itself, where a person allowed that it has no private key."""
+    if not row.allow_off_curve:
+        return set()
+    try:
+        return {Pubkey.from_string(row.wallet_address)}
+    except ValueError:
+        return set()  # parse_wallet says what is wrong with it
+
+
+def _same_wallet(left: MintBatchData, right: MintBatchData) -> bool:
+    return left.wallet_address == right.wallet_address
+
+
+def _estimate(session: Session, payable: Sequence[MintBatchData]) -> Estimate | None:
+    """The plan's cost; a silent node leaves the batch without one, and is no reason to refuse."""
+    if not session.config.fee_estimation_enabled:
+        return None
+    try:
+        return estimate_payments(session, payable)
+    except NodeUnreachable:
+        return None
+
+
+def _item(row: queries.Excluded) -> InvalidItem:
+    return InvalidItem(row.reading_id, row.code, row.reason)
+
+
+def _require_size(ids: Sequence[UUID], max_size: int | None) -> None:
+    if not ids:
+        raise EmptyBatch
+    if max_size is not None and len(ids) > max_size:
+        raise BatchTooLarge(len(ids), max_size)
+
+
+def _require_distinct(ids: Sequence[UUID]) -> None:
+    seen: set[UUID] = set()
+    twice = [id_ for id_ in ids if id_ in seen or seen.add(id_)]
+    if twice:
+        raise InvalidBatchData(
+            "readings are named twice",
+            [
+                InvalidItem(id_, "named_twice", "named more than once")
+                for id_ in dict.fromkeys(twice)
+            ],
+        )
+
+
+def _require_payable(
+    payable: Sequence[MintBatchData], excluded: Sequence[InvalidItem], *, strict: bool
+) -> None:
+    if strict and excluded:
+        raise InvalidBatchData(
+            f"{len(excluded)} of {len(excluded) + len(payable)} readings cannot be minted", excluded
+        )
+    if not payable:
+        raise EmptyBatch

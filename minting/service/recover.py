@@ -1,0 +1,160 @@
+"""Whatever is signed and not settled: looked up, settled, resent, or proven dead.
+
+Runs at the start of every task for the slices it claims, every minute for all, and as
+``manage.py recover``. It signs nothing; what it frees is planned anew by whoever claims the slice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import structlog
+from django.db import transaction
+from django.db.models import Q
+from django.db.models.functions import Now
+from solders.pubkey import Pubkey
+
+from minting import journal
+from minting.engine.errors import SolanaError
+from minting.engine.states import LIVE_TRANSACTIONS, SliceStatus, TransactionStatus
+from minting.engine.types import DeathEvidence, Verdict
+from minting.engine.verdicts import Judgement, judge
+from minting.journal import Expiry
+from minting.models import MintSlice, MintTransaction
+from minting.service import nudges
+from minting.service.session import Session
+from minting.service.tracking import Flight, tick
+
+log = structlog.get_logger(__name__)
+
+TRANSACTIONS_A_PASS = 256
+"""What one ``getSignatureStatuses`` answers."""
+
+KNOWN_SIGNATURES = 1_000
+"""Landed transactions at which a walk of the authority's history may end."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryReport:
+    """What one pass found and did."""
+
+    looked_up: int = 0
+    settled: int = 0
+    expired: int = 0
+    open: int = 0
+    nudged: bool = False
+
+
+def recover(session: Session) -> RecoveryReport:
+    """One pass over everything in doubt, in flight, or confirmed and not final.
+
+    Raises:
+        SolanaError: no node answered; what was done until then is kept.
+    """
+    looked_up = settled = expired = 0
+    for flights in _in_chunks():
+        still = tick(session, flights, search_history=True)
+        dead = prove_dead(session, [flight for flight in still if flight.past_life])
+        looked_up += len(flights)
+        settled += len(flights) - len(still)
+        expired += dead
+    report = RecoveryReport(
+        looked_up=looked_up,
+        settled=settled,
+        expired=expired,
+        open=MintTransaction.objects.filter(status__in=LIVE_TRANSACTIONS).count(),
+        nudged=nudge_if_waiting(),
+    )
+    log.info("recovered", **asdict(report))
+    return report
+
+
+def nudge_if_waiting() -> bool:
+    """Calls a worker when slices wait that nobody drives: a nudge may have been lost."""
+    waiting = MintSlice.objects.filter(
+        Q(status=SliceStatus.QUEUED) | Q(status=SliceStatus.RUNNING, lease_until__lt=Now())
+    ).exists()
+    if waiting:
+        nudges.nudge()
+    return waiting
+
+
+def prove_dead(session: Session, flights: Sequence[Flight]) -> int:
+    """Tries to prove that silent transactions can no longer land; releases those that cannot.
+
+    Returns:
+        How many were proven dead. The others stay in doubt, with what was answered.
+    """
+    silent = [flight for flight in flights if flight.status is not TransactionStatus.CONFIRMED]
+    if not silent:
+        return 0
+    known = _known_signatures(silent)
+    try:
+        evidence = session.run(
+            session.cluster.death_evidence(
+                [flight.watched for flight in silent],
+                _payer_of(silent),
+                is_known=known.__contains__,
+            )
+        )
+    except SolanaError as error:
+        # No answer is no evidence; the transactions stay as they are.
+        log.warning("no_evidence", reason=str(error))
+        return 0
+    dead = 0
+    for flight in silent:
+        found = evidence[flight.signature]
+        judgement = judge(flight.watched, found)
+        told = _as_json(found, judgement)
+        with transaction.atomic():
+            if judgement.verdict is Verdict.DEAD:
+                dead += journal.record_expired(Expiry(flight.id, told))
+                flight.status = TransactionStatus.EXPIRED
+            elif judgement.verdict is Verdict.UNCERTAIN:
+                journal.record_doubt(flight.id, told)
+    return dead
+
+
+def live_flights(slice_ids: Sequence[Any]) -> list[Flight]:
+    """What is signed for these slices and neither landed nor dead."""
+    rows = MintTransaction.objects.filter(
+        slice_id__in=slice_ids, status__in=(TransactionStatus.SIGNED, TransactionStatus.SENT)
+    ).order_by("id")
+    return [Flight.of(row) for row in rows]
+
+
+def _in_chunks() -> Iterator[list[Flight]]:
+    last = None
+    while True:
+        rows = MintTransaction.objects.filter(status__in=LIVE_TRANSACTIONS).order_by("id")
+        if last is not None:
+            rows = rows.filter(id__gt=last)
+        chunk = list(rows[:TRANSACTIONS_A_PASS])
+        if not chunk:
+            return
+        last = chunk[-1].id
+        yield [Flight.of(row) for row in chunk]
+
+
+def _payer_of(flights: Sequence[Flight]) -> Pubkey:
+    """Who signed them: one installation has one mint and one authority."""
+    return Pubkey.from_string(
+        MintTransaction.objects.values_list("fee_payer", flat=True).get(id=flights[0].id)
+    )
+
+
+def _known_signatures(flights: Sequence[Flight]) -> frozenset[str]:
+    """Landed transactions older than all of ``flights``: where a walk of the history may end."""
+    oldest = min(flight.blockhash_slot for flight in flights)
+    return frozenset(
+        MintTransaction.objects.filter(slot__lt=oldest)
+        .order_by("-id")
+        .values_list("signature", flat=True)[:KNOWN_SIGNATURES]
+    )
+
+
+def _as_json(evidence: DeathEvidence, judgement: Judgement) -> dict[str, Any]:
+    """The evidence as it is kept and shown."""
+    return {"verdict": judgement.verdict.value, "why": judgement.why, **asdict(evidence)}

@@ -1,0 +1,54 @@
+"""One process's way to the chain, opened for a while.
+
+A job alternates database phases (plain calls) and network phases (``session.run``). Both happen
+in one thread and never at once, so no database transaction is open while a node is waited for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from minting.cluster.nodes import Cluster
+from minting.cluster.signers import open_signer
+from minting.conf import MintingConfig, current
+from minting.engine.types import Signer
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """The cluster behind one event loop, and the settings that everything here runs with."""
+
+    config: MintingConfig
+    cluster: Cluster
+    runner: asyncio.Runner
+
+    def run(self, phase: Coroutine[Any, Any, T]) -> T:
+        """Runs one network phase to its end."""
+        return self.runner.run(phase)
+
+    def open_signer(self) -> Signer:
+        """The key; only what signs asks for it."""
+        return open_signer(self.config.signer, keypair_path=self.config.authority_keypair)
+
+
+@contextmanager
+def open_session(config: MintingConfig | None = None) -> Iterator[Session]:
+    """Opens connections that live as long as the block does."""
+    config = config or current()
+    with asyncio.Runner() as runner:
+        cluster = Cluster(
+            config.rpc_urls,
+            genesis_hash=config.genesis_hash,
+            max_per_second=config.rpc_max_per_second,
+        )
+        runner.run(cluster.__aenter__())
+        try:
+            yield Session(config, cluster, runner)
+        finally:
+            runner.run(cluster.__aexit__(None, None, None))

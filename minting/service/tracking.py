@@ -1,0 +1,212 @@
+"""Following transactions that are in the journal: look up, settle, resend.
+
+The same tick serves the driver, which has just signed them, and recovery, which has found them
+signed by somebody who is gone. It never signs anything, so it may run anywhere, any time, twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+import structlog
+from django.db import transaction
+
+from minting import journal
+from minting.engine.states import TransactionStatus
+from minting.engine.types import Commitment, SignatureStatus, Watched
+from minting.engine.verdicts import is_past_life
+from minting.journal import Landing, OnChainError
+from minting.models import MintTransaction
+from minting.service.session import Session
+
+log = structlog.get_logger(__name__)
+
+RESEND_EVERY = 2.0
+"""Seconds between two sends of the same bytes: harmless, before and after landing."""
+
+_ORDER = [Commitment.PROCESSED, Commitment.CONFIRMED, Commitment.FINALIZED]
+
+
+@dataclass(slots=True)
+class Flight:
+    """A journalled transaction that is followed, and what was last seen of it."""
+
+    id: UUID
+    slice_id: UUID
+    signature: str
+    raw: bytes
+    genesis_hash: str
+    blockhash_slot: int
+    last_valid_block_height: int
+    status: TransactionStatus
+    slot: int | None = None
+    resend_at: float = field(default=0.0)
+    """Monotonic seconds."""
+    past_life: bool = False
+    """Whether the confirmed height is past its last; then only proof helps."""
+    doubted: bool = False
+
+    @classmethod
+    def of(cls, row: MintTransaction) -> Flight:
+        """From its row."""
+        return cls(
+            id=row.id,
+            slice_id=row.slice_id,
+            signature=row.signature,
+            raw=bytes(row.raw),
+            genesis_hash=row.genesis_hash,
+            blockhash_slot=row.blockhash_slot,
+            last_valid_block_height=row.last_valid_block_height,
+            status=TransactionStatus(row.status),
+            slot=row.slot,
+            doubted=row.doubted_at is not None,
+        )
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is signed and neither landed nor dead, as far as was seen here."""
+        return self.status in {TransactionStatus.SIGNED, TransactionStatus.SENT}
+
+    @property
+    def watched(self) -> Watched:
+        """As the proof of death asks for it."""
+        return Watched(
+            self.signature, self.genesis_hash, self.blockhash_slot, self.last_valid_block_height
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """One transaction's entry of a status report, and whether its time is over."""
+
+    flight: Flight
+    status: SignatureStatus | None
+    context_slot: int
+    past_life: bool
+
+
+def tick(
+    session: Session, flights: Sequence[Flight], *, search_history: bool = False
+) -> list[Flight]:
+    """Looks up, settles, and resends what may still land.
+
+    Returns:
+        The flights that need another tick: neither landed as well as is wanted, nor failed for
+        good.
+
+    Raises:
+        SolanaError: no node answered; nothing was learned.
+    """
+    if not flights:
+        return []
+    sightings = session.run(_look_up(session, flights, search_history=search_history))
+    with transaction.atomic():
+        still = [sighting.flight for sighting in sightings if _settle(session, sighting)]
+    resend(session, [flight for flight in still if not flight.past_life])
+    return still
+
+
+def resend(session: Session, flights: Iterable[Flight]) -> None:
+    """Sends the bytes of what was not sent lately; what was only journalled becomes sent."""
+    now = time.monotonic()
+    due = [
+        flight
+        for flight in flights
+        if flight.resend_at <= now and flight.status is not TransactionStatus.CONFIRMED
+    ]
+    if not due:
+        return
+    session.run(_send_all(session, due))
+    for flight in due:
+        flight.resend_at = now + RESEND_EVERY
+    with transaction.atomic():
+        journal.record_sent(
+            [flight.id for flight in due if flight.status is TransactionStatus.SIGNED]
+        )
+    for flight in due:
+        flight.status = TransactionStatus.SENT
+
+
+async def _look_up(
+    session: Session, flights: Sequence[Flight], *, search_history: bool
+) -> list[Sighting]:
+    # Height first: what the later statuses do not show by then had its whole life.
+    height = (await session.cluster.epoch_info(Commitment.CONFIRMED)).block_height
+    report = await session.cluster.statuses(
+        [flight.signature for flight in flights], search_history=search_history
+    )
+    return [
+        Sighting(
+            flight,
+            status,
+            report.context_slot,
+            is_past_life(height, flight.last_valid_block_height),
+        )
+        for flight, status in zip(flights, report.statuses, strict=True)
+    ]
+
+
+async def _send_all(session: Session, flights: Sequence[Flight]) -> None:
+    # The cluster bounds how many of these are on the wire at once.
+    notes = await asyncio.gather(*(session.cluster.send(flight.raw) for flight in flights))
+    for flight, note in zip(flights, notes, strict=True):
+        if note is not None:
+            log.debug("send_noted", signature=flight.signature, note=note)
+
+
+def _settle(session: Session, sighting: Sighting) -> bool:
+    """Applies one sighting; returns whether the flight has to be followed further."""
+    flight, status = sighting.flight, sighting.status
+    flight.past_life = sighting.past_life
+    if status is None:
+        return _settle_silence(sighting)
+    if status.commitment is Commitment.PROCESSED:
+        return True
+    if status.err is not None:
+        return _settle_error(flight, status)
+    journal.record_landed(
+        [Landing(flight.id, status.slot, status.commitment)], success_at=session.config.commitment
+    )
+    flight.status = (
+        TransactionStatus.FINALIZED
+        if status.commitment is Commitment.FINALIZED
+        else TransactionStatus.CONFIRMED
+    )
+    flight.slot = status.slot
+    return _ORDER.index(status.commitment) < _ORDER.index(session.config.commitment)
+
+
+def _settle_silence(sighting: Sighting) -> bool:
+    """No status: alive, vanished with its fork, or past its time and in doubt."""
+    flight = sighting.flight
+    if flight.status is TransactionStatus.CONFIRMED:
+        # A node that is behind the landing's slot cannot know of it.
+        if flight.slot is None or sighting.context_slot <= flight.slot:
+            return True
+        journal.record_vanished(flight.id)
+        flight.status, flight.slot = TransactionStatus.SENT, None
+    if flight.past_life and not flight.doubted:
+        journal.record_doubt(flight.id, {"why": "past its last valid block height, not proven"})
+        flight.doubted = True
+    return True
+
+
+def _settle_error(flight: Flight, status: SignatureStatus) -> bool:
+    """A landed error frees its results only when finalized."""
+    error = OnChainError(flight.id, status.slot, status.err)
+    if status.commitment is not Commitment.FINALIZED:
+        journal.record_error_seen(error)
+        return True
+    journal.record_failed(
+        error,
+        code="transaction_failed",
+        reason=f"The transaction landed with an error: {json.dumps(status.err)}",
+        permanent=False,
+    )
+    flight.status = TransactionStatus.FAILED
+    return False
