@@ -6,6 +6,7 @@
 ``correct``    a new revision: replaces before minting, records the difference after
 ``release``    a person takes responsibility for what is held
 ``rejudge``    asks the rules again after a cause of holding changed
+``rejudge_limits`` lets go what a raised limit no longer holds
 ``register_wallet`` / ``retire_wallet``  an owner's address, never edited in place
 ``assign_meter``  who holds a meter from when on
 ============== ==========================================================================
@@ -14,13 +15,13 @@ Locks are taken in one order, so that no two of these wait for each other: meter
 readings; several of a kind in the order of their ids.
 """
 
+from readings.intake.candidate import Submission
 from readings.intake.correction import Correction, correct
-from readings.intake.holding import ReleaseOutcome, rejudge, release
+from readings.intake.holding import ReleaseOutcome, rejudge, rejudge_limits, release
 from readings.intake.registry import assign_meter, register_wallet, retire_wallet
 from readings.intake.submission import (
     Outcome,
     OutcomeStatus,
-    Submission,
     Submitted,
     submit,
     submit_many,
@@ -37,6 +38,7 @@ __all__ = [
     "correct",
     "register_wallet",
     "rejudge",
+    "rejudge_limits",
     "release",
     "retire_wallet",
     "submit",

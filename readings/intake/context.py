@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
-from decimal import Decimal
 from uuid import UUID
 
 from django.db import connection
@@ -50,33 +49,19 @@ def load_timelines(
     if looked_up:
         with connection.cursor() as cursor:
             cursor.execute(_TOLD, [list(column) for column in zip(*looked_up, strict=True)])
-            for meter_id, *row in cursor.fetchall():
-                told = _told(*row)
+            for meter_id, reading_id, kind, start, end, *values, is_current, code in cursor:
+                told = Told(
+                    reading_id=reading_id,
+                    kind=PeriodKind(kind),
+                    start=start,
+                    end=end,
+                    values=tuple(values),
+                    is_current=is_current,
+                    gives_way=code == ReadingCode.OVERLAPPING_PERIOD,
+                )
                 if told.identity != leaving_out:
-                    found[meter_id][told.reading_id] = told
+                    found[meter_id][reading_id] = told
     return {meter_id: Timeline(found[meter_id].values()) for meter_id in spans}
-
-
-def _told(
-    reading_id: UUID,
-    kind: str,
-    start: datetime,
-    end: datetime,
-    kwh: Decimal,
-    generated: Decimal | None,
-    consumed: Decimal | None,
-    is_current: bool,
-    code: str,
-) -> Told:
-    return Told(
-        reading_id=reading_id,
-        kind=PeriodKind(kind),
-        start=start,
-        end=end,
-        values=(kwh, generated, consumed),
-        is_current=is_current,
-        gives_way=code == ReadingCode.OVERLAPPING_PERIOD,
-    )
 
 
 class Holders:

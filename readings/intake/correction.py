@@ -14,8 +14,8 @@ from django.utils import timezone
 from readings.conf import limits
 from readings.errors import ReadingInFlight, UnknownReading
 from readings.intake.candidate import parse_values
-from readings.intake.context import load_timelines, owners_with_wallet
-from readings.models import Meter, MeterReading, MeterReadingQuerySet
+from readings.intake.context import load_timelines
+from readings.models import Meter, MeterReading, MeterReadingQuerySet, Owner, Wallet
 from readings.periods import Values
 from readings.rules import (
     IN_FLIGHT,
@@ -95,11 +95,13 @@ def correct(
 
 
 def _lock_revisions(reading_id: UUID) -> Sequence[MeterReading]:
-    """All revisions of the same reading, oldest first, after their meter."""
+    """All revisions of the same reading, oldest first, after their meter and their owner."""
     named = MeterReading.objects.filter(id=reading_id).first()
     if named is None:
         raise UnknownReading(reading_id)
     Meter.objects.select_for_update(no_key=True).get(id=named.meter_id)
+    if named.owner_id is not None:
+        Owner.objects.select_for_update(no_key=True).get(id=named.owner_id)
     same = _same_identity(named).select_for_update(no_key=True, of=("self",))
     return sorted(
         same.select_related("meter").order_by("id"), key=lambda revision: revision.revision
@@ -163,14 +165,13 @@ def _facts(reading: MeterReading, *, first: MeterReading) -> Facts:
     if reading.period_kind == PeriodKind.INTERVAL:
         timelines = load_timelines({reading.meter_id: [own]}, leaving_out=own)
         overlaps = timelines[reading.meter_id].overlaps(*own)
-    owner_ids = {reading.owner_id} if reading.owner_id else set()
     return Facts(
         kwh=reading.kwh_amount,
         # A period that was told in time is not late because it is corrected.
         age=max(first.submitted_at - first.period_end, timedelta(0)),
         verification=Verification(reading.verification),
         overlaps=overlaps,
-        has_wallet=reading.owner_id in owners_with_wallet(owner_ids),
+        has_wallet=Wallet.objects.current().filter(owner=reading.owner_id).exists(),
     )
 
 

@@ -31,22 +31,21 @@ def register_wallet(
         InvalidWallet: Not an address, or off the curve without permission.
         ReasonRequired: An exception without a reason.
     """
-    exception = {
+    wanted = {
+        "address": _checked(address, allow_off_curve=allow_off_curve),
         "allow_off_curve": allow_off_curve,
         "allow_program_owned": allow_program_owned,
         "exception_reason": exception_reason.strip(),
     }
-    address = _checked(address, allow_off_curve=allow_off_curve)
     if (allow_off_curve or allow_program_owned) and not exception_reason.strip():
         raise ReasonRequired("A wallet with an exception")
     with transaction.atomic():
         _lock_owner(owner)
         current = owner.wallets.current().first()
-        if current is not None and current.address == address:
-            if all(getattr(current, name) == value for name, value in exception.items()):
-                return current
+        if current and all(getattr(current, name) == value for name, value in wanted.items()):
+            return current
         _retire(owner)
-        wallet = Wallet.objects.create(owner=owner, address=address, **exception)
+        wallet = Wallet.objects.create(owner=owner, **wanted)
         rejudge(MeterReading.objects.filter(owner=owner))
     return wallet
 
@@ -64,6 +63,7 @@ def assign_meter(
 ) -> MeterAssignment:
     """Says who holds a meter, and ends the open assignment before, if there is one.
 
+    An owner who holds the meter already goes on holding it: nothing changes.
     Readings keep the owner they got at intake; only such as had none, because nobody held the
     meter then, get this one.
 
@@ -75,7 +75,11 @@ def assign_meter(
         raise RegistryError("An assignment must end after it starts")
     with transaction.atomic():
         Meter.objects.select_for_update(no_key=True).get(id=meter.id)
-        meter.assignments.filter(ends_at=None, starts_at__lt=starts_at).update(ends_at=starts_at)
+        _lock_owner(owner)
+        before = meter.assignments.filter(ends_at=None, starts_at__lte=starts_at)
+        if ends_at is None and (same := before.filter(owner=owner).first()):
+            return same
+        before.exclude(starts_at=starts_at).update(ends_at=starts_at)
         others = meter.assignments.filter(Q(ends_at=None) | Q(ends_at__gt=starts_at))
         if ends_at is not None:
             others = others.filter(starts_at__lt=ends_at)
@@ -94,9 +98,10 @@ def _adopt_readings(assignment: MeterAssignment) -> None:
     )
     if assignment.ends_at is not None:
         orphans = orphans.filter(period_end__lte=assignment.ends_at)
-    if orphans.update(owner=assignment.owner_id):
-        _lock_owner(assignment.owner)
-        rejudge(MeterReading.objects.filter(owner=assignment.owner_id, meter=assignment.meter_id))
+    locked = orphans.select_for_update(no_key=True).order_by("id")
+    adopted = MeterReading.objects.filter(id__in=list(locked.values_list("id", flat=True)))
+    adopted.update(owner=assignment.owner_id)
+    rejudge(adopted)
 
 
 def _checked(address: str, *, allow_off_curve: bool) -> str:

@@ -11,7 +11,7 @@ class Owner(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     user_id = models.CharField(
-        max_length=100, unique=True, help_text="The platform's name for this person."
+        max_length=64, unique=True, help_text="The platform's name for this person."
     )
     name = models.CharField(max_length=200)
     email = models.EmailField(blank=True)
