@@ -27,7 +27,7 @@ if not SECRET_KEY:
     # The same in web and worker: the queue's payloads are signed with it.
     SECRET_KEY = "only-for-debugging-never-in-production"  # noqa: S105 — not a secret, by its name
 if not ALLOWED_HOSTS and not DEBUG:
-    raise env.refused("DJANGO_ALLOWED_HOSTS", "the host names that are served, separated by commas")
+    raise env.refused("DJANGO_ALLOWED_HOSTS", "the host names that are served")
 CSRF_TRUSTED_ORIGINS = env.words("DJANGO_CSRF_TRUSTED_ORIGINS")
 DJANGO_TRUSTED_PROXY = env.networks("DJANGO_TRUSTED_PROXY")
 DJANGO_HTTPS = env.flag("DJANGO_HTTPS", default=not DEBUG, shown="")
@@ -191,6 +191,8 @@ STORAGES = {
 WHITENOISE_KEEP_ONLY_HASHED_FILES = True
 
 # ------------------------------------------------------------------ REST
+# knox's own migrations would make the table of the model that ours replaces.
+MIGRATION_MODULES = {"knox": None}
 KNOX_TOKEN_MODEL = "access.ApiToken"  # noqa: S105 — a model's name
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [

@@ -73,12 +73,17 @@ def recover(session: Session) -> RecoveryReport:
 
 def nudge_if_waiting() -> bool:
     """Calls a worker when slices wait that nobody drives: a nudge may have been lost."""
-    waiting = MintSlice.objects.filter(
-        Q(status=SliceStatus.QUEUED) | Q(status=SliceStatus.RUNNING, lease_until__lt=Now())
-    ).exists()
+    waiting = slices_wait()
     if waiting:
         nudges.nudge()
     return waiting
+
+
+def slices_wait() -> bool:
+    """Whether there is work that nobody drives."""
+    return MintSlice.objects.filter(
+        Q(status=SliceStatus.QUEUED) | Q(status=SliceStatus.RUNNING, lease_until__lt=Now())
+    ).exists()
 
 
 def prove_dead(session: Session, flights: Sequence[Flight]) -> int:
