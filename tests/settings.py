@@ -46,3 +46,5 @@ if "EMBEDDED" in DATABASES["default"]:
 # Nothing is collected: the admin's pages link to the files as they lie.
 STORAGES["staticfiles"]["BACKEND"] = "django.contrib.staticfiles.storage.StaticFilesStorage"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+WHITENOISE_USE_FINDERS = True
+STATIC_ROOT.mkdir(parents=True, exist_ok=True)

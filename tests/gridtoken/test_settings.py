@@ -1,0 +1,45 @@
+"""What the settings promise to the outside."""
+
+from __future__ import annotations
+
+import pytest
+from django.conf import settings
+from django.db import connection
+
+from gridtoken import settings as production
+from gridtoken import web
+
+
+def test_a_url_s_parts_reach_django():
+    parts = {"user": "u", "dbname": "d", "host": "/dir", "sslmode": "require"}
+    database = production._database(parts, settings.DATA_DIR)
+    assert database["ENGINE"] == "django.db.backends.postgresql"
+    assert (database["NAME"], database["USER"], database["HOST"]) == ("d", "u", "/dir")
+    assert database["OPTIONS"] == {"sslmode": "require"}
+
+
+def test_only_web_processes_pool_their_connections(monkeypatch):
+    database = {"CONN_MAX_AGE": 60, "OPTIONS": {}}
+    monkeypatch.setitem(settings.DATABASES, "default", database)
+    web.pool_connections()
+    assert database == {"CONN_MAX_AGE": 0, "OPTIONS": {"pool": web.POOL}}
+
+
+@pytest.mark.django_db
+def test_the_tests_own_database_forgets_quickly():
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT current_setting('fsync'), current_setting('timezone')")
+        assert cursor.fetchone() == ("off", "UTC")
+
+
+@pytest.mark.django_db
+def test_health_paths_are_never_redirected_and_all_else_is(client, settings):
+    settings.SECURE_SSL_REDIRECT = True
+    assert client.get("/healthz").status_code != 301
+    assert client.get("/admin/").headers["Location"] == "https://testserver/admin/"
+
+
+@pytest.mark.django_db
+def test_the_front_door_leads_to_the_admin(client):
+    assert client.get("/").headers["Location"] == "/admin/"
+    assert client.get("/admin/login/").status_code == 200

@@ -1,0 +1,60 @@
+"""Commands start, or say in one line why not; and start no more than they need."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "line"),
+    [
+        (
+            "DJANGO_SECRET_KEY",
+            "",
+            "DJANGO_SECRET_KEY must be a long random text (or DJANGO_DEBUG true); it is not set",
+        ),
+        (
+            "DJANGO_ALLOWED_HOSTS",
+            "",
+            "DJANGO_ALLOWED_HOSTS must be the host names that are served; it is not set",
+        ),
+        (
+            "SOLANA_COMMITMENT",
+            "processed",
+            "SOLANA_COMMITMENT must be confirmed or finalized, not 'processed'",
+        ),
+    ],
+)
+def test_a_wrong_environment_stops_the_start_with_one_line(manage, variable, value, line):
+    done = manage("check", **{variable: value})
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", line + "\n")
+
+
+def test_debugging_needs_nothing(manage):
+    done = manage("check", DJANGO_SECRET_KEY="", DJANGO_ALLOWED_HOSTS="", DJANGO_DEBUG="true")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_file_may_hold_the_environment_and_the_process_wins(manage, tmp_path):
+    file = tmp_path / "environment"
+    file.write_text("DJANGO_ALLOWED_HOSTS=file.example\nSOLANA_COMMITMENT=finalized\n")
+    tell = "from django.conf import settings as s; print(s.ALLOWED_HOSTS, s.SOLANA_COMMITMENT)"
+    done = manage("shell", "--no-imports", "-c", tell, ENV_FILE=str(file))
+    assert done.stdout == "['utility.example'] finalized\n"
+
+
+def test_help_starts_no_database(manage, tmp_path):
+    done = manage("migrate", "--help")
+    assert done.returncode == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_production_is_ready_to_deploy(manage):
+    done = manage("check", "--deploy", "--fail-level", "WARNING", "--tag", "security")
+    assert done.returncode == 0, done.stderr
+
+
+def test_plain_http_is_a_deploy_warning_never_a_refusal(manage):
+    done = manage("check", "--deploy", "--tag", "security", DJANGO_HTTPS="false")
+    assert done.returncode == 0
+    assert "security.W008" in done.stderr
