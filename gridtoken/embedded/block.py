@@ -65,6 +65,7 @@ class HistoryRow:
 
     signature: str
     slot: int
+    index: int
     height: int
     time: int
     err: Any

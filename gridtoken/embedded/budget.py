@@ -57,12 +57,6 @@ class Budget:
         """What the payer is charged, whether the transaction succeeds or fails."""
         return self.base_fee + self.priority_fee
 
-    @property
-    def loaded_units(self) -> int:
-        """Room that the asked loaded data takes of a block."""
-        pages = -(-self.loaded_bytes // LOADED_PAGE_BYTES)
-        return pages * LOADED_PAGE_UNITS
-
 
 def budget_of(decoded: DecodedTransaction) -> Budget:
     """Reads limits and bid out of v1's config or the compute budget instructions.
@@ -76,14 +70,17 @@ def budget_of(decoded: DecodedTransaction) -> Budget:
     return _from_instructions(decoded, base)
 
 
-def block_units(decoded: DecodedTransaction, budget: Budget, writable: int, executed: int) -> int:
+def block_units(
+    decoded: DecodedTransaction, *, writable: int, executed: int, loaded_bytes: int
+) -> int:
     """Returns the room one transaction takes of a block (Agave's cost model)."""
     data = sum(len(instruction.data) for instruction in decoded.instructions)
+    pages = -(-loaded_bytes // LOADED_PAGE_BYTES)
     return (
         SIGNATURE_UNITS * decoded.required_signatures
         + WRITE_LOCK_UNITS * writable
         + data // DATA_BYTES_PER_UNIT
-        + budget.loaded_units
+        + pages * LOADED_PAGE_UNITS
         + executed
     )
 

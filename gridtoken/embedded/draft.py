@@ -28,9 +28,10 @@ class Draft:
         parent: Block,
         slot: int,
         unix_ms: int,
+        *,
         rules: Rules,
-        capacity: int | None,
         waiting: Iterable[Pending],
+        capacity: int | None,
     ) -> None:
         self.parent = parent
         self.slot = slot
@@ -65,11 +66,22 @@ class Draft:
         """
         budget = budget_of(decoded)
         writable = [key for index, key in enumerate(decoded.keys) if decoded.is_writable(index)]
-        asked = block_units(decoded, budget, len(writable), budget.compute_units)
+        asked = block_units(
+            decoded,
+            writable=len(writable),
+            executed=budget.compute_units,
+            loaded_bytes=budget.loaded_bytes,
+        )
         if not self._has_room(asked, writable):
             return False
         outcome = machine.run(decoded, budget)
-        used = asked - budget.compute_units + outcome.units
+        # Admitted by what it asks for, charged for what it used, as Agave's cost tracker does.
+        used = block_units(
+            decoded,
+            writable=len(writable),
+            executed=outcome.units,
+            loaded_bytes=outcome.loaded_bytes,
+        )
         self._occupy(used, writable)
         self._record(decoded, budget, outcome, machine, used)
         return True

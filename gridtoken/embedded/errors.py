@@ -101,4 +101,7 @@ def sentence(err: Any) -> str:
     index = detail["account_index"]
     if kind == "InsufficientFundsForRent":
         return f"Transaction results in an account ({index}) with insufficient funds for rent"
-    return f"Execution of the program referenced by account at index {index} is temporarily restricted."
+    return (
+        f"Execution of the program referenced by account at index {index} is temporarily"
+        " restricted."
+    )

@@ -231,7 +231,8 @@ class Ledger:
             if (block := self._blocks.get(height))
         ]
         self.machine.turn(Clock(self._slot, 0, epoch, epoch + 1, now // 1000), hashes)
-        return Draft(tip, self._slot, now, self.rules, capacity, self.mempool.ready(self._slot))
+        waiting = self.mempool.ready(self._slot)
+        return Draft(tip, self._slot, now, rules=self.rules, waiting=waiting, capacity=capacity)
 
     def _take_one(self, draft: Draft) -> bool:
         """Executes the next waiting transaction; False when the block is complete."""

@@ -140,11 +140,10 @@ class Machine:
         resolved = self._resolve(decoded)
         before = tuple(self.get(key) for key in resolved.keys)
         self._check_payer(before[0], budget.fee)
-        loaded = self._loaded_bytes(decoded, resolved.keys, before)
-        unloadable = self._why_unloadable(decoded, resolved.keys, before, loaded, budget)
-        if unloadable:
-            return self._charge_only(resolved, before, budget, unloadable, loaded)
-        return self._execute(decoded, budget, resolved, before, loaded)
+        size = self._loaded_bytes(decoded, resolved.keys, before)
+        loaded = _Loaded(resolved, before, size, budget.fee)
+        err = _why_unloadable(decoded, loaded, budget)
+        return self._charge_only(loaded, err) if err else self._execute(decoded, budget, loaded)
 
     def rehearse(self, decoded: DecodedTransaction, budget: Budget, state: State) -> Outcome:
         """Executes a transaction on top of an older state and undoes it.
@@ -239,35 +238,9 @@ class Machine:
                 total += ACCOUNT_BASE_BYTES + len(found.data)
         return total
 
-    def _why_unloadable(
-        self,
-        decoded: DecodedTransaction,
-        keys: tuple[Pubkey, ...],
-        accounts: tuple[Account | None, ...],
-        loaded: int,
-        budget: Budget,
-    ) -> str | None:
-        if loaded > budget.loaded_bytes:
-            return "MaxLoadedAccountsDataSizeExceeded"
-        for index in {instruction.program_id_index for instruction in decoded.instructions}:
-            program = accounts[index]
-            if program is None:
-                return "ProgramAccountNotFound"
-            if program.owner not in LOADERS:
-                return "InvalidProgramForExecution"
-        return None
-
-    def _charge_only(
-        self,
-        resolved: Resolved,
-        before: tuple[Account | None, ...],
-        budget: Budget,
-        err: str,
-        loaded: int,
-    ) -> Outcome:
-        self._charge(resolved.keys[0], budget.fee)
-        after = (self.get(resolved.keys[0]), *before[1:])
-        return Outcome(resolved, before, after, budget.fee, loaded, err)
+    def _charge_only(self, loaded: _Loaded, err: str) -> Outcome:
+        self._charge(loaded.payer, loaded.fee)
+        return loaded.outcome((self.get(loaded.payer), *loaded.before[1:]), err)
 
     def _charge(self, payer: Pubkey, lamports: int) -> None:
         account = self.get(payer)
@@ -275,74 +248,86 @@ class Machine:
             raise AssertionError("the payer was checked before it was charged")
         self.put(payer, Account(account.lamports - lamports, account.data, account.owner))
 
-    def _execute(
-        self,
-        decoded: DecodedTransaction,
-        budget: Budget,
-        resolved: Resolved,
-        before: tuple[Account | None, ...],
-        loaded: int,
-    ) -> Outcome:
-        payer = resolved.keys[0]
+    def _execute(self, decoded: DecodedTransaction, budget: Budget, loaded: _Loaded) -> Outcome:
         if decoded.version == 1 and budget.priority_fee:
             # LiteSVM charges the signatures and v0's bid, but knows nothing of v1's.
-            self._charge(payer, budget.priority_fee)
+            self._charge(loaded.payer, budget.priority_fee)
         self._budget.compute_unit_limit = budget.compute_units
         self._budget.heap_size = budget.heap_bytes
         self._svm.with_compute_budget(self._budget)
         result = self._svm.send_transaction(decoded.tx)
-        after = tuple(
-            self.get(key) if writable else account
-            for key, writable, account in zip(resolved.keys, resolved.writable, before, strict=True)
-        )
+        places = zip(loaded.resolved.keys, loaded.resolved.writable, loaded.before, strict=True)
+        after = tuple(self.get(key) if writable else held for key, writable, held in places)
         if isinstance(result, TransactionMetadata):
-            return self._outcome(resolved, before, after, budget, loaded, result, None)
-        return self._failed(resolved, before, after, budget, loaded, result)
+            return loaded.outcome(after, None, result)
+        return self._failed(loaded, after, result)
 
     def _failed(
         self,
-        resolved: Resolved,
-        before: tuple[Account | None, ...],
+        loaded: _Loaded,
         after: tuple[Account | None, ...],
-        budget: Budget,
-        loaded: int,
         result: FailedTransactionMetadata,
     ) -> Outcome:
         err = error_json(result.err())
-        payer = resolved.keys[0]
-        held, left = before[0], after[0]
-        charged = (held.lamports if held else 0) - (left.lamports if left else 0)
-        if charged == budget.fee:
-            return self._outcome(resolved, before, after, budget, loaded, result.meta(), err)
+        if _lamports(loaded.before[0]) - _lamports(after[0]) == loaded.fee:
+            return loaded.outcome(after, err, result.meta())
         # Not charged: LiteSVM did not get as far as running it.
-        self.put(payer, before[0])
-        if err in FEES_ONLY:
-            return self._charge_only(resolved, before, budget, err, loaded)
+        self.put(loaded.payer, loaded.before[0])
+        if isinstance(err, str) and err in FEES_ONLY:
+            return self._charge_only(loaded, err)
         raise Refusal(err)
 
-    def _outcome(
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """A transaction that is about to run: what it found, and what it owes in any case."""
+
+    resolved: Resolved
+    before: tuple[Account | None, ...]
+    size: int
+    fee: int
+
+    @property
+    def payer(self) -> Pubkey:
+        return self.resolved.keys[0]
+
+    def outcome(
         self,
-        resolved: Resolved,
-        before: tuple[Account | None, ...],
         after: tuple[Account | None, ...],
-        budget: Budget,
-        loaded: int,
-        meta: TransactionMetadata,
         err: Any,
+        meta: TransactionMetadata | None = None,
     ) -> Outcome:
+        if meta is None:
+            return Outcome(self.resolved, self.before, after, self.fee, self.size, err)
         returned = meta.return_data()
         return Outcome(
-            resolved=resolved,
-            before=before,
+            resolved=self.resolved,
+            before=self.before,
             after=after,
-            fee=budget.fee,
-            loaded_bytes=loaded,
+            fee=self.fee,
+            loaded_bytes=self.size,
             err=err,
             units=meta.compute_units_consumed(),
             logs=tuple(meta.logs()),
             inner=tuple(tuple(group) for group in meta.inner_instructions()),
             return_data=returned if returned.data else None,
         )
+
+
+def _why_unloadable(decoded: DecodedTransaction, loaded: _Loaded, budget: Budget) -> str | None:
+    if loaded.size > budget.loaded_bytes:
+        return "MaxLoadedAccountsDataSizeExceeded"
+    for index in {instruction.program_id_index for instruction in decoded.instructions}:
+        program = loaded.before[index]
+        if program is None:
+            return "ProgramAccountNotFound"
+        if program.owner not in LOADERS:
+            return "InvalidProgramForExecution"
+    return None
+
+
+def _lamports(account: Account | None) -> int:
+    return account.lamports if account else 0
 
 
 def _picked(table: bytes, indexes: bytes) -> list[Pubkey]:

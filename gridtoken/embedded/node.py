@@ -11,11 +11,13 @@ from gridtoken.embedded.bank import Bank
 from gridtoken.embedded.faults import Fate
 from gridtoken.embedded.ledger import Ledger
 from gridtoken.embedded.params import Config
-from gridtoken.embedded.rpc_error import context_slot_not_reached
+from gridtoken.embedded.rpc_error import context_slot_not_reached, node_unhealthy
 from gridtoken.embedded.rules import Commitment
 
 VERSION = "4.3.0"
 """The Agave release whose answers are imitated."""
+HEALTHY_DISTANCE = 128
+"""Slots a node may be behind and call itself well (Agave DELINQUENT_VALIDATOR_SLOT_DISTANCE)."""
 FEATURE_SET = 3_073_396_398
 
 
@@ -32,6 +34,15 @@ class Node:
     def next_number(self) -> int:
         """Returns a number that differs from those just before."""
         return next(self._numbers) % 100_000
+
+    def check_health(self) -> None:
+        """Refuses to speak for the cluster when too far behind.
+
+        Raises:
+            RpcError: -32005 with the number of slots.
+        """
+        if self.lag > HEALTHY_DISTANCE:
+            raise node_unhealthy(self.lag)
 
     def bank(self, config: Config, default: Commitment = "finalized") -> Bank:
         """Returns the bank that answers a request.

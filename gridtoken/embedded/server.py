@@ -72,6 +72,17 @@ def listening_socket(port: int) -> socket.socket:
     return listener
 
 
+def websocket_socket(port: int) -> socket.socket | None:
+    """Returns a socket on the next port, where web3.js and the CLI look for subscriptions.
+
+    They are served on the RPC port as well, so a taken port is no reason not to start.
+    """
+    try:
+        return listening_socket(port + 1)
+    except (OSError, OverflowError):
+        return None
+
+
 def serve(options: Options) -> int:
     """Serves until SIGINT or SIGTERM; returns the exit code."""
     try:
@@ -86,8 +97,11 @@ def serve(options: Options) -> int:
         faults = Faults(FaultPlan(seed=options.faults_seed))
         service = Service(ledger, faults=faults, control=options.control)
         port = listener.getsockname()[1]
-        server = Server(service, lambda: _announce(options, ledger, port))
-        server.run(sockets=[listener])
+        sockets = [listener]
+        if second := websocket_socket(port):
+            sockets.append(second)
+        # uvicorn closes its sockets when it stops.
+        Server(service, lambda: _announce(options, ledger, port)).run(sockets=sockets)
     return 0
 
 
@@ -98,8 +112,8 @@ def _announce(options: Options, ledger: Ledger, port: int) -> None:
         draft.write_text(f"{port}\n")
         draft.replace(options.port_file)
     sys.stdout.write(
-        f"localnet: http://{HOST}:{port}, genesis {ledger.genesis_hash},"
-        f" slot {ledger.tip.slot}, ledger {options.ledger}\n"
+        f"localnet: http://{HOST}:{port}, slot {ledger.tip.slot} of {ledger.genesis_hash},"
+        f" kept in {options.ledger}\n"
     )
     sys.stdout.flush()
 

@@ -10,8 +10,9 @@ from contextlib import asynccontextmanager, suppress
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from gridtoken.embedded.control import Control
 from gridtoken.embedded.faults import Fate, Faults, Reply
@@ -19,6 +20,7 @@ from gridtoken.embedded.ledger import Ledger
 from gridtoken.embedded.node import Node
 from gridtoken.embedded.rpc import Rpc, failed, written
 from gridtoken.embedded.rpc_error import RpcError
+from gridtoken.embedded.websocket import Connection, endpoint
 
 MAX_BODY_BYTES = 50 * 1024
 """Longest request a node reads (Agave MAX_REQUEST_BODY_SIZE)."""
@@ -37,9 +39,11 @@ class Service:
         self.paused = False
         self.turn = asyncio.Lock()
         """Held while a slot is made: whoever rewrites the chain waits for it."""
-        routes = [
+        self.connections: set[Connection] = set()
+        routes: list[BaseRoute] = [
             Route("/", self._answer, methods=["POST"]),
             Route("/health", self._health, methods=["GET"]),
+            WebSocketRoute("/", self._subscribe),
         ]
         if control:
             routes.append(Route("/control", Control(self).endpoint, methods=["POST"]))
@@ -54,6 +58,8 @@ class Service:
                 if time.perf_counter() - started > STEP_SECONDS:
                     await asyncio.sleep(0)
                     started = time.perf_counter()
+        for connection in list(self.connections):
+            connection.block_made()
 
     async def _tick(self) -> None:
         """Makes a slot whenever one is due; a slow one shortens the wait for the next."""
@@ -76,6 +82,9 @@ class Service:
             with suppress(asyncio.CancelledError):
                 await ticking
             self.ledger.close()
+
+    async def _subscribe(self, socket: WebSocket) -> None:
+        await endpoint(self, socket)
 
     async def _health(self, _request: Request) -> Response:
         return PlainTextResponse("ok")

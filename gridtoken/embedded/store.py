@@ -38,6 +38,7 @@ CREATE TABLE IF NOT EXISTS addresses (address BLOB NOT NULL, position INTEGER NO
     PRIMARY KEY (address, position)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS mempool (place INTEGER PRIMARY KEY, raw BLOB NOT NULL);
 """
+LANDED = "position, signature, height, time, raw, err, memo, record"
 INDEX_BITS = 20
 """A transaction's position is its slot and, in the low bits, its place in the block."""
 
@@ -166,12 +167,20 @@ class Store:
 
     def transaction(self, signature: Signature) -> Landed | None:
         """Returns a landed transaction."""
-        rows = self._landed("signature = ?", bytes(signature))
-        return rows[0] if rows else None
+        row = self._db.execute(
+            f"SELECT {LANDED} FROM transactions WHERE signature = ?",  # noqa: S608 - columns only
+            (bytes(signature),),
+        ).fetchone()
+        return _landed(row) if row else None
 
     def transactions_of(self, height: int) -> list[Landed]:
         """Returns the transactions of a block in order."""
-        return self._landed("height = ? ORDER BY position", height)
+        rows = self._db.execute(
+            f"SELECT {LANDED} FROM transactions WHERE height = ?"  # noqa: S608 - columns only
+            " ORDER BY position",
+            (height,),
+        )
+        return [_landed(row) for row in rows]
 
     def status(self, signature: Signature) -> Status | None:
         """Returns where a transaction landed, however long ago."""
@@ -217,6 +226,7 @@ class Store:
             HistoryRow(
                 str(Signature.from_bytes(signature)),
                 position >> INDEX_BITS,
+                position & ((1 << INDEX_BITS) - 1),
                 height,
                 time,
                 _parsed(err),
@@ -297,27 +307,6 @@ class Store:
             ],
         )
 
-    def _landed(self, where: str, value: bytes | int) -> list[Landed]:
-        rows = self._db.execute(
-            "SELECT position, signature, height, time, raw, err, memo, record"
-            f" FROM transactions WHERE {where}",
-            (value,),
-        )
-        return [
-            Landed(
-                signature=Signature.from_bytes(signature),
-                slot=position >> INDEX_BITS,
-                height=height,
-                index=position & ((1 << INDEX_BITS) - 1),
-                time=time,
-                raw=raw,
-                err=_parsed(err),
-                memo=memo,
-                record=json.loads(record),
-            )
-            for position, signature, height, time, raw, err, memo, record in rows
-        ]
-
     def _position(self, signature: Signature) -> int | None:
         row = self._db.execute(
             "SELECT position FROM transactions WHERE signature = ?", (bytes(signature),)
@@ -340,6 +329,21 @@ def _block(row: Sequence[Any]) -> Block:
         unix_ms=unix_ms,
         transactions=transactions,
         total_transactions=total,
+    )
+
+
+def _landed(row: Sequence[Any]) -> Landed:
+    position, signature, height, time, raw, err, memo, record = row
+    return Landed(
+        signature=Signature.from_bytes(signature),
+        slot=position >> INDEX_BITS,
+        height=height,
+        index=position & ((1 << INDEX_BITS) - 1),
+        time=time,
+        raw=raw,
+        err=_parsed(err),
+        memo=memo,
+        record=json.loads(record),
     )
 
 

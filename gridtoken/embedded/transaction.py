@@ -18,7 +18,7 @@ from gridtoken.embedded.errors import Malformed, Refusal, type_name
 Version = Literal["legacy", 0, 1]
 
 PACKET_SIZE = 1232
-"""Largest legacy or v0 transaction: IPv6's smallest packet less headers (Agave PACKET_DATA_SIZE)."""
+"""Largest legacy or v0 transaction: one IPv6 packet less headers (Agave PACKET_DATA_SIZE)."""
 V1_SIZE = 4096
 """Largest v1 transaction (SIMD-0385)."""
 V1_PREFIX = 0x81

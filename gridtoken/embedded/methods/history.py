@@ -79,6 +79,7 @@ def get_signatures_for_address(node: Node, params: Params) -> list[dict[str, Any
         {
             "signature": row.signature,
             "slot": row.slot,
+            "transactionIndex": row.index,
             "err": row.err,
             "memo": row.memo,
             "blockTime": row.time,

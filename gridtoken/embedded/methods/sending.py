@@ -25,7 +25,6 @@ from gridtoken.embedded.record import inner_instructions, record_of, returned_da
 from gridtoken.embedded.registry import method
 from gridtoken.embedded.rpc_error import (
     invalid_params,
-    node_unhealthy,
     preflight_failed,
     signature_failed,
 )
@@ -42,8 +41,6 @@ from gridtoken.embedded.transaction_json import accounts_of, inner, returned, to
 MAX_BASE58_LETTERS = 1_683
 MAX_BASE64_LETTERS = 5_464
 """Text of 1,232 and of 4,096 bytes (Agave, rpc.rs); base58 was not extended for v1."""
-HEALTHY_DISTANCE = 128
-"""Slots a node may be behind and still call itself well (Agave DELINQUENT_VALIDATOR_SLOT_DISTANCE)."""
 
 
 @method("getLatestBlockhash")
@@ -192,8 +189,7 @@ def _sanitized(decoded: DecodedTransaction) -> None:
 
 
 def _preflight(node: Node, decoded: DecodedTransaction, bank: Bank) -> None:
-    if node.lag > HEALTHY_DISTANCE:
-        raise node_unhealthy(node.lag)
+    node.check_health()
     try:
         outcome = node.ledger.simulate(decoded, bank)
     except Refusal as refusal:

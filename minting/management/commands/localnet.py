@@ -25,6 +25,6 @@ class Command(BaseCommand):
             help="where the chain is kept",
         )
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *_args: Any, **options: Any) -> None:
         chosen = {name: options[name] for name in Options.__dataclass_fields__}
         sys.exit(serve(Options(**chosen)))
