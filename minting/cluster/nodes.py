@@ -183,9 +183,7 @@ class Cluster:
         ask = partial(Node.statuses, search_history=search_history)
         return joined_statuses(
             await together(
-                self._roster.ask(
-                    _about(part, partial(Node.statuses, search_history=search_history))
-                )
+                self._roster.ask(_about(part, ask))
                 for part in pages(signatures, SIGNATURES_PER_CALL)
             )
         )

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
+from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from types import TracebackType
@@ -103,10 +104,12 @@ class Transport:
             NodeUnreachable: No answer, or none that is JSON-RPC.
         """
         async with self._slots:
+            with suppress(_BrokenConnection):
+                return await self._attempt(method, params)
             try:
                 return await self._attempt(method, params)
-            except _BrokenConnection:
-                return await self._attempt(method, params)
+            except _BrokenConnection as broken:
+                raise NodeUnreachable(str(broken)) from None
 
     async def _attempt(self, method: str, params: tuple[object, ...]) -> object:
         resting = self._rest_until - time.monotonic()

@@ -48,7 +48,7 @@ def test_a_broken_connection_is_tried_once_more():
 
 def test_a_connection_that_breaks_twice_is_unreachable():
     outcome, node, fake = ask_genesis(Drop())
-    assert isinstance(outcome, NodeUnreachable)
+    assert type(outcome) is NodeUnreachable
     assert len(fake.heard) == 2
     assert node.failures["getGenesisHash"] == 2
 
