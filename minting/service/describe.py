@@ -1,0 +1,141 @@
+"""A batch and an estimate as people and programs get them: the API and ``--json`` alike.
+
+The fields are contract.md's; every value is one that JSON has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Count
+
+from minting.engine.errors import FeeEstimationDisabled, NodeUnreachable
+from minting.engine.states import TransactionStatus
+from minting.models import MintBatch, MintResult, MintTransaction
+from minting.service.prepare import Preview
+
+WHOLE_RESULTS = 1_000
+"""Readings up to which the API carries a batch's results in its description."""
+
+_RESULT_COLUMNS = ("reading_id", "success", "status", "error", "error_code", "tx_signature", "slot")
+
+
+def describe_batch(batch: MintBatch, *, with_results: bool) -> dict[str, Any]:
+    """A batch as JSON values.
+
+    Args:
+        batch: As it was read from the database.
+        with_results: Whether ``results`` is whole; else it is null, and ``results_url`` has them.
+    """
+    description = _describe(batch, _count_transactions([batch]))
+    if with_results:
+        rows = MintResult.objects.filter(batch=batch).order_by("reading_id").only(*_RESULT_COLUMNS)
+        description["results"] = [describe_result(row) for row in rows.iterator()]
+    return description
+
+
+def describe_batches(batches: Sequence[MintBatch]) -> list[dict[str, Any]]:
+    """Many batches, without their results, in a constant number of queries."""
+    transactions = _count_transactions(batches)
+    return [_describe(batch, transactions) for batch in batches]
+
+
+def describe_result(result: MintResult) -> dict[str, Any]:
+    """What became of one reading, as JSON values."""
+    return {
+        "reading_id": str(result.reading_id),
+        "success": result.success,
+        "status": str(result.status),
+        "error": result.error or None,
+        "error_code": result.error_code or None,
+        "tx_signature": result.tx_signature or None,
+        "slot": result.slot,
+    }
+
+
+def results_path(batch_id: UUID) -> str:
+    """Where the API shows a batch's results, page by page."""
+    return f"/api/v1/mint-batches/{batch_id}/results"
+
+
+def describe_estimate(seen: Preview, *, estimation_enabled: bool) -> dict[str, Any]:
+    """The plan's cost and who is left out, as JSON values.
+
+    Where nothing can be paid, nothing is planned and the authority's balance is not asked: null.
+
+    Raises:
+        FeeEstimationDisabled: ``BLOCKCHAIN_FEE_ESTIMATION_ENABLED`` is false.
+        NodeUnreachable: No node told the cost.
+    """
+    excluded = [_excluded(item.reading_id, item.code, item.detail) for item in seen.excluded]
+    if not estimation_enabled:
+        raise FeeEstimationDisabled
+    if seen.estimate is None:
+        if seen.payable:
+            raise NodeUnreachable("No node answered, so that the cost is not known")
+        return {**_NOTHING, "excluded": excluded}
+    excluded += [
+        _excluded(payment.reading_id, refused.code, refused.reason)
+        for refused in seen.estimate.refused
+        for payment in refused.group.payments
+    ]
+    return {**seen.estimate.as_json(), "excluded": excluded}
+
+
+_NOTHING: dict[str, Any] = {
+    "readings": 0,
+    "wallets": 0,
+    "new_accounts": 0,
+    "transactions": 0,
+    "network_fee_lamports": 0,
+    "priority_fee_lamports": 0,
+    "rent_lamports": 0,
+    "total_lamports": 0,
+    "authority_balance_lamports": None,
+    "balance_after_lamports": None,
+}
+
+
+def _describe(batch: MintBatch, transactions: dict[UUID, int]) -> dict[str, Any]:
+    return {
+        "id": str(batch.id),
+        "status": str(batch.status),
+        "source": str(batch.source),
+        "created_at": _instant(batch.created_at),
+        "retry_of": str(batch.retry_of_id) if batch.retry_of_id else None,
+        "total_readings": batch.total_readings,
+        "successful_mints": batch.successful_mints,
+        "failed_mints": batch.failed_mints,
+        "pending_mints": batch.pending_mints,
+        "error_code": batch.error_code or None,
+        "fee_estimate_lamports": batch.fee_estimate_lamports,
+        "rent_estimate_lamports": batch.rent_estimate_lamports,
+        "fee_paid_lamports": batch.fee_paid_lamports,
+        "rent_paid_lamports": batch.rent_paid_lamports,
+        "transactions": transactions.get(batch.id, 0),
+        "results_url": results_path(batch.id),
+        "results": None,
+    }
+
+
+def _count_transactions(batches: Iterable[MintBatch]) -> dict[UUID, int]:
+    """Transactions by batch that landed or may land: what is proven dead cost nothing."""
+    rows = (
+        MintTransaction.objects.filter(batch__in=[batch.id for batch in batches])
+        .exclude(status=TransactionStatus.EXPIRED)
+        .order_by()
+        .values("batch")
+        .annotate(number=Count("id"))
+    )
+    return {row["batch"]: row["number"] for row in rows}
+
+
+def _excluded(reading_id: UUID, code: str, reason: str) -> dict[str, str]:
+    return {"reading_id": str(reading_id), "code": code, "reason": reason}
+
+
+def _instant(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
