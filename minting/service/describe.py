@@ -12,7 +12,6 @@ from uuid import UUID
 
 from django.db.models import Count
 
-from minting.engine.errors import FeeEstimationDisabled, NodeUnreachable
 from minting.engine.states import TransactionStatus
 from minting.models import MintBatch, MintResult, MintTransaction
 from minting.service.prepare import Preview
@@ -61,42 +60,21 @@ def results_path(batch_id: UUID) -> str:
     return f"/api/v1/mint-batches/{batch_id}/results"
 
 
-def describe_estimate(seen: Preview, *, estimation_enabled: bool) -> dict[str, Any]:
-    """The plan's cost and who is left out, as JSON values.
-
-    Where nothing can be paid, nothing is planned and the authority's balance is not asked: null.
+def describe_estimate(seen: Preview) -> dict[str, Any]:
+    """The plan's exact cost and who is left out, as JSON values.
 
     Raises:
-        FeeEstimationDisabled: ``BLOCKCHAIN_FEE_ESTIMATION_ENABLED`` is false.
-        NodeUnreachable: No node told the cost.
+        ValueError: The preview has no estimate; ``estimate_readings`` always has one.
     """
-    excluded = [_excluded(item.reading_id, item.code, item.detail) for item in seen.excluded]
-    if not estimation_enabled:
-        raise FeeEstimationDisabled
     if seen.estimate is None:
-        if seen.payable:
-            raise NodeUnreachable("No node answered, so that the cost is not known")
-        return {**_NOTHING, "excluded": excluded}
-    excluded += [
-        _excluded(payment.reading_id, refused.code, refused.reason)
-        for refused in seen.estimate.refused
-        for payment in refused.group.payments
-    ]
-    return {**seen.estimate.as_json(), "excluded": excluded}
-
-
-_NOTHING: dict[str, Any] = {
-    "readings": 0,
-    "wallets": 0,
-    "new_accounts": 0,
-    "transactions": 0,
-    "network_fee_lamports": 0,
-    "priority_fee_lamports": 0,
-    "rent_lamports": 0,
-    "total_lamports": 0,
-    "authority_balance_lamports": None,
-    "balance_after_lamports": None,
-}
+        raise ValueError("a preview without an estimate")
+    return {
+        **seen.estimate.as_json(),
+        "excluded": [
+            {"reading_id": str(item.reading_id), "code": item.code, "reason": item.detail}
+            for item in seen.excluded
+        ],
+    }
 
 
 def _describe(batch: MintBatch, transactions: dict[UUID, int]) -> dict[str, Any]:
@@ -131,10 +109,6 @@ def _count_transactions(batches: Iterable[MintBatch]) -> dict[UUID, int]:
         .annotate(number=Count("id"))
     )
     return {row["batch"]: row["number"] for row in rows}
-
-
-def _excluded(reading_id: UUID, code: str, reason: str) -> dict[str, str]:
-    return {"reading_id": str(reading_id), "code": code, "reason": reason}
 
 
 def _instant(moment: datetime) -> str:
