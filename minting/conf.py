@@ -80,9 +80,7 @@ def current() -> MintingConfig:
         concurrent_batches=settings.BLOCKCHAIN_CONCURRENT_BATCHES,
         fee_estimation_enabled=settings.BLOCKCHAIN_FEE_ESTIMATION_ENABLED,
         transaction_version=settings.BLOCKCHAIN_TRANSACTION_VERSION,
-        priority_fee=(
-            None if settings.BLOCKCHAIN_PRIORITY_FEE == "auto" else settings.BLOCKCHAIN_PRIORITY_FEE
-        ),
+        priority_fee=_bid(settings.BLOCKCHAIN_PRIORITY_FEE),
         max_priority_fee=settings.BLOCKCHAIN_MAX_PRIORITY_FEE,
         ratio=settings.TOKENIZATION_KWH_TO_TOKEN_RATIO,
         decimals=settings.TOKENIZATION_DECIMALS,
@@ -104,6 +102,11 @@ def _authority() -> Pubkey | None:
     except (OSError, ValueError, TypeError):
         # Whoever opens the key to sign says what is wrong with it; to show, it is just unknown.
         return None
+
+
+def _bid(setting: int | str | None) -> int | None:
+    """A fixed bid, or ``None`` for ``auto``."""
+    return setting if isinstance(setting, int) else None
 
 
 def _address(text: str | None) -> Pubkey | None:

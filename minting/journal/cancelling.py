@@ -32,7 +32,7 @@ def cancel_unsigned(batch_id: UUID, *, by: str) -> int:
         new=ResultStatus.CANCELLED,
         reason=f"Cancelled by {by} before anything was signed",
         code="cancelled",
-        settled_at=Now(),
+        columns={"settled_at": Now()},
     )
     log.info("batch_cancelled", batch_id=str(batch_id), by=by, cancelled=len(moved))
     return len(moved)

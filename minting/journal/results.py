@@ -8,7 +8,7 @@ for everyone: results by id, readings by id, batches by id, slices by id.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -66,7 +66,7 @@ def move_results(
     new: ResultStatus,
     reason: str = "",
     code: str = "",
-    **columns: Any,
+    columns: Mapping[str, Any] | None = None,
 ) -> list[Moved]:
     """Moves the results that match ``which`` and are in one of ``old`` to ``new``.
 
@@ -93,7 +93,7 @@ def move_results(
     for status in {row.old for row in rows if row.old is not new}:
         assert_move(status, new)
     MintResult.objects.filter(id__in=[row.id for row in rows]).update(
-        status=new, error=reason, error_code=code, **columns
+        status=new, error=reason, error_code=code, **(columns or {})
     )
     # Automatic retries would make a transient failure "retrying"; until there are any, it failed.
     status_of_reading = reading_status(new, permanent=True)
@@ -118,8 +118,7 @@ def refuse_results(refusals: Sequence[Refusal]) -> int:
                 new=ResultStatus.FAILED,
                 reason=refusal.reason,
                 code=refusal.code,
-                permanent=refusal.permanent,
-                settled_at=Now(),
+                columns={"permanent": refusal.permanent, "settled_at": Now()},
             )
         )
         for refusal in refusals

@@ -144,8 +144,7 @@ def record_failed(error: OnChainError, *, code: str, reason: str, permanent: boo
         new=ResultStatus.FAILED,
         reason=reason,
         code=code,
-        permanent=permanent,
-        settled_at=Now(),
+        columns={"permanent": permanent, "settled_at": Now()},
     )
     return True
 
@@ -171,9 +170,7 @@ def record_vanished(transaction_id: UUID) -> bool:
         Q(transaction_id=row.id),
         old=OPEN_RESULTS | SUCCEEDED_RESULTS - {ResultStatus.FINALIZED},
         new=ResultStatus.IN_DOUBT,
-        tx_signature="",
-        slot=None,
-        settled_at=None,
+        columns={"tx_signature": "", "slot": None, "settled_at": None},
     )
     return True
 
@@ -229,29 +226,27 @@ def _succeed(transaction_ids: Sequence[UUID], *, success_at: Commitment) -> None
             mine & Q(transaction__status=TransactionStatus.CONFIRMED),
             old=OPEN_RESULTS,
             new=ResultStatus.CONFIRMED,
-            **columns,
+            columns=columns,
         )
     move_results(
         mine & Q(transaction__status=TransactionStatus.FINALIZED),
         old=OPEN_RESULTS | {ResultStatus.CONFIRMED},
         new=ResultStatus.FINALIZED,
-        **columns,
+        columns=columns,
     )
 
 
 def _release(which: Q, *, old: frozenset[ResultStatus], alone: bool = False) -> None:
     """Takes results off their transaction and makes them pending, to be planned anew."""
-    columns: dict[str, Any] = {"alone": True} if alone else {}
-    move_results(
-        which,
-        old=old,
-        new=ResultStatus.PENDING,
-        transaction=None,
-        tx_signature="",
-        slot=None,
-        settled_at=None,
-        **columns,
-    )
+    columns: dict[str, Any] = {
+        "transaction": None,
+        "tx_signature": "",
+        "slot": None,
+        "settled_at": None,
+    }
+    if alone:
+        columns["alone"] = True
+    move_results(which, old=old, new=ResultStatus.PENDING, columns=columns)
 
 
 def _pay(row: MintTransaction, *, rent: int, sign: int = 1) -> None:

@@ -189,4 +189,4 @@ def _point_results_at(rows: Sequence[MintTransaction], signings: Sequence[Signin
             _POINT,
             [*(list(column) for column in zip(*paid, strict=True)), ResultStatus.PENDING.value],
         )
-        return cursor.rowcount
+        return int(cursor.rowcount)

@@ -34,4 +34,4 @@ class MintInfo(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.address
+        return str(self.address)

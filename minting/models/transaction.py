@@ -93,4 +93,4 @@ class MintTransaction(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.signature
+        return str(self.signature)

@@ -6,7 +6,7 @@ journal; where it drops the readings of a failed group, every reading gets its r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import structlog
 from solders.instruction import Instruction
@@ -37,10 +37,11 @@ from minting.models import BatchSource, MintBatch
 from minting.models import MintResult as MintResultRow
 from minting.service.estimate import Estimate, estimate_payments
 from minting.service.preflight import inspect_mint
-from minting.service.prepare import request_batch
+from minting.service.prepare import NAMED, request_batch
 from minting.service.session import open_session
 from minting.service.submit import drive_waiting
 from readings import queries
+from readings.queries import MintableRow
 
 __all__ = ["MAX_BATCH_SIZE", "BlockchainService"]
 
@@ -176,31 +177,28 @@ class BlockchainService:
             ratio=self.config.ratio,
             decimals=self.config.decimals,
         )
-        known = {
-            reading.id: reading
-            for reading in queries.readings_for_display([data.reading_id for data in batch_data])
-        }
-        problems = []
+        found = queries.look_for_minting([data.reading_id for data in batch_data], allowed=NAMED)
+        problems = [InvalidItem(row.reading_id, row.code, row.reason) for row in found.excluded]
+        known = {row.reading_id: row for row in found.mintable}
         for data in batch_data:
-            reading = known.get(data.reading_id)
-            if reading is None:
-                problems.append(InvalidItem(data.reading_id, "unknown_reading", "no such reading"))
-            elif reading.kwh_amount != data.kwh_amount:
-                problems.append(
-                    InvalidItem(data.reading_id, "wrong_amount", f"measured {reading.kwh_amount}")
-                )
-            elif reading.owner is None or reading.owner.user_id != data.user_id:
-                problems.append(InvalidItem(data.reading_id, "wrong_owner", "not this user's"))
-            elif reading.owner_wallet_address != data.wallet_address:
-                problems.append(
-                    InvalidItem(data.reading_id, "wrong_wallet", "not the owner's wallet")
-                )
+            if (row := known.get(data.reading_id)) is not None:
+                problems += _differences(data, row)
         if problems:
             raise InvalidBatchData(f"{len(problems)} readings differ from the registry", problems)
 
     def _results(self, batch: MintBatch, batch_data: Sequence[MintBatchData]) -> list[MintResult]:
         rows = {row.reading_id: row for row in MintResultRow.objects.filter(batch=batch)}
         return [_answer(rows[data.reading_id]) for data in batch_data]
+
+
+def _differences(data: MintBatchData, row: MintableRow) -> Iterator[InvalidItem]:
+    """Where what is asked differs from what is registered."""
+    if row.kwh_amount != data.kwh_amount:
+        yield InvalidItem(data.reading_id, "wrong_amount", f"the meter says {row.kwh_amount} kWh")
+    if row.owner_user_id != data.user_id:
+        yield InvalidItem(data.reading_id, "wrong_owner", "it is another user's reading")
+    if row.wallet_address != data.wallet_address:
+        yield InvalidItem(data.reading_id, "wrong_wallet", "it is not the owner's wallet")
 
 
 def _answer(row: MintResultRow) -> MintResult:

@@ -84,15 +84,25 @@ def recorded_mint(config: MintingConfig) -> MintInfo:
     return info
 
 
-def inspect_or_recall(session: Session) -> tuple[MintInfo, MintFacts | None]:
-    """As ``inspect_mint``, but silent nodes are a warning: then what was recorded answers.
+def inspect_patiently(session: Session) -> tuple[MintInfo, MintFacts] | None:
+    """As ``inspect_mint``, but silent nodes are a warning after three tries, and ``None``.
 
     Raises:
-        MintingRefused: the chain says no, or neither node nor record says anything.
+        MintingRefused: the chain says no.
     """
     for attempt in range(1, TRIES + 1):
         try:
             return inspect_mint(session)
         except NodeUnreachable as error:
             log.warning("node_silent", attempt=attempt, of=TRIES, reason=str(error))
-    return recorded_mint(session.config), None
+    return None
+
+
+def inspect_or_recall(session: Session) -> MintInfo:
+    """What the chain says of the mint; where all nodes are silent, what was recorded of it.
+
+    Raises:
+        MintingRefused: the chain says no, or neither node nor record says anything.
+    """
+    found = inspect_patiently(session)
+    return found[0] if found else recorded_mint(session.config)

@@ -5,6 +5,7 @@ look (no lock) → ask the chain (no transaction) → lock, judge again, write (
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,7 @@ from minting.engine.amounts import tokens_for
 from minting.engine.errors import (
     BatchTooLarge,
     EmptyBatch,
+    FeeEstimationDisabled,
     InvalidBatchData,
     InvalidItem,
     NodeUnreachable,
@@ -30,7 +32,7 @@ from minting.journal import NewResult
 from minting.models import BatchSource, MintBatch, MintInfo, MintSelection
 from minting.service import nudges
 from minting.service.estimate import Estimate, estimate_payments
-from minting.service.preflight import inspect_or_recall
+from minting.service.preflight import inspect_mint, inspect_or_recall
 from minting.service.session import Session, open_session
 from readings import queries
 from readings.queries import MintableRow
@@ -52,6 +54,7 @@ class Preview:
 
     payable: tuple[MintBatchData, ...]
     excluded: tuple[InvalidItem, ...]
+    """By the rules of readings, or by what the chain says of their wallets."""
     estimate: Estimate | None
     """``None`` where estimation is off, nothing can be paid, or no node answered."""
 
@@ -64,11 +67,43 @@ def preview(ids: Sequence[UUID], *, allowed: frozenset[ReadingStatus] = NAMED) -
         SolanaError: a node refused to answer what it was asked.
     """
     with open_session() as session:
-        mint, _ = inspect_or_recall(session)
+        mint = inspect_or_recall(session)
         payable, excluded = look(ids, allowed=allowed, mint=mint, config=session.config)
-        return Preview(
-            tuple(payable), tuple(excluded), _estimate(session, payable) if payable else None
-        )
+        return _with_chain(payable, excluded, _estimate(session, payable) if payable else None)
+
+
+def estimate_readings(ids: Sequence[UUID], *, allowed: frozenset[ReadingStatus] = NAMED) -> Preview:
+    """As ``preview``, for callers who want the cost or the reason why there is none.
+
+    Raises:
+        EmptyBatch: no reading named.
+        FeeEstimationDisabled: switched off by the settings.
+        MintingRefused, SolanaError: as ``preview``; a silent node is an error here.
+    """
+    _require_size(ids, None)
+    with open_session() as session:
+        if not session.config.fee_estimation_enabled:
+            raise FeeEstimationDisabled
+        mint, _ = inspect_mint(session)
+        payable, excluded = look(ids, allowed=allowed, mint=mint, config=session.config)
+        return _with_chain(payable, excluded, estimate_payments(session, payable))
+
+
+def _with_chain(
+    payable: Sequence[MintBatchData], excluded: Sequence[InvalidItem], estimate: Estimate | None
+) -> Preview:
+    """Moves the readings of wallets that the chain forbids to pay to those that are left out."""
+    refused = [
+        InvalidItem(payment.reading_id, group.code, group.reason)
+        for group in (estimate.refused if estimate else ())
+        for payment in group.group.payments
+    ]
+    left_out = {item.reading_id for item in refused}
+    return Preview(
+        tuple(data for data in payable if data.reading_id not in left_out),
+        (*excluded, *refused),
+        estimate,
+    )
 
 
 def request_batch(
@@ -105,7 +140,7 @@ def request_batch(
     if strict:
         _require_distinct(ids)
     with open_session() as session:
-        mint, _ = inspect_or_recall(session)
+        mint = inspect_or_recall(session)
         config = session.config
         seen, excluded = look(ids, allowed=allowed, mint=mint, config=config)
         _require_payable(seen, excluded, strict=strict)
@@ -252,15 +287,11 @@ def _require_size(ids: Sequence[UUID], max_size: int | None) -> None:
 
 
 def _require_distinct(ids: Sequence[UUID]) -> None:
-    seen: set[UUID] = set()
-    twice = [id_ for id_ in ids if id_ in seen or seen.add(id_)]
+    twice = [id_ for id_, times in Counter(ids).items() if times > 1]
     if twice:
         raise InvalidBatchData(
             "readings are named twice",
-            [
-                InvalidItem(id_, "named_twice", "named more than once")
-                for id_ in dict.fromkeys(twice)
-            ],
+            [InvalidItem(id_, "named_twice", "named more than once") for id_ in twice],
         )
 
 

@@ -1,0 +1,37 @@
+"""``manage.py create_mint``: the energy token's mint, made once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import CommandParser
+from solders.pubkey import Pubkey
+
+from minting.management.answers import AnsweringCommand, told
+from minting.service.create_mint import create_mint
+from minting.service.session import open_session
+
+
+class Command(AnsweringCommand):
+    help = (
+        "Makes the energy token's mint at an address derived from the signer's key, or finds it. "
+        "The last line of stdout is the address: put it into ENERGY_TOKEN_MINT."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--authority", type=Pubkey.from_string, help="who may mint; default: the signer"
+        )
+        parser.add_argument(
+            "--freeze-authority", type=Pubkey.from_string, help="who may freeze; default: nobody"
+        )
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        with told(), open_session() as session:
+            made = create_mint(
+                session,
+                authority=options["authority"],
+                freeze_authority=options["freeze_authority"],
+            )
+        self.say("The mint was made." if made.created else "The mint was there already.")
+        self.stdout.write(str(made.facts.address))

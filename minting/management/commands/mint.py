@@ -1,0 +1,107 @@
+"""``manage.py mint``: queues a batch, and waits for it if asked to."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+from uuid import UUID
+
+from django.core.management.base import CommandError, CommandParser
+from django.utils import timezone
+
+from minting.engine.errors import PartiallySuccessful
+from minting.engine.states import BatchStatus
+from minting.management.answers import AnsweringCommand, told
+from minting.management.selection import add_selection, selected
+from minting.models import BatchSource, MintBatch
+from minting.service.cancel import cancel_batch
+from minting.service.describe import describe_batch
+from minting.service.prepare import request_batch
+
+LOOK_EVERY = 0.25
+"""Seconds between two looks at a batch that is waited for."""
+
+UNCLAIMED = 15.0
+"""Seconds without any worker after which a waiting person is told how to start one."""
+
+
+class Command(AnsweringCommand):
+    help = "Queues a batch of readings for minting; a worker (manage.py qcluster) mints it."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        add_selection(parser)
+        parser.add_argument(
+            "--wait",
+            action="store_true",
+            help="show progress until the batch is done; exit non-zero unless all succeeded",
+        )
+        parser.add_argument("--json", action="store_true", help="answer as one JSON document")
+        parser.add_argument(
+            "--cancel", type=UUID, metavar="BATCH", help="take back what is not signed yet"
+        )
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        batch = self._cancel(options["cancel"]) if options["cancel"] else self._queue(options)
+        if batch is None:
+            self.say("Nothing is pending.")
+            if options["json"]:
+                self.answer_json(None)
+            return
+        if options["wait"]:
+            batch = self._wait(batch)
+        if options["json"]:
+            self.answer_json(describe_batch(batch, with_results=True))
+        else:
+            self.stdout.write(self._sentence(batch))
+        if options["wait"]:
+            _require_success(batch)
+
+    def _queue(self, options: dict[str, Any]) -> MintBatch | None:
+        choice = selected(options)
+        if not choice.ids:
+            return None
+        with told():
+            batch = request_batch(
+                choice.ids, source=BatchSource.CLI, strict=choice.strict, allowed=choice.allowed
+            )
+        self.say(f"Batch {batch.id}: {batch.total_readings} readings queued")
+        return batch
+
+    def _cancel(self, batch_id: UUID) -> MintBatch:
+        try:
+            freed = cancel_batch(batch_id, by="command line")
+        except MintBatch.DoesNotExist as error:
+            raise CommandError(f"There is no batch {batch_id}") from error
+        self.say(f"{freed} readings are free again; what was signed goes its way")
+        return MintBatch.objects.get(id=batch_id)
+
+    def _wait(self, batch: MintBatch) -> MintBatch:
+        shown, begun, warned = None, time.monotonic(), False
+        while not batch.is_final:
+            time.sleep(LOOK_EVERY)
+            batch = MintBatch.objects.get(id=batch.id)
+            progress = (batch.status, batch.successful_mints, batch.failed_mints)
+            if progress != shown:
+                self.say(self._sentence(batch))
+                shown = progress
+            waiting = batch.started_at is None and time.monotonic() - begun > UNCLAIMED
+            if waiting and not warned:
+                self.say("No worker has taken it yet: is `manage.py qcluster` running?")
+                warned = True
+        return batch
+
+    def _sentence(self, batch: MintBatch) -> str:
+        seconds = ((batch.finished_at or timezone.now()) - batch.created_at).total_seconds()
+        return (
+            f"{batch.id} {batch.status}: {batch.successful_mints} minted, "
+            f"{batch.failed_mints} failed, {batch.pending_mints} open of "
+            f"{batch.total_readings} after {seconds:.1f} s"
+        )
+
+
+def _require_success(batch: MintBatch) -> None:
+    """A non-zero exit unless all succeeded, with the seed's message where some did."""
+    if batch.status == BatchStatus.PARTIALLY_SUCCEEDED:
+        raise CommandError(str(PartiallySuccessful(batch.successful_mints, batch.total_readings)))
+    if batch.status != BatchStatus.SUCCEEDED:
+        raise CommandError(f"Batch {batch.status}")

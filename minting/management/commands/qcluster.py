@@ -1,0 +1,34 @@
+"""``manage.py qcluster``: a worker, after the questions that must be asked before it signs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+from django.core.management.base import CommandError
+from django_q.management.commands.qcluster import Command as QueueCommand
+
+from minting import schedules
+from minting.management.answers import told
+from minting.service.preflight import inspect_patiently
+from minting.service.session import open_session
+
+log = structlog.get_logger(__name__)
+
+
+class Command(QueueCommand):
+    help = "Starts a worker: django-q2's cluster, with our schedules and checks."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Refuses to start on a wrong cluster, mint or key; a silent node is a warning."""
+        with told(), open_session() as session:
+            signer = session.open_signer()
+            if signer.address != session.config.need_authority():
+                raise CommandError(
+                    f"The key is that of {signer.address}, "
+                    f"MINT_AUTHORITY_ADDRESS says {session.config.need_authority()}"
+                )
+            found = inspect_patiently(session)
+        log.info("worker_starts", asked_the_chain=found is not None)
+        schedules.synchronise()
+        super().handle(*args, **options)
