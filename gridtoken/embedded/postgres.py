@@ -223,6 +223,7 @@ class Keeper:
             time.sleep(_POLL)
         self._stop()
         if alone is not None:
+            shutil.rmtree(socket_folder(self._folder), ignore_errors=True)
             if self._throwaway:
                 self._remove()
             os.close(alone)
@@ -231,8 +232,7 @@ class Keeper:
         """Renamed first: who comes now finds no folder, rather than half of one."""
         rubbish = self._folder.with_name(f"{self._folder.name}.{os.getpid()}.rubbish")
         self._folder.rename(rubbish)
-        for path in (rubbish, socket_folder(self._folder)):
-            shutil.rmtree(path, ignore_errors=True)
+        shutil.rmtree(rubbish, ignore_errors=True)
 
     def _prepare(self) -> None:
         sockets = socket_folder(self._folder)

@@ -1,0 +1,19 @@
+"""What Linux tells of processes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def proc(path: Path) -> bytes:
+    """A file under ``/proc``; empty when its process ended between listing and reading."""
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
+
+
+def is_alive(pid: int) -> bool:
+    """Whether it runs; a zombie does not."""
+    stat = proc(Path(f"/proc/{pid}/stat"))
+    return bool(stat) and stat.rpartition(b")")[2].split()[0] != b"Z"
