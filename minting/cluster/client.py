@@ -56,7 +56,7 @@ NODE_TROUBLE = frozenset(
 """JSON-RPC codes that speak of the node, not of the question (Agave rpc-client-api): another node
 may answer."""
 
-FORMAT_ERRORS = frozenset({"UnsupportedVersion", "SanitizeFailure", "SanitizedTransactionError"})
+FORMAT_ERRORS = frozenset({"UnsupportedVersion", "SanitizeFailure"})
 """What a simulation says of a message whose format the cluster does not take."""
 
 

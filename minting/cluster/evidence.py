@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar
@@ -122,11 +123,13 @@ async def _until_past(node: Node, slot: int, patience: float, sleep: Sleep) -> N
 
     A node that does not get there is asked all the same: a status that is not null always counts.
     """
-    for _ in range(max(round(patience / POLL), 1)):
-        reached = await _or_none(node.slot(Commitment.PROCESSED))
-        if reached is not None and reached >= slot:
-            return
-        await sleep(POLL)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(patience):  # the polls of a silent node take long themselves
+            for _ in range(max(round(patience / POLL), 1)):
+                reached = await _or_none(node.slot(Commitment.PROCESSED))
+                if reached is not None and reached >= slot:
+                    return
+                await sleep(POLL)
 
 
 async def _status_rounds(

@@ -10,8 +10,8 @@ from solders.pubkey import Pubkey
 from minting.cluster.client import HISTORY_PER_CALL, Node
 from minting.engine.types import HistoryEntry
 
-MAX_PAGES = 1_000
-"""A million signatures; whoever has to walk further has lost more than a page can say."""
+MAX_PAGES = 200
+"""200,000 signatures: some minutes of asking, and as much as one should hold in memory."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,8 +45,10 @@ class Member:
 
     def note(self, failure: SolanaError) -> None:
         """Remembers a failure: a node that does not answer is asked last for a while."""
-        log.info("node_failed", node=self.node.name, reason=str(failure))
+        log.debug("node_failed", node=self.node.name, reason=str(failure))
         if isinstance(failure, NodeUnreachable):
+            if self.in_favour:
+                log.warning("node_out_of_favour", node=self.node.name, reason=str(failure))
             self.disfavoured_until = time.monotonic() + OUT_OF_FAVOUR
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 from collections import Counter
 from contextlib import suppress
@@ -37,6 +38,9 @@ DEFAULT_CONCURRENCY = 16
 """Requests to one node at the same time."""
 DEFAULT_REST = 1.0
 """Seconds to rest after a 429 that does not say for how long."""
+SHORTEST_REST = 0.2
+"""Seconds to rest even if a 429 says 0, or waiting would be hammering."""
+_NUMBER = re.compile(r"\d{1,9}(\.\d*)?", re.ASCII)
 RATE_LIMIT_CODES = frozenset({429, -32429})
 """JSON-RPC codes with which providers say 429 under HTTP 200."""
 
@@ -119,15 +123,18 @@ class Transport:
             await self._throttle.wait_turn()
         self.calls[method] += 1
         started = time.monotonic()
-        outcome = "answered"
+        outcome = "abandoned"
         try:
-            return await self._request(method, params)
+            answer = await self._request(method, params)
+            outcome = "answered"
         except SolanaError as failure:
             self.failures[method] += 1
             outcome = str(failure)
             if isinstance(failure, RateLimited):
                 self._rest_until = time.monotonic() + failure.retry_after
             raise
+        else:
+            return answer
         finally:
             elapsed = round((time.monotonic() - started) * 1000, 1)
             log.debug("rpc_call", node=self.name, method=method, ms=elapsed, outcome=outcome)
@@ -199,14 +206,12 @@ def _seconds(retry_after: str | None) -> float:
     """Seconds that a ``Retry-After`` header asks for: a number or an HTTP date (RFC 9110)."""
     if retry_after is None:
         return DEFAULT_REST
-    try:
-        return max(float(retry_after), 0.0)
-    except ValueError:
-        pass
+    if _NUMBER.fullmatch(retry_after):
+        return max(float(retry_after), SHORTEST_REST)
     try:
         until = parsedate_to_datetime(retry_after)
     except ValueError:
         return DEFAULT_REST
     if until.tzinfo is None:
         until = until.replace(tzinfo=UTC)
-    return max((until - datetime.now(UTC)).total_seconds(), 0.0)
+    return max((until - datetime.now(UTC)).total_seconds(), SHORTEST_REST)

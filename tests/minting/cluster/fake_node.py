@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -138,9 +137,7 @@ class FakeNode:
         answer = self.answers.get(method, Refusal(-32601, "Method not found"))
         if isinstance(answer, list) and method not in LISTS:
             answer = answer.pop(0) if len(answer) > 1 else answer[0]
-        if isinstance(answer, Callable):
-            answer = answer(*params)
-        return answer
+        return answer(*params) if callable(answer) else answer
 
 
 LISTS = {"getRecentPrioritizationFees", "getSignaturesForAddress"}

@@ -281,7 +281,7 @@ def test_a_null_count_of_confirmations_is_final():
     ids=["empty", "short", "long", "no err", "odd level", "no level", "no slot", "text", "null"],
 )
 def test_statuses_that_are_not_one_entry_per_signature_are_unusable(rows):
-    """I8's neighbour: a short answer must not be read as 'not on chain'."""
+    """A short answer must not be read as 'not on chain'."""
     refused(lambda node: node.statuses(["a", "b"]), getSignatureStatuses=value(rows))
 
 

@@ -25,10 +25,9 @@ def ask_genesis(*answers, **options):
             Node(fake.url, **options) as node,
         ):
             try:
-                outcome = await node.genesis_hash()
+                return await node.genesis_hash(), node, fake
             except SolanaError as failure:
-                outcome = failure
-            return outcome, node, fake
+                return failure, node, fake
 
     return asyncio.run(run())
 
@@ -112,6 +111,10 @@ def test_an_answer_of_another_kind_is_unusable(answer):
         (Http(429, {"retry-after": "0.5"}), 0.5),
         (Http(429), 1),
         (Http(429, {"retry-after": "soon"}), 1),
+        (Http(429, {"retry-after": "inf"}), 1),
+        (Http(429, {"retry-after": "-5"}), 1),
+        (Http(429, {"retry-after": "0"}), 0.2),
+        (Http(429, {"retry-after": "Thu, 01 Jan 1970 00:00:00 GMT"}), 0.2),
         (Http(503, {"retry-after": "3"}), 3),
         (Refusal(429, "slow down"), 1),
     ],
