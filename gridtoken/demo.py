@@ -35,6 +35,7 @@ CHAIN_PORT = 8899
 READINGS_MINTED = 40
 """Of the first batch; the others stay pending, for whoever tries it out."""
 SOL = 10**9
+CONFIRMED = {"commitment": "confirmed"}
 
 
 class Stopped(BaseException):
@@ -134,7 +135,7 @@ class Demo:
         address = str(self._authority.pubkey())
 
         def funded() -> bool:
-            return bool(self._rpc("getBalance", address)["value"] >= SOL)
+            return bool(self._rpc("getBalance", address, CONFIRMED)["value"] >= SOL)
 
         if not funded():
             self._rpc("requestAirdrop", address, 100 * SOL)
