@@ -12,7 +12,7 @@ from uuid import UUID
 from readings.rules import PeriodKind, same_values
 
 OVERLAP_TOLERANCE = timedelta(seconds=1)
-"""Clocks of meters are no better; periods that share no more than this do not overlap."""
+"""Clocks of meters are no better: one period may end so much after the next one starts."""
 
 Values = tuple[Decimal, Decimal | None, Decimal | None]
 """kWh exported, generated, consumed."""
@@ -77,7 +77,7 @@ class Timeline:
         return newest_first[0], False
 
     def overlaps(self, start: datetime, end: datetime) -> bool:
-        """Whether an interval shares more than the tolerance with another of this meter."""
+        """Whether an interval and another of this meter reach into one another."""
         latest_start, earliest_end = end - OVERLAP_TOLERANCE, start + OVERLAP_TOLERANCE
         first = bisect_left(self._intervals, (earliest_end - self._longest,))
         last = bisect_left(self._intervals, (latest_start,))
