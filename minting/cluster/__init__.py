@@ -6,15 +6,12 @@ from minting.cluster.history import Walk, walk_history
 from minting.cluster.nodes import Cluster
 from minting.cluster.signers import open_signer
 from minting.cluster.throttle import Throttle
-from minting.cluster.watcher import Sighting, Watcher
 
 __all__ = [
     "Cluster",
     "Node",
-    "Sighting",
     "Throttle",
     "Walk",
-    "Watcher",
     "collect_death_evidence",
     "open_signer",
     "walk_history",

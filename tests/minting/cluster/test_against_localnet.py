@@ -27,7 +27,7 @@ from spl.token.models import InitializeMintParams, MintToCheckedParams
 
 from gridtoken.embedded.faults import FaultPlan
 from gridtoken.embedded.localnet import Localnet
-from minting.cluster import Cluster, Node, Watcher, collect_death_evidence
+from minting.cluster import Cluster, Node, collect_death_evidence
 from minting.engine.errors import MintingRefused, NodeUnreachable, RpcRefused, SolanaError
 from minting.engine.types import Blockhash, Commitment, Watched
 from tests.minting.cluster.fake_node import FakeNode, Http
@@ -338,23 +338,21 @@ def test_another_chain_is_never_used(net):
         asyncio.run(story(other))
 
 
-def test_one_watcher_sees_a_wave_through(net):
+def test_a_wave_costs_one_status_call_a_look(net):
     async def story():
-        async with cluster_of(net.url) as cluster, Watcher(cluster, interval=0.05) as watcher:
+        async with cluster_of(net.url) as cluster:
             date = await cluster.latest_blockhash()
-            wave = [v0(pay(), date=date) for _ in range(60)]
+            wave = [v0(pay(), date=date) for _ in range(200)]
             names = [str(transaction.signatures[0]) for transaction in wave]
             assert set(await asyncio.gather(*(cluster.send(bytes(one)) for one in wave))) == {None}
-
-            async def confirmed(part):
-                while True:
-                    seen = (await watcher.look(part)).statuses.values()
-                    if all(one and one.commitment is not Commitment.PROCESSED for one in seen):
-                        return
-
+            looks = 0
             async with asyncio.timeout(20):
-                await asyncio.gather(*(confirmed(names[turn::6]) for turn in range(6)))
-            assert cluster.calls["getSignatureStatuses"] == cluster.calls["getEpochInfo"]
+                seen = []
+                while not seen or None in seen:
+                    seen = (await cluster.statuses(names)).statuses
+                    looks += 1
+            assert cluster.calls["getSignatureStatuses"] == looks
+            assert [status.err for status in seen] == [None] * 200
 
     asyncio.run(story())
 
