@@ -116,7 +116,7 @@ def group_by_wallet(batch: Sequence[MintBatchData], *, max_tokens: int) -> list[
 
 
 def _split(payments: Iterable[Payment], max_tokens: int) -> Iterator[tuple[Payment, ...]]:
-    """Payments in the order of their ids, cut greedily before the sum passes ``max_tokens``."""
+    """Payments, at least one, by their ids, cut greedily before the sum passes ``max_tokens``."""
     part: list[Payment] = []
     total = 0
     for payment in sorted(payments, key=lambda payment: payment.reading_id.bytes):
@@ -125,8 +125,7 @@ def _split(payments: Iterable[Payment], max_tokens: int) -> Iterator[tuple[Payme
             part, total = [], 0
         part.append(payment)
         total += payment.base_units
-    if part:
-        yield tuple(part)
+    yield tuple(part)
 
 
 def _unpayable(batch: Sequence[MintBatchData]) -> Iterator[InvalidItem]:

@@ -15,6 +15,7 @@ from solana.constants import SYSTEM_PROGRAM_ID
 from solders.compute_budget import ID as COMPUTE_BUDGET_ID
 from solders.hash import Hash
 from solders.instruction import AccountMeta, CompiledInstruction, Instruction
+from solders.message import Message as LegacyMessage
 from solders.message import MessageV0, MessageV1, to_bytes_versioned
 from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
@@ -69,10 +70,7 @@ def verify(
             ``destinations``, ``memo``, ``limits``, ``priority fee`` or ``message``.
     """
     fee_payer = payer or authority
-    transaction = _decode(raw, plan.version)
-    message = transaction.message
-    if not isinstance(message, MessageV0 | MessageV1):
-        _fail("version", "a legacy message")
+    transaction, message = _decode(raw, plan.version)
     _check_signers(transaction, message, [fee_payer, authority])
     if message.recent_blockhash != Hash.from_string(blockhash):
         _fail("blockhash", f"{message.recent_blockhash} instead of {blockhash}")
@@ -99,7 +97,7 @@ def _fail(check: str, detail: str) -> NoReturn:
     raise VerificationFailed(f"{check}: {detail}")
 
 
-def _decode(raw: bytes, version: MessageVersion) -> VersionedTransaction:
+def _decode(raw: bytes, version: MessageVersion) -> tuple[VersionedTransaction, Message]:
     if len(raw) > MAX_SIZE[version]:
         _fail("encoding", f"{len(raw)} bytes are too many")
     try:
@@ -109,9 +107,10 @@ def _decode(raw: bytes, version: MessageVersion) -> VersionedTransaction:
         raise VerificationFailed(f"encoding: {error}") from error
     if bytes(transaction) != raw:
         _fail("encoding", "decodes to other bytes")
-    if str(transaction.version()) != version.value:
+    message = transaction.message
+    if isinstance(message, LegacyMessage) or str(transaction.version()) != version.value:
         _fail("version", f"{transaction.version()} instead of {version}")
-    return transaction
+    return transaction, message
 
 
 def _check_signers(

@@ -19,7 +19,7 @@ _DATA_LENGTH = 10
 class SplTokenProgram:
     """One ``MintToChecked`` per group; which token program, the mint says."""
 
-    executed = 1
+    executed: int = 1
 
     def mint(
         self, destination: Destination, mint: MintFacts, authority: Pubkey

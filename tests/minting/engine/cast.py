@@ -129,6 +129,7 @@ def packed(
     mint: MintFacts = FACTS,
     prices: Prices = PRICES,
     payer: Pubkey | None = None,
+    program: SplTokenProgram = PROGRAM,
 ) -> list[PlannedTransaction]:
     return pack(
         destinations,
@@ -137,7 +138,7 @@ def packed(
         max_tokens=max_tokens,
         groups_per_transaction=groups,
         mint=mint,
-        program=PROGRAM,
+        program=program,
         authority=AUTHORITY.pubkey(),
         prices=prices,
         payer=payer,

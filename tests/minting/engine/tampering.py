@@ -173,7 +173,7 @@ def create_not_idempotent(draft: Draft) -> None:
     swap(draft, CREATE, create)
 
 
-TAMPERINGS: dict[str, tuple[str, Callable[[Draft], None]]] = {
+TAMPERINGS: dict[str, tuple[str, Callable[[Draft], object]]] = {
     "one unit more": ("destinations", lambda draft: data_changed(draft, MINT_0, minted(13))),
     "units moved between wallets": ("destinations", moved_units),
     "a stranger's account": (

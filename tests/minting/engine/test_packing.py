@@ -13,6 +13,7 @@ from spl.token.constants import TOKEN_2022_PROGRAM_ID, TOKEN_PROGRAM_ID
 
 from minting.engine.compose import build_message, sign, unsigned
 from minting.engine.packing import Prices, message_size, total_cost, transaction_cost
+from minting.engine.programs.spl_token import SplTokenProgram
 from minting.engine.types import Destination, ExecutionLimits, MessageVersion, PlannedTransaction
 from tests.minting.engine.cast import (
     AUTHORITY,
@@ -108,6 +109,20 @@ def test_a_group_above_the_limit_must_have_been_split_before():
         packed([destination(0, 60, 60)], max_tokens=100)
 
 
+class Caller(SplTokenProgram):
+    """A program that mints by calling others."""
+
+    def __init__(self, executed: int) -> None:
+        self.executed = executed
+
+
+def test_inner_instructions_of_a_program_count():
+    groups = mixed(0, 40)
+    assert len(packed(groups, program=Caller(2))[0].destinations) == 31
+    with pytest.raises(ValueError, match="alone is too large"):
+        packed(groups, program=Caller(64))
+
+
 def test_rent_is_what_the_address_lacks_and_never_negative():
     groups = [
         destination(0, create=True),
@@ -170,7 +185,7 @@ def counted(plan: PlannedTransaction, payer: Pubkey | None, limits: ExecutionLim
     apart=st.booleans(),
     max_tokens=st.sampled_from([UNBOUND, 5_000]),
 )
-def test_whatever_is_packed_compiles_within_its_format(created, version, bids, apart, max_tokens):
+def test_i7_packing_loses_no_group_and_fits_its_format(created, version, bids, apart, max_tokens):
     groups = [destination(number, create=create) for number, create in enumerate(created)]
     payer = PAYER.pubkey() if apart else None
     prices = Prices(5_000, RENT, priority_fee=1_000 if bids else 0)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
+from enum import StrEnum
 from itertools import product
 from typing import get_args
 
@@ -26,13 +28,13 @@ from minting.engine.states import (
     reading_status,
 )
 
-TABLES = {
+TABLES: Mapping[type[StrEnum], frozenset[tuple[StrEnum, StrEnum]]] = {
     TransactionStatus: states.TRANSACTION_MOVES,
     ResultStatus: states.RESULT_MOVES,
     SliceStatus: states.SLICE_MOVES,
     BatchStatus: states.BATCH_MOVES,
 }
-FIRST = {
+FIRST: Mapping[type[StrEnum], set[StrEnum]] = {
     TransactionStatus: {TransactionStatus.PLANNED},
     ResultStatus: {ResultStatus.PENDING},
     SliceStatus: {SliceStatus.QUEUED},
@@ -59,7 +61,7 @@ def test_every_state_can_be_reached(kind):
     assert reached == set(kind)
 
 
-def ends(kind: type) -> set:
+def ends(kind: type[StrEnum]) -> set[StrEnum]:
     return set(kind) - {old for old, _ in TABLES[kind]}
 
 

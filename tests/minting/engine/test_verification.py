@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -27,7 +28,14 @@ from minting.engine.compose import build_message, sign, unsigned, verify
 from minting.engine.errors import MintingRefused, VerificationFailed
 from minting.engine.programs.spl_token import SplTokenProgram
 from minting.engine.receipts import plan_root
-from minting.engine.types import Destination, ExecutionLimits, MintFacts, PlannedTransaction
+from minting.engine.types import (
+    Destination,
+    ExecutionLimits,
+    MintFacts,
+    PlannedTransaction,
+    SignedTransaction,
+    Signer,
+)
 from tests.minting.engine.cast import (
     AUTHORITY,
     BLOCKHASH,
@@ -233,6 +241,12 @@ def test_i6_catches_bytes_behind_the_transaction(tail, version):
             check(changed, PLANS[version])
 
 
+def test_i6_catches_bytes_that_no_leader_would_take():
+    for version, size in ((V0, 1_233), (V1, 4_097)):
+        with caught("encoding"):
+            check(bytes(size), PLANS[version])
+
+
 def test_i6_catches_a_plan_that_pays_a_reading_twice_or_the_wrong_account():
     for groups in (
         [GROUPS[0], replace(GROUPS[0])],
@@ -254,16 +268,26 @@ class Thief(SplTokenProgram):
         return tuple(super().mint(replace(destination, token_account=STRANGER), mint, authority))
 
 
-def sign_plan(plan: PlannedTransaction, program: SplTokenProgram = PROGRAM, **changes):
-    arguments = {
-        "mint": FACTS,
-        "program": program,
-        "authority": AUTHORITY.pubkey(),
-        "blockhash": BLOCKHASH,
-        "limits": LIMITS,
-        "signers": [HotKey(AUTHORITY)],
-    }
-    return asyncio.run(sign(plan, **(arguments | changes)))
+def sign_plan(
+    plan: PlannedTransaction,
+    *,
+    program: SplTokenProgram = PROGRAM,
+    limits: ExecutionLimits = LIMITS,
+    signers: Sequence[Signer] = (HotKey(AUTHORITY),),
+    payer: Pubkey | None = None,
+) -> SignedTransaction:
+    return asyncio.run(
+        sign(
+            plan,
+            mint=FACTS,
+            program=program,
+            authority=AUTHORITY.pubkey(),
+            blockhash=BLOCKHASH,
+            limits=limits,
+            signers=signers,
+            payer=payer,
+        )
+    )
 
 
 def test_i6_reads_the_bytes_without_trusting_their_builder():
