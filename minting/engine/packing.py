@@ -135,13 +135,9 @@ def pack(
         ValueError: For several readings above ``max_tokens`` in one group (``group_by_wallet``
             splits them), or a group that no transaction can hold.
     """
-    base = _Load.empty(version, authority, payer, bids=prices.priority_fee > 0)
     limit = _Limit(version, max_tokens, groups_per_transaction)
-    loads: list[_Load] = []
-    waiting: list[_Load] = []
-    for destination in destinations:
-        _require_splittable(destination, max_tokens)
-        item = _Item.of(
+    items = [
+        _Item.of(
             destination,
             mint=mint,
             program=program,
@@ -149,19 +145,29 @@ def pack(
             payer=payer or authority,
             account_rent=prices.account_rent,
         )
-        for load in waiting:
-            if load.take(item, limit):
-                break
-        else:
-            load = base.copy()
+        for destination in destinations
+    ]
+    empty = _Load.empty(version, authority, payer, bids=prices.priority_fee > 0)
+    loads = _first_fit(items, empty, limit)
+    return _priced(
+        loads, batch_id, version, prices, signatures=len({authority, payer or authority})
+    )
+
+
+def _first_fit(items: Iterable[_Item], empty: _Load, limit: _Limit) -> list[_Load]:
+    """Each item into the first unfilled load that has room, else into a new one."""
+    loads: list[_Load] = []
+    waiting: list[_Load] = []
+    for item in items:
+        _require_splittable(item.destination, limit.max_tokens)
+        if not any(load.take(item, limit) for load in waiting):
+            load = empty.copy()
             if not load.take(item, limit):
                 raise ValueError("one group alone is too large for a transaction")
             loads.append(load)
             waiting.append(load)
-        waiting = [open_ for open_ in waiting if not open_.is_full(limit)][-OPEN_TRANSACTIONS:]
-    return _priced(
-        loads, batch_id, version, prices, signatures=len({authority, payer or authority})
-    )
+        waiting = [load for load in waiting if not load.is_full(limit)][-OPEN_TRANSACTIONS:]
+    return loads
 
 
 def _priced(
