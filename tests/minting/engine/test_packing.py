@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -30,6 +31,7 @@ from tests.minting.engine.cast import (
     Chain,
     HotKey,
     destination,
+    group,
     packed,
 )
 
@@ -208,13 +210,7 @@ def test_i7_packing_loses_no_group_and_fits_its_format(created, version, bids, a
     )
 
 
-def landed(chain: Chain, new: int, existing: int, version: MessageVersion) -> None:
-    """Packs what the chain holds, sends it, and compares balances with the plan to the lamport."""
-    for number in range(new, new + existing):
-        chain.open_account(number)
-    groups = [chain.destination(number, 1_000 + number) for number in range(new + existing)]
-    assert sum(each.create for each in groups) == new
-    (plan,) = packed(groups, version=version, mint=chain.facts, prices=chain.prices)
+def signed_on(chain: Chain, plan: PlannedTransaction) -> bytes:
     signed = asyncio.run(
         sign(
             plan,
@@ -226,10 +222,20 @@ def landed(chain: Chain, new: int, existing: int, version: MessageVersion) -> No
             signers=[HotKey(AUTHORITY)],
         )
     )
+    return signed.raw
+
+
+def landed(chain: Chain, new: int, existing: int, version: MessageVersion) -> None:
+    """Packs what the chain holds, sends it, and compares balances with the plan to the lamport."""
+    for number in range(new, new + existing):
+        chain.open_account(number)
+    groups = [chain.destination(number, 1_000 + number) for number in range(new + existing)]
+    assert sum(each.create for each in groups) == new
+    (plan,) = packed(groups, version=version, mint=chain.facts, prices=chain.prices)
+    raw = signed_on(chain, plan)
     before = chain.lamports(AUTHORITY.pubkey())
-    outcome = chain.send(signed.raw)
+    outcome = chain.send(raw)
     assert isinstance(outcome, TransactionMetadata), outcome
-    assert outcome.signature() == signed.signature
     assert before - chain.lamports(AUTHORITY.pubkey()) == plan.cost.total
     assert all(chain.balance(number) == 1_000 + number for number in range(new + existing))
     assert chain.facts.supply == plan.base_units
@@ -267,15 +273,19 @@ def test_one_more_instruction_than_counted_is_refused_by_the_chain():
     plans = packed(groups, mint=chain.facts)
     assert [len(plan.destinations) for plan in plans] == [13, 1]
     forced = PlannedTransaction(plans[0].batch_id, tuple(groups), V1, plans[0].cost)
-    signed = asyncio.run(
-        sign(
-            forced,
-            mint=chain.facts,
-            program=PROGRAM,
-            authority=AUTHORITY.pubkey(),
-            blockhash=chain.blockhash,
-            limits=LIMITS,
-            signers=[HotKey(AUTHORITY)],
-        )
-    )
-    assert "MaxInstructionTraceLengthExceeded" in str(chain.send(signed.raw))
+    raw = signed_on(chain, forced)
+    assert "MaxInstructionTraceLengthExceeded" in str(chain.send(raw))
+
+
+@pytest.mark.parametrize("max_tokens", [100, 1_000], ids=["two transactions", "one"])
+def test_one_wallet_of_two_owners_is_paid_in_any_order_for_one_rent(max_tokens):
+    chain = Chain()
+    mine = chain.destination(0, 60)
+    theirs = replace(mine, group=replace(group(1, 70), wallet=mine.group.wallet))
+    plans = packed([mine, theirs], mint=chain.facts, prices=chain.prices, max_tokens=max_tokens)
+    before = chain.lamports(AUTHORITY.pubkey())
+    for plan in reversed(plans):
+        outcome = chain.send(signed_on(chain, plan))
+        assert isinstance(outcome, TransactionMetadata), outcome
+    assert chain.balance(0) == 130
+    assert before - chain.lamports(AUTHORITY.pubkey()) == total_cost(plans).total
