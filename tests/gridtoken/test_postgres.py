@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -50,8 +51,15 @@ def query(folder: Path, statement: str) -> object:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    path = tmp_path / "postgres"
+def place() -> Iterator[Path]:
+    """Not ``tmp_path``: every pytest session that starts locks its parent against others again."""
+    with tempfile.TemporaryDirectory(prefix="gt-") as path:
+        yield Path(path)
+
+
+@pytest.fixture
+def folder(place: Path) -> Iterator[Path]:
+    path = place / "postgres"
     yield path
     postgres.leave(path)
 
@@ -166,11 +174,11 @@ def test_a_throwaway_goes_with_its_last_user(folder, start):
     eventually(lambda: not list(folder.parent.iterdir()))
 
 
-def test_a_folder_too_deep_for_a_socket(tmp_path):
-    folder = tmp_path / ("deep" * 20) / "postgres"
+def test_a_folder_too_deep_for_a_socket(place):
+    folder = place / ("deep" * 20) / "postgres"
     url = postgres.use(folder, throwaway=True)
     sockets = postgres.socket_folder(folder)
-    assert not sockets.is_relative_to(tmp_path)
+    assert not sockets.is_relative_to(place)
     with psycopg.connect(url) as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
     postgres.leave(folder)
