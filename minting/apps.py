@@ -1,6 +1,9 @@
 """Django's name for the room."""
 
+from importlib import import_module
+
 from django.apps import AppConfig
+from django.core.checks import Tags, register
 
 
 class MintingConfig(AppConfig):
@@ -8,3 +11,7 @@ class MintingConfig(AppConfig):
 
     name = "minting"
     verbose_name = "Minting"
+
+    def ready(self) -> None:
+        """Registers the checks; they need models, which are there only now."""
+        register(Tags.security, deploy=True)(import_module("minting.checks").check_chain)

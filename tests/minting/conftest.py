@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from gridtoken.embedded.localnet import Localnet
-from minting.engine.wallets import associated_token_address
-from minting.models import MintInfo
 from minting.service.create_mint import create_mint
+from minting.service.recover import slices_wait
 from minting.service.session import open_session
+from minting.tasks import look
 from pytest_django import Settings
+from solders.hash import Hash
+from solders.instruction import Instruction
 from solders.keypair import Keypair
+from solders.message import MessageV0
 from solders.pubkey import Pubkey
+from solders.transaction import VersionedTransaction
+from spl.token.constants import TOKEN_PROGRAM_ID
+from spl.token.instructions import (
+    create_idempotent_associated_token_account,
+    freeze_account,
+    get_associated_token_address,
+    set_authority,
+    thaw_account,
+)
+from spl.token.models import AuthorityType, FreezeAccountParams, SetAuthorityParams, ThawAccountParams
 
 SOL = 1_000_000_000
 
@@ -34,9 +47,7 @@ class MintingChain:
     def balance_of(self, wallet: str) -> int:
         """Base units in the associated token account of ``wallet``; 0 without one."""
         with open_session() as session:
-            info = MintInfo.objects.get(address=str(self.mint))
-            address = associated_token_address(Pubkey.from_string(wallet), _facts(info))
-            view = session.run(session.cluster.account(address))
+            view = session.run(session.cluster.account(self.token_account(wallet)))
             return 0 if view is None else int.from_bytes(view.data[64:72], "little")
 
     def supply(self) -> int:
@@ -46,18 +57,85 @@ class MintingChain:
             assert view is not None
             return int.from_bytes(view.data[36:44], "little")
 
+    def send(self, instructions: Sequence[Instruction], *more: Keypair) -> None:
+        """A transaction of somebody else's making; the authority pays."""
+        with open_session() as session:
+            blockhash = session.run(session.cluster.latest_blockhash())
+            message = MessageV0.try_compile(
+                self.authority.pubkey(), instructions, [], Hash.from_string(blockhash.value)
+            )
+            transaction = VersionedTransaction(message, [self.authority, *more])
+            session.run(session.cluster.send(bytes(transaction)))
+        self.net.wait_slots(6)
+
+    def token_account(self, wallet: str) -> Pubkey:
+        """The associated token account of ``wallet``."""
+        return get_associated_token_address(Pubkey.from_string(wallet), self.mint)
+
+    def open_account(self, wallet: str) -> Pubkey:
+        """Creates the associated token account of ``wallet``."""
+        self.send(
+            [
+                create_idempotent_associated_token_account(
+                    self.authority.pubkey(), Pubkey.from_string(wallet), self.mint
+                )
+            ]
+        )
+        return self.token_account(wallet)
+
+    def freeze(self, wallet: str) -> None:
+        """Opens and freezes the token account of ``wallet``."""
+        account = self.open_account(wallet)
+        self.send(
+            [
+                freeze_account(
+                    FreezeAccountParams(
+                        program_id=TOKEN_PROGRAM_ID,
+                        account=account,
+                        mint=self.mint,
+                        authority=self.authority.pubkey(),
+                    )
+                )
+            ]
+        )
+
+    def thaw(self, wallet: str) -> None:
+        """Undoes ``freeze``."""
+        self.send(
+            [
+                thaw_account(
+                    ThawAccountParams(
+                        program_id=TOKEN_PROGRAM_ID,
+                        account=self.token_account(wallet),
+                        mint=self.mint,
+                        authority=self.authority.pubkey(),
+                    )
+                )
+            ]
+        )
+
+    def give_away(self, owner: Keypair, new_owner: Pubkey) -> None:
+        """Lets ``owner`` hand its token account to somebody else (``SetAuthority``)."""
+        account = self.open_account(str(owner.pubkey()))
+        self.send(
+            [
+                set_authority(
+                    SetAuthorityParams(
+                        program_id=TOKEN_PROGRAM_ID,
+                        account=account,
+                        authority=AuthorityType.ACCOUNT_OWNER,
+                        current_authority=owner.pubkey(),
+                        new_authority=new_owner,
+                    )
+                )
+            ],
+            owner,
+        )
+
     def lamports(self) -> int:
         """The authority's balance at confirmed."""
         with open_session() as session:
             return session.run(session.cluster.balance(self.authority.pubkey()))[0]
-
-
-def _facts(info: MintInfo) -> Any:
-    class Facts:
-        address = Pubkey.from_string(info.address)
-        token_program = Pubkey.from_string(info.token_program)
-
-    return Facts
 
 
 @pytest.fixture
@@ -82,9 +160,6 @@ def minting_chain(
 @pytest.fixture
 def drain() -> Callable[[], None]:
     """Works in this process as a worker of the queue would, until no slice waits."""
-    from minting.service.recover import slices_wait
-    from minting.tasks import look
-
     def work() -> None:
         while slices_wait():
             look()
