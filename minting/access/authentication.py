@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from knox.auth import TokenAuthentication
+from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
 
@@ -14,10 +15,21 @@ class TokenOrKeyAuthentication(TokenAuthentication):
 
     def authenticate(self, request: Request) -> tuple[Any, Any] | None:
         """Returns (user, token), or ``None`` when neither header is there."""
-        key = request.headers.get("X-API-KEY")
+        key = request.headers.get("X-API-KEY", "").strip()
         if key:
-            return self.authenticate_credentials(key.strip().encode())  # type: ignore[no-any-return]
+            return self.authenticate_credentials(key.encode())
         return super().authenticate(request)  # type: ignore[no-any-return]
+
+    def authenticate_credentials(self, token: bytes) -> tuple[Any, Any]:
+        """Looks the token up by its digest.
+
+        Raises:
+            AuthenticationFailed: It is unknown, expired, or its user is inactive.
+        """
+        # Ours are hexadecimal; what is not even text must not get as far as the database.
+        if not token.isalnum() or not token.isascii():
+            raise AuthenticationFailed("Invalid token.")
+        return super().authenticate_credentials(token)  # type: ignore[no-any-return]
 
     def authenticate_header(self, _request: Request) -> str:
         """The scheme of ``WWW-Authenticate``."""

@@ -12,21 +12,24 @@ from minting.access.scopes import SCOPE_PERMISSIONS, Scope
 
 
 class HasScope(BasePermission):
-    """Lets a token with the view's scope pass, or a session with the matching permission.
+    """Lets a token with one of the view's scopes pass, or a session with a matching permission.
 
-    A view says ``required_scopes = {"GET": Scope.READ, "POST": Scope.MINT}``; a method that is not
-    named there is refused.
+    A view says ``required_scopes = {"GET": (Scope.READ,), "POST": (Scope.MINT,)}``; a method that
+    is not named there is refused. ``session_permissions`` names, by method, the Django permission
+    of a session where it is another than the scope's.
     """
 
     message = "This token or user lacks the scope that the request needs."
 
     def has_permission(self, request: Request, view: Any) -> bool:
         """Whether ``request`` may go on to ``view``."""
-        method = "GET" if request.method in {"HEAD", "OPTIONS"} else request.method
-        scope = view.required_scopes.get(method)
-        if scope is None or not request.user or not request.user.is_authenticated:
+        if not request.user or not request.user.is_authenticated:
             return False
-        return holds_scope(request, scope)
+        method = "GET" if request.method in {"HEAD", "OPTIONS"} else request.method
+        own = getattr(view, "session_permissions", {}).get(method)
+        if own and not isinstance(request.auth, ApiToken):
+            return bool(request.user.has_perm(own))
+        return any(holds_scope(request, scope) for scope in view.required_scopes.get(method, ()))
 
 
 def holds_scope(request: Request, scope: Scope) -> bool:

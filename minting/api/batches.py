@@ -1,0 +1,125 @@
+"""Batches: browse, read, stop."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema
+from rest_framework.generics import GenericAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from minting.access.scopes import Scope
+from minting.api.answers import absolute, describe
+from minting.api.base import ApiView
+from minting.api.documents import problems
+from minting.api.errors import BatchFinished, UnknownBatch
+from minting.api.pagination import KeysetPagination
+from minting.api.serializers.batches import BatchSerializer, ResultSerializer
+from minting.models import MintBatch, MintResult
+from minting.service.cancel import cancel_batch
+from minting.service.describe import describe_batches, describe_result
+
+READ = (Scope.READ, Scope.MINT)
+"""Whoever may mint may see what became of it."""
+
+
+class BatchList(ApiView, GenericAPIView):
+    """Batches, newest first."""
+
+    required_scopes = {"GET": READ}
+    serializer_class = BatchSerializer
+    pagination_class = KeysetPagination
+    filter_backends = []
+    # Ids are UUIDv7: their order is the order of creation, and they have the index.
+    orderings = {"created_at": "id"}
+    default_ordering = "-created_at"
+
+    def get_queryset(self) -> QuerySet[MintBatch]:
+        """All of them."""
+        return MintBatch.objects.all()
+
+    @extend_schema(
+        operation_id="mint_batches_list",
+        responses={200: BatchSerializer(many=True), **problems(400)},
+    )
+    def get(self, request: Request) -> Response:
+        """Lists batches, without their results."""
+        page = describe_batches(self.paginate_queryset(self.get_queryset()) or [])
+        return self.get_paginated_response([absolute(each, request) for each in page])
+
+
+class BatchDetail(ApiView):
+    """One batch."""
+
+    required_scopes = {"GET": READ}
+
+    @extend_schema(
+        operation_id="mint_batches_retrieve", responses={200: BatchSerializer, **problems(404)}
+    )
+    def get(self, request: Request, batch_id: UUID) -> Response:
+        """Describes a batch, with its results up to 1,000 readings."""
+        return Response(describe(find_batch(batch_id), request))
+
+
+class BatchResults(ApiView, GenericAPIView):
+    """Results of one batch."""
+
+    required_scopes = {"GET": READ}
+    serializer_class = ResultSerializer
+    pagination_class = KeysetPagination
+    filter_backends = []
+    # There is an index on batch and reading.
+    orderings = {"reading_id": "reading_id"}
+    default_ordering = "reading_id"
+
+    def get_queryset(self) -> QuerySet[MintResult]:
+        """Those of the batch in the address."""
+        return MintResult.objects.filter(batch=self.kwargs["batch_id"])
+
+    @extend_schema(
+        operation_id="mint_batches_results_list",
+        responses={200: ResultSerializer(many=True), **problems(400, 404)},
+    )
+    def get(self, _request: Request, batch_id: UUID) -> Response:
+        """Lists what became of each reading."""
+        find_batch(batch_id)
+        page = self.paginate_queryset(self.get_queryset()) or []
+        return self.get_paginated_response([describe_result(each) for each in page])
+
+
+class BatchCancel(ApiView):
+    """Taking back what is not signed."""
+
+    required_scopes = {"POST": (Scope.MINT,)}
+
+    @extend_schema(
+        operation_id="mint_batches_cancel",
+        request=None,
+        responses={200: BatchSerializer, **problems(404, 409)},
+    )
+    def post(self, request: Request, batch_id: UUID) -> Response:
+        """Frees the readings that are not signed yet; what is signed goes its way.
+
+        A second call answers as the first did; a batch that ended by itself is a conflict.
+        """
+        batch = find_batch(batch_id)
+        if not batch.is_final:
+            cancel_batch(batch_id, by=request.user.get_username())
+            batch.refresh_from_db()
+        elif batch.cancel_requested_at is None:
+            raise BatchFinished(batch.status)
+        return Response(describe(batch, request))
+
+
+def find_batch(batch_id: UUID) -> MintBatch:
+    """One batch.
+
+    Raises:
+        UnknownBatch: There is none.
+    """
+    batch = MintBatch.objects.filter(id=batch_id).first()
+    if batch is None:
+        raise UnknownBatch(batch_id)
+    return batch

@@ -1,0 +1,95 @@
+"""``/healthz`` and ``/readyz``: for load balancers and people, without authentication."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+
+import structlog
+from django.db import connection
+from django.http import HttpRequest, JsonResponse
+from django.urls import path
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+from django_q.brokers import get_broker
+
+from minting.service.session import open_session
+
+log = structlog.get_logger(__name__)
+
+PATIENCE = 4.0
+"""Seconds for all that is asked, together; an answer is promised within five."""
+
+NODE_PATIENCE = 3.0
+"""Seconds for the nodes, so that they end by themselves."""
+
+
+@require_safe
+@never_cache
+def alive(_request: HttpRequest) -> JsonResponse:
+    """This process answers."""
+    return JsonResponse({"status": "ok"})
+
+
+@require_safe
+@never_cache
+def ready(_request: HttpRequest) -> JsonResponse:
+    """Database, broker and at least one node answer; else 503 with the names of those that do not.
+
+    Each is asked in a thread of its own, so that what hangs is left behind and delays nobody.
+    """
+    executor = ThreadPoolExecutor(max_workers=len(CHECKS), thread_name_prefix="readyz")
+    asked = {name: executor.submit(check) for name, check in CHECKS.items()}
+    executor.shutdown(wait=False)
+    wait(asked.values(), timeout=PATIENCE)
+    silent = [name for name, answer in asked.items() if not _is_well(name, answer)]
+    return JsonResponse(
+        {"status": "unavailable" if silent else "ok", "unavailable": silent},
+        status=503 if silent else 200,
+    )
+
+
+def _is_well(name: str, answer: Future[None]) -> bool:
+    if not answer.done():
+        log.warning("not_ready", what=name, reason="no answer in time")
+        return False
+    if (failure := answer.exception()) is not None:
+        log.warning("not_ready", what=name, reason=f"{type(failure).__name__}: {failure}")
+        return False
+    return True
+
+
+def _ask_database() -> None:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    finally:
+        connection.close()
+
+
+def _ask_broker() -> None:
+    try:
+        get_broker().queue_size()
+    finally:
+        connection.close()
+
+
+def _ask_nodes() -> None:
+    with open_session() as session:
+        told = session.run(asyncio.wait_for(session.cluster.health(), NODE_PATIENCE))
+    if None not in told.values():
+        reasons = "; ".join(f"{node}: {reason}" for node, reason in told.items())
+        raise ConnectionError(f"no node is well: {reasons}")
+
+
+CHECKS: Mapping[str, Callable[[], None]] = {
+    "database": _ask_database,
+    "broker": _ask_broker,
+    "node": _ask_nodes,
+}
+
+urlpatterns = [
+    path("healthz", alive, name="healthz"),
+    path("readyz", ready, name="readyz"),
+]

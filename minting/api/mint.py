@@ -1,0 +1,103 @@
+"""Asking for minting: a batch by name, its estimate, and the single mint of old."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from minting.access.scopes import Scope
+from minting.api.answers import queued
+from minting.api.base import ApiView
+from minting.api.documents import PREFER_WAIT, problems
+from minting.api.serializers.batches import (
+    BatchSerializer,
+    EstimateSerializer,
+    MintRequestSerializer,
+    SingleMintSerializer,
+    named_ids,
+)
+from minting.api.shown import shown_reading
+from minting.models import BatchSource, MintBatch, MintResult
+from minting.service.describe import describe_estimate, describe_result
+from minting.service.prepare import estimate_readings, request_batch
+
+
+class MintBatchRequest(ApiView):
+    """Minting readings by name."""
+
+    required_scopes = {"POST": (Scope.MINT,)}
+
+    @extend_schema(
+        operation_id="mint_batch",
+        parameters=[PREFER_WAIT],
+        request=MintRequestSerializer,
+        responses={
+            200: BatchSerializer,
+            202: BatchSerializer,
+            **problems(400, 409, 413, 422, 502, 503),
+        },
+    )
+    def post(self, request: Request) -> Response:
+        """Queues a batch: all of the named readings, or none of them.
+
+        A reading that is unknown, named twice, taken or minted is told, and nothing is queued.
+        """
+        return queued(_queue(named_ids(request.data), request), request)
+
+
+class MintBatchEstimate(ApiView):
+    """What minting would cost."""
+
+    required_scopes = {"POST": (Scope.READ, Scope.MINT)}
+
+    @extend_schema(
+        operation_id="mint_batch_estimate",
+        request=MintRequestSerializer,
+        responses={200: EstimateSerializer, **problems(400, 409, 413, 502, 503)},
+    )
+    def post(self, request: Request) -> Response:
+        """Plans the minting of these readings and mints nothing; what cannot be is excluded."""
+        return Response(describe_estimate(estimate_readings(named_ids(request.data))))
+
+
+class ReadingMint(ApiView):
+    """The single mint."""
+
+    required_scopes = {"POST": (Scope.MINT,)}
+
+    @extend_schema(
+        operation_id="readings_mint",
+        parameters=[PREFER_WAIT],
+        request=None,
+        responses={
+            200: SingleMintSerializer,
+            202: BatchSerializer,
+            **problems(404, 409, 422, 502, 503),
+        },
+    )
+    def post(self, request: Request, reading_id: UUID) -> Response:
+        """Queues a batch of this one reading."""
+        shown_reading(reading_id)
+        return queued(_queue([reading_id], request), request, done=_describe_single)
+
+
+def _queue(ids: Sequence[UUID], request: Request) -> MintBatch:
+    return request_batch(
+        ids,
+        source=BatchSource.API,
+        created_by=request.user,
+        strict=True,
+        max_size=settings.BLOCKCHAIN_MAX_BATCH_SIZE,
+    )
+
+
+def _describe_single(batch: MintBatch, _request: Request) -> dict[str, Any]:
+    told = describe_result(MintResult.objects.get(batch=batch))
+    names = ("reading_id", "success", "error", "error_code", "tx_signature")
+    return {**{name: told[name] for name in names}, "batch_id": str(batch.id)}

@@ -1,0 +1,43 @@
+"""``Prefer: wait=N`` (RFC 7240): how long a client likes to wait for an outcome."""
+
+from __future__ import annotations
+
+import re
+import time
+from uuid import UUID
+
+from rest_framework.request import Request
+
+from minting.models import MintBatch
+
+MOST = 30
+"""Seconds; a web thread is held for as long."""
+
+LOOK_EVERY = 0.2
+"""Seconds between two looks at the batch."""
+
+_WAIT = re.compile(r"wait\s*=\s*\"?([0-9]{1,9})\"?\s*(?:;.*)?", re.IGNORECASE)
+
+
+def wanted_wait(request: Request) -> int | None:
+    """Seconds that the client prefers to wait, capped; ``None`` if it does not say so."""
+    for preference in request.headers.get("Prefer", "").split(","):
+        if match := _WAIT.fullmatch(preference.strip()):
+            return min(int(match[1]), MOST)
+    return None
+
+
+def wait_for(batch: MintBatch, seconds: int) -> MintBatch:
+    """The batch when it is final, or as it is when the time is over.
+
+    The database is asked again and again: whoever mints it is another process.
+    """
+    until = time.monotonic() + seconds
+    while not batch.is_final and (left := until - time.monotonic()) > 0:
+        time.sleep(min(LOOK_EVERY, left))
+        batch = _read(batch.id)
+    return batch
+
+
+def _read(batch_id: UUID) -> MintBatch:
+    return MintBatch.objects.get(id=batch_id)

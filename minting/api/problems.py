@@ -1,0 +1,181 @@
+"""The one handler: whatever is raised becomes a problem document (RFC 9457).
+
+Every document has ``code``, and ``message`` beside ``detail``, because clients of the platform
+read that name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from math import ceil
+from typing import Any
+
+from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
+from django.http import Http404, HttpRequest, HttpResponseBase, JsonResponse
+from django.views import defaults
+from rest_framework import exceptions
+from rest_framework.response import Response
+
+from minting.api.errors import ApiError
+from minting.engine.errors import (
+    BatchTooLarge,
+    BlockchainError,
+    EmptyBatch,
+    FeeEstimationDisabled,
+    InsufficientFunds,
+    InvalidBatchData,
+    MintingRefused,
+    RateLimited,
+    RpcRefused,
+    SolanaError,
+    WalletRefused,
+)
+from readings.errors import (
+    ConflictingReading,
+    InvalidReading,
+    ReadingError,
+    ReadingInFlight,
+    ReasonRequired,
+    RegistryError,
+    UnknownMeter,
+    UnknownReading,
+)
+
+PROBLEM = "application/problem+json"
+
+
+def _nothing(_error: Any) -> dict[str, Any]:
+    return {}
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """How one kind of error is told."""
+
+    status: int
+    members: Callable[[Any], dict[str, Any]] = _nothing
+    code: str = ""
+    """Where the public name is not the error's own."""
+
+
+def _reading(error: Any) -> dict[str, Any]:
+    return {"reading_id": str(error.reading_id)}
+
+
+def _size(error: BatchTooLarge) -> dict[str, Any]:
+    return {"size": error.size, "max_size": error.max_size}
+
+
+def _items(error: InvalidBatchData) -> dict[str, Any]:
+    return {
+        "reason": error.reason,
+        "items": [
+            {"reading_id": str(item.reading_id), "code": item.code, "detail": item.detail}
+            for item in error.items
+        ],
+    }
+
+
+def _solana(status: int) -> _Answer:
+    """The seed's name is the code; ours for the same, which says more, is the reason."""
+    return _Answer(status, lambda error: {"reason": error.code}, SolanaError.code)
+
+
+ANSWERS: Mapping[type[Exception], _Answer] = {
+    EmptyBatch: _Answer(400),
+    BatchTooLarge: _Answer(400, _size),
+    InvalidBatchData: _Answer(422, _items),
+    MintingRefused: _Answer(409),
+    InsufficientFunds: _Answer(409, lambda error: {"missing_lamports": error.missing}),
+    FeeEstimationDisabled: _Answer(409),
+    WalletRefused: _Answer(422),
+    RpcRefused: _solana(502),
+    SolanaError: _solana(503),
+    BlockchainError: _Answer(500),
+    InvalidReading: _Answer(400),
+    UnknownMeter: _Answer(404),
+    UnknownReading: _Answer(404, _reading),
+    ConflictingReading: _Answer(409, _reading),
+    ReadingInFlight: _Answer(409, _reading),
+    ReasonRequired: _Answer(400),
+    RegistryError: _Answer(422),
+    ReadingError: _Answer(422),
+}
+"""By the most special class that is listed."""
+
+
+def problem_handler(error: Exception, _context: Mapping[str, Any]) -> Response | None:
+    """DRF's exception handler; ``None`` leaves what nobody raised on purpose to Django."""
+    if isinstance(error, BlockchainError | ReadingError):
+        answer = next(ANSWERS[kind] for kind in type(error).__mro__ if kind in ANSWERS)
+        headers = (
+            {"Retry-After": str(ceil(error.retry_after))} if isinstance(error, RateLimited) else {}
+        )
+        return _problem(
+            answer.status, answer.code or error.code, str(error), answer.members(error), headers
+        )
+    if isinstance(error, Http404):
+        error = exceptions.NotFound()
+    elif isinstance(error, DjangoPermissionDenied):
+        error = exceptions.PermissionDenied()
+    if not isinstance(error, exceptions.APIException):
+        return None
+    return _of_request(error)
+
+
+def server_error(request: HttpRequest) -> HttpResponseBase:
+    """Django's last answer, when something failed that nobody expected."""
+    if not request.path.startswith("/api/"):
+        return defaults.server_error(request)
+    document = _document(500, "internal_error", "Something failed on our side; it is in our logs.")
+    return JsonResponse(document, status=500, content_type=PROBLEM)
+
+
+def _of_request(error: exceptions.APIException) -> Response:
+    """What DRF or our views say about the request itself."""
+    headers = {}
+    if challenge := getattr(error, "auth_header", None):
+        headers["WWW-Authenticate"] = challenge
+    if wait := getattr(error, "wait", None):
+        headers["Retry-After"] = str(ceil(wait))
+    if isinstance(error, exceptions.ValidationError):
+        members = {"errors": error.detail}
+        return _problem(400, "invalid_request", _sentence(error.detail), members, headers)
+    members = error.members if isinstance(error, ApiError) else {}
+    return _problem(error.status_code, str(error.get_codes()), str(error.detail), members, headers)
+
+
+def _sentence(detail: Any, path: str = "") -> str:
+    """The first thing that is wrong, with the way to it: ``reading_ids.3: Must be …``."""
+    if isinstance(detail, Mapping):
+        key, value = next(iter(detail.items()))
+        return _sentence(value, f"{path}.{key}" if path else str(key))
+    if isinstance(detail, list):
+        # A list item without errors is an empty object.
+        at, value = next(((at, each) for at, each in enumerate(detail) if each), (0, ""))
+        return _sentence(value, f"{path}.{at}" if isinstance(value, Mapping) else path)
+    return f"{path}: {detail}" if path and path != "non_field_errors" else str(detail)
+
+
+def _problem(
+    status: int, code: str, detail: str, members: Mapping[str, Any], headers: Mapping[str, str]
+) -> Response:
+    return Response(
+        {**_document(status, code, detail), **members},
+        status=status,
+        headers=dict(headers),
+        content_type=PROBLEM,
+    )
+
+
+def _document(status: int, code: str, detail: str) -> dict[str, Any]:
+    return {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "code": code,
+        "detail": detail,
+        "message": detail,
+    }

@@ -1,0 +1,181 @@
+"""Readings: take them in, show them, correct them."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.urls import reverse
+from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema
+from rest_framework.generics import GenericAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from minting.access.scopes import Scope
+from minting.api.base import ApiView
+from minting.api.documents import problems
+from minting.api.errors import TooManyReadings
+from minting.api.filters import ReadingFilter
+from minting.api.pagination import KeysetPagination
+from minting.api.serializers.readings import (
+    CorrectedReadingSerializer,
+    CorrectionSerializer,
+    OutcomesSerializer,
+    ReadingSerializer,
+    SubmissionSerializer,
+    describe_outcomes,
+    reason_of_correction,
+    require_values,
+    submission_of,
+)
+from minting.api.shown import shown_reading, shown_readings
+from readings import intake
+from readings.errors import ReadingError
+from readings.intake import Submission
+from readings.models import MeterReading
+from readings.rules import ReadingSource
+
+MOST = 1_000
+"""Readings that one request may send."""
+
+
+class ReadingList(ApiView, GenericAPIView):
+    """All readings."""
+
+    required_scopes = {"GET": (Scope.READ,), "POST": (Scope.SUBMIT,)}
+    serializer_class = ReadingSerializer
+    pagination_class = KeysetPagination
+    filterset_class = ReadingFilter
+    orderings = {
+        "submitted_at": "submitted_at",
+        "period_start": "period_start",
+        "period_end": "period_end",
+    }
+    default_ordering = "-submitted_at"
+
+    def get_queryset(self) -> QuerySet[MeterReading]:
+        """Every revision of each: what was paid stays visible after a correction."""
+        return shown_readings()
+
+    @extend_schema(
+        operation_id="readings_list",
+        responses={200: ReadingSerializer(many=True), **problems(400)},
+    )
+    def get(self, _request: Request) -> Response:
+        """Lists readings, newest first."""
+        page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
+        return self.get_paginated_response(ReadingSerializer(page, many=True).data)
+
+    @extend_schema(
+        operation_id="readings_create",
+        request=PolymorphicProxySerializer(
+            component_name="OneOrManySubmissions",
+            serializers=[SubmissionSerializer, SubmissionSerializer(many=True)],
+            resource_type_field_name=None,
+            many=False,
+        ),
+        responses={
+            201: ReadingSerializer,
+            200: PolymorphicProxySerializer(
+                component_name="RepeatOrOutcomes",
+                serializers=[ReadingSerializer, OutcomesSerializer],
+                resource_type_field_name=None,
+            ),
+            **problems(400, 404, 409, 413),
+        },
+    )
+    def post(self, request: Request) -> Response:
+        """Takes one reading, or a list of up to 1,000.
+
+        One: 201 when it is new, 200 for an exact repeat, with the same id. A list: 200, and an
+        outcome for each in the order sent; a bad one fails no other.
+        """
+        if isinstance(request.data, list):
+            return _take_list(request)
+        taken = intake.submit(
+            submission_of(request.data), source=ReadingSource.API, submitted_by=request.user
+        )
+        return _show(request, taken.reading.id, ReadingSerializer, created=taken.created)
+
+
+class ReadingDetail(ApiView):
+    """One reading."""
+
+    required_scopes = {"GET": (Scope.READ,)}
+
+    @extend_schema(
+        operation_id="readings_retrieve", responses={200: ReadingSerializer, **problems(404)}
+    )
+    def get(self, _request: Request, reading_id: UUID) -> Response:
+        """Shows a reading and what became of it."""
+        return Response(ReadingSerializer(shown_reading(reading_id)).data)
+
+
+class ReadingCorrections(ApiView):
+    """Revisions of a reading."""
+
+    required_scopes = {"POST": (Scope.SUBMIT,)}
+    session_permissions = {"POST": "readings.correct_meterreading"}
+
+    @extend_schema(
+        operation_id="readings_correct",
+        request=CorrectionSerializer,
+        responses={
+            200: CorrectedReadingSerializer,
+            201: CorrectedReadingSerializer,
+            **problems(400, 404, 409, 413),
+        },
+    )
+    def post(self, request: Request, reading_id: UUID) -> Response:
+        """Tells a reading anew: 201 with the new revision, 200 if nothing changed.
+
+        Not minted yet, it replaces; minted, the difference is recorded, never minted or clawed
+        back. While the reading is being minted it cannot be corrected.
+        """
+        body = request.data
+        require_values(body, ["kwh_amount"])
+        corrected = intake.correct(
+            reading_id=reading_id,
+            kwh_amount=body["kwh_amount"],
+            energy_generated=body.get("energy_generated"),
+            energy_consumed=body.get("energy_consumed"),
+            reason=reason_of_correction(body),
+            source=ReadingSource.API,
+            submitted_by=request.user,
+        )
+        return _show(
+            request,
+            corrected.reading.id,
+            CorrectedReadingSerializer,
+            created=corrected.created,
+        )
+
+
+def _take_list(request: Request) -> Response:
+    if len(request.data) > MOST:
+        raise TooManyReadings(len(request.data), MOST)
+    outcomes = intake.submit_many(
+        [_made_out(item) for item in request.data],
+        source=ReadingSource.API,
+        submitted_by=request.user,
+    )
+    return Response(describe_outcomes(outcomes))
+
+
+def _made_out(item: Any) -> Submission | ReadingError:
+    try:
+        return submission_of(item)
+    except ReadingError as error:
+        return error
+
+
+def _show(
+    request: Request, reading_id: UUID, serializer: type[ReadingSerializer], *, created: bool
+) -> Response:
+    location = reverse("api:reading-detail", kwargs={"reading_id": reading_id})
+    return Response(
+        serializer(shown_reading(reading_id)).data,
+        status=201 if created else 200,
+        headers={"Location": request.build_absolute_uri(location)} if created else {},
+    )

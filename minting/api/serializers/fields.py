@@ -1,0 +1,27 @@
+"""Fields that several bodies share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+LAMPORTS = 2**63 - 1
+
+
+class BlankIsNull(serializers.CharField):
+    """Text that the database keeps as empty and the API tells as null."""
+
+    def __init__(self, **extra: Any) -> None:
+        super().__init__(allow_null=True, **extra)
+
+    def to_representation(self, value: Any) -> str | None:  # type: ignore[override]
+        """Null for nothing."""
+        return str(value) if value else None
+
+
+class Lamports(serializers.IntegerField):
+    """10⁻⁹ SOL."""
+
+    def __init__(self, **extra: Any) -> None:
+        super().__init__(max_value=LAMPORTS, **extra)

@@ -1,0 +1,27 @@
+"""Where the API answers, below ``/api/v1/``."""
+
+from django.urls import path, re_path
+
+from minting.api.base import NoSuchEndpoint
+from minting.api.batches import BatchCancel, BatchDetail, BatchList, BatchResults
+from minting.api.mint import MintBatchEstimate, MintBatchRequest, ReadingMint
+from minting.api.readings import ReadingCorrections, ReadingDetail, ReadingList
+
+app_name = "api"
+urlpatterns = [
+    path("mint-batch", MintBatchRequest.as_view(), name="mint-batch"),
+    path("mint-batch/estimate", MintBatchEstimate.as_view(), name="mint-batch-estimate"),
+    path("mint-batches", BatchList.as_view(), name="mint-batch-list"),
+    path("mint-batches/<uuid:batch_id>", BatchDetail.as_view(), name="mint-batch-detail"),
+    path("mint-batches/<uuid:batch_id>/results", BatchResults.as_view(), name="mint-batch-results"),
+    path("mint-batches/<uuid:batch_id>/cancel", BatchCancel.as_view(), name="mint-batch-cancel"),
+    path("readings", ReadingList.as_view(), name="reading-list"),
+    path("readings/<uuid:reading_id>", ReadingDetail.as_view(), name="reading-detail"),
+    path("readings/<uuid:reading_id>/mint", ReadingMint.as_view(), name="reading-mint"),
+    path(
+        "readings/<uuid:reading_id>/corrections",
+        ReadingCorrections.as_view(),
+        name="reading-corrections",
+    ),
+    re_path(r"", NoSuchEndpoint.as_view()),
+]
