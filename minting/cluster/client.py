@@ -37,6 +37,8 @@ SIGNATURES_PER_CALL = 256
 """``getSignatureStatuses``: Agave's MAX_GET_SIGNATURE_STATUSES_QUERY_ITEMS."""
 HISTORY_PER_CALL = 1_000
 """``getSignaturesForAddress``: Agave's MAX_GET_CONFIRMED_SIGNATURES_FOR_ADDRESS2_LIMIT."""
+QUICK = 5.0
+"""Seconds for what costs a node nothing to answer. Whatever a send lost is resent anyway."""
 TRANSACTION_VERSION = 1
 """The newest format that we read (SIMD-0385)."""
 
@@ -68,11 +70,11 @@ class Node(Transport):
 
     async def genesis_hash(self) -> str:
         """Which cluster this is."""
-        return parsing.text(await self.call("getGenesisHash"))
+        return parsing.text(await self.call("getGenesisHash", at_most=QUICK))
 
     async def health(self) -> None:
         """Returns if the node says that it keeps up; raises ``SolanaError`` if not."""
-        answer = await self.call("getHealth")
+        answer = await self.call("getHealth", at_most=QUICK)
         if answer != "ok":
             raise SolanaError(f"{self.name} is not well")
 
@@ -189,7 +191,7 @@ class Node(Transport):
         the node only.
         """
         config = {"encoding": "base64", "skipPreflight": True, "maxRetries": 0}
-        await self.call("sendTransaction", _base64(raw), config)
+        await self.call("sendTransaction", _base64(raw), config, at_most=QUICK)
 
     async def statuses(
         self, signatures: Sequence[str], *, search_history: bool = False

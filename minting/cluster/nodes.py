@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -25,7 +24,7 @@ from minting.cluster.evidence import collect_death_evidence
 from minting.cluster.roster import Member, Roster
 from minting.cluster.throttle import Throttle
 from minting.cluster.transport import DEFAULT_CONCURRENCY, DEFAULT_TIMEOUT
-from minting.engine.errors import NodeUnreachable, SolanaError
+from minting.engine.errors import SolanaError
 from minting.engine.types import (
     AccountView,
     Blockhash,
@@ -44,9 +43,6 @@ T = TypeVar("T")
 
 DEFAULT_PATIENCE = 30.0
 """Seconds that a question may wait while every node that could answer it is rate limited."""
-SEND_PATIENCE = 5.0
-"""Seconds that one send may take, its wait for a free connection included: a silent node must not
-hold up the others, and whatever got lost is resent anyway."""
 
 
 class Cluster:
@@ -231,8 +227,8 @@ class Cluster:
     async def send(self, raw: bytes) -> str | None:
         """Hands the transaction to every node; never raises, for no answer has any meaning.
 
-        Takes ``SEND_PATIENCE`` seconds at most. Nodes that did not answer lately are left out
-        while there are others.
+        Nodes that did not answer lately are left out while there are others, so that a silent one
+        does not hold up every wave.
 
         Returns ``None`` if at least one node took it, else a note for the log.
         """
@@ -245,17 +241,12 @@ class Cluster:
 
     async def _send_to(self, member: Member, raw: bytes) -> str | None:
         try:
-            async with asyncio.timeout(SEND_PATIENCE):
-                if not await self._roster.admit(member):
-                    return f"{member.node.name} is on another cluster"
-                await member.node.submit(raw)
+            if not await self._roster.admit(member):
+                return f"{member.node.name} is on another cluster"
+            await member.node.submit(raw)
         except SolanaError as failure:
             member.note(failure)
             return str(failure)
-        except TimeoutError:
-            silence = NodeUnreachable(f"{member.node.name}: no answer in {SEND_PATIENCE:g} s")
-            member.note(silence)
-            return str(silence)
         return None
 
     async def health(self) -> dict[str, str | None]:

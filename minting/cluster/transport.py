@@ -74,6 +74,7 @@ class Transport:
         self._slots = asyncio.Semaphore(concurrency)
         self._throttle = throttle
         self._rest_until = 0.0
+        self._silent_at = 0.0
         # Repeats are ours (below), so that they are counted and throttled too.
         self._client = AsyncClient(
             url,
@@ -96,26 +97,38 @@ class Transport:
     ) -> None:
         await self._client.close()
 
-    async def call(self, method: str, *params: object) -> object:
+    async def call(self, method: str, *params: object, at_most: float = DEFAULT_TIMEOUT) -> object:
         """The ``result`` of one JSON-RPC call, unparsed; may be ``None``.
 
         Repeats once when the connection broke under it: every call here may safely arrive twice
         (a send carries the same bytes, hence the same signature).
+
+        Args:
+            method: As in the RPC's documentation.
+            params: Likewise.
+            at_most: Seconds for the request, if that is less than the node's timeout. Waiting for
+                a free connection and for the throttle's turn does not count.
 
         Raises:
             RateLimited: The node said 429, or still rests after one; then nothing was sent.
             RpcRefused: The node answered with a JSON-RPC error.
             NodeUnreachable: No answer, or none that is JSON-RPC.
         """
+        seconds = min(at_most, self._timeout)
+        queued = time.monotonic()
         async with self._slots:
+            if self._silent_at > queued:
+                # Who queued behind a request that got no answer shares its failure, or a silent
+                # node would hold up a wave of sends for a timeout after every few of them.
+                raise NodeUnreachable(f"{self.name}: fell silent before {method}")
             with suppress(_BrokenConnection):
-                return await self._attempt(method, params)
+                return await self._attempt(method, params, seconds)
             try:
-                return await self._attempt(method, params)
+                return await self._attempt(method, params, seconds)
             except _BrokenConnection as broken:
                 raise NodeUnreachable(str(broken)) from None
 
-    async def _attempt(self, method: str, params: tuple[object, ...]) -> object:
+    async def _attempt(self, method: str, params: tuple[object, ...], seconds: float) -> object:
         resting = self._rest_until - time.monotonic()
         if resting > 0:
             raise RateLimited(resting)
@@ -125,7 +138,7 @@ class Transport:
         started = time.monotonic()
         outcome = "abandoned"
         try:
-            answer = await self._request(method, params)
+            answer = await self._request(method, params, seconds)
             outcome = "answered"
         except SolanaError as failure:
             self.failures[method] += 1
@@ -139,17 +152,18 @@ class Transport:
             elapsed = round((time.monotonic() - started) * 1000, 1)
             log.debug("rpc_call", node=self.name, method=method, ms=elapsed, outcome=outcome)
 
-    async def _request(self, method: str, params: tuple[object, ...]) -> object:
+    async def _request(self, method: str, params: tuple[object, ...], seconds: float) -> object:
         request = JsonRpcRequest(method=method, params=list(params))
         try:
             # httpx counts its timeout anew for every read; a dribbling node would never time out.
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(seconds):
                 answer: object = await self._client.send_rpc_request(
                     request, object, error_parser=_refusal
                 )
         except TimeoutError:
+            self._silent_at = time.monotonic()
             raise NodeUnreachable(
-                f"{self.name}: no answer to {method} within {self._timeout:g} s"
+                f"{self.name}: no answer to {method} within {seconds:g} s"
             ) from None
         except SolanaRpcException as wrapped:
             # Not chained: the library's own messages quote the URL, key and all.

@@ -51,6 +51,7 @@ def own_chain() -> Iterator[Localnet]:
 def net(own_chain) -> Iterator[Localnet]:
     yield own_chain
     own_chain.faults = FaultPlan()
+    own_chain.resume()
 
 
 def on_node(net, story):
@@ -407,6 +408,7 @@ def test_a_live_transaction_gets_no_further_than_the_height(net):
 def test_the_evidence_on_one_that_just_expired(net):
     async def story(node):
         _, landed, lost = await old_and_new(net, node)
+        net.pause()
         while (await node.epoch_info(Commitment.FINALIZED)).block_height <= (
             lost.last_valid_block_height
         ):

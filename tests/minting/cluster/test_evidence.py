@@ -71,8 +71,7 @@ def collect(fake, *items, known=("known",), **options):
                 AUTHORITY,
                 is_known=set(known).__contains__,
                 sleep=sleep,
-                request_timeout=0.3,
-                **options,
+                **{"request_timeout": 10.0, **options},
             )
 
     evidence = asyncio.run(run())
@@ -149,7 +148,7 @@ def test_a_transaction_of_another_cluster_is_not_asked_for_here():
 )
 def test_without_a_finalized_height_there_is_no_evidence(trouble):
     fake = dead_node(getEpochInfo=trouble)
-    evidence = collect(fake)["ours"]
+    evidence = collect(fake, request_timeout=1.0)["ours"]
     assert evidence.finalized is None
     assert evidence.reports == ()
     assert "getSignatureStatuses" not in fake.methods
@@ -176,7 +175,7 @@ def test_without_a_genesis_hash_there_is_no_evidence():
 def test_a_round_that_failed_is_left_out(trouble):
     """An error while looking a signature up is not 'not on chain'."""
     answers = [nulls, trouble, nulls]
-    evidence = collect(dead_node(getSignatureStatuses=answers))["ours"]
+    evidence = collect(dead_node(getSignatureStatuses=answers), request_timeout=1.0)["ours"]
     assert len(evidence.reports) == 2
 
 

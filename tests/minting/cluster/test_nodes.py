@@ -9,7 +9,6 @@ from contextlib import AsyncExitStack
 import pytest
 from solders.pubkey import Pubkey
 
-from minting.cluster import nodes
 from minting.cluster.client import Node
 from minting.cluster.nodes import Cluster
 from minting.engine.errors import (
@@ -69,7 +68,7 @@ def test_the_next_node_answers_for_one_in_trouble(trouble):
         assert "getSlot" in first.methods
         assert second.methods == ["getGenesisHash", "getSlot"]
 
-    with_cluster(story, FakeNode(getSlot=trouble), FakeNode(getSlot=2), timeout=0.3)
+    with_cluster(story, FakeNode(getSlot=trouble), FakeNode(getSlot=2), timeout=1)
 
 
 def test_who_did_not_answer_is_asked_last_for_a_while():
@@ -78,7 +77,7 @@ def test_who_did_not_answer_is_asked_last_for_a_while():
             assert await cluster.slot() == 2
         assert first.methods.count("getSlot") == 1
 
-    with_cluster(story, FakeNode(getSlot=Stall()), FakeNode(getSlot=2), timeout=0.2)
+    with_cluster(story, FakeNode(getSlot=Stall()), FakeNode(getSlot=2), timeout=1)
 
 
 def test_a_question_that_is_wrong_everywhere_is_asked_once():
@@ -106,7 +105,7 @@ def test_when_all_rest_the_question_waits():
     async def story(cluster, *_):
         started = time.monotonic()
         assert await cluster.slot() == 1
-        assert 0.3 <= time.monotonic() - started < 5
+        assert time.monotonic() - started >= 0.3
 
     limited = [Http(429, {"retry-after": "0.3"}), 1]
     with_cluster(
@@ -120,7 +119,7 @@ def test_but_not_longer_than_its_patience():
         with pytest.raises(RateLimited) as failure:
             await cluster.slot()
         assert failure.value.retry_after > 100
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 60
 
     with_cluster(story, FakeNode(getSlot=Http(429, {"retry-after": "120"})), patience=0.5)
 
@@ -205,20 +204,16 @@ def test_a_send_that_nobody_took_is_a_note():
     )
 
 
-def test_a_silent_node_does_not_hold_up_the_sends(monkeypatch):
-    monkeypatch.setattr(nodes, "SEND_PATIENCE", 0.3)
-
+def test_a_silent_node_does_not_hold_up_the_sends():
     async def story(cluster, silent, ours):
         for _ in range(3):
             notes = await asyncio.gather(*(cluster.send(b"raw") for _ in range(100)))
             assert notes == [None] * 100
-        # Some connections' worth before it fell out of favour, none of the later waves.
-        assert silent.methods.count("sendTransaction") < 50
+        # What was on the wire when it fell silent; none of those queued, no later wave.
+        assert silent.methods.count("sendTransaction") == 16
         assert ours.methods.count("sendTransaction") == 300
 
-    started = time.monotonic()
-    with_cluster(story, FakeNode(sendTransaction=Stall()), FakeNode(sendTransaction="s"))
-    assert time.monotonic() - started < 5
+    with_cluster(story, FakeNode(sendTransaction=Stall()), FakeNode(sendTransaction="s"), timeout=2)
 
 
 def test_those_who_wait_for_a_silent_node_wait_together():
@@ -226,9 +221,7 @@ def test_those_who_wait_for_a_silent_node_wait_together():
         assert await asyncio.gather(*(cluster.slot() for _ in range(20))) == [2] * 20
         assert silent.methods == ["getGenesisHash"]
 
-    started = time.monotonic()
-    with_cluster(story, FakeNode(getGenesisHash=Stall()), FakeNode(getSlot=2), timeout=0.4)
-    assert time.monotonic() - started < 2
+    with_cluster(story, FakeNode(getGenesisHash=Stall()), FakeNode(getSlot=2), timeout=1)
 
 
 def test_two_keys_at_one_host_are_told_apart():

@@ -53,9 +53,9 @@ def test_a_connection_that_breaks_twice_is_unreachable():
 
 
 def test_silence_is_unreachable_and_not_repeated():
-    outcome, _, fake = ask_genesis(Stall(), timeout=0.2)
+    outcome, _, fake = ask_genesis(Stall(), timeout=1)
     assert isinstance(outcome, NodeUnreachable)
-    assert "0.2 s" in str(outcome)
+    assert "1 s" in str(outcome)
     assert len(fake.heard) == 1
 
 
@@ -135,16 +135,16 @@ def test_a_rate_limit_may_name_a_date():
 def test_a_resting_node_is_not_asked():
     async def run():
         async with (
-            FakeNode(getGenesisHash=[Http(429, {"retry-after": "0.3"}), GENESIS]) as fake,
+            FakeNode(getGenesisHash=[Http(429, {"retry-after": "1"}), GENESIS]) as fake,
             Node(fake.url) as node,
         ):
             with pytest.raises(RateLimited):
                 await node.genesis_hash()
             with pytest.raises(RateLimited) as again:
                 await node.genesis_hash()
-            assert 0 < again.value.retry_after <= 0.3
+            assert 0 < again.value.retry_after <= 1
             assert len(fake.heard) == 1
-            await asyncio.sleep(0.35)
+            await asyncio.sleep(1.05)
             assert await node.genesis_hash() == GENESIS
 
     asyncio.run(run())
