@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import re
 import time
 from collections import Counter
@@ -97,7 +98,7 @@ class Transport:
     ) -> None:
         await self._client.close()
 
-    async def call(self, method: str, *params: object, at_most: float = DEFAULT_TIMEOUT) -> object:
+    async def call(self, method: str, *params: object, at_most: float = math.inf) -> object:
         """The ``result`` of one JSON-RPC call, unparsed; may be ``None``.
 
         Repeats once when the connection broke under it: every call here may safely arrive twice
@@ -176,6 +177,7 @@ class Transport:
         if isinstance(cause, httpx2.HTTPStatusError):
             return self._http_failure(method, cause.response)
         if isinstance(cause, httpx2.TimeoutException):
+            self._silent_at = time.monotonic()
             return NodeUnreachable(f"{self.name}: no answer to {method} in time")
         if isinstance(cause, httpx2.ReadError | httpx2.WriteError | httpx2.RemoteProtocolError):
             return _BrokenConnection(f"{self.name}: the connection broke during {method}")
@@ -200,10 +202,14 @@ def node_name(url: str) -> str:
     Raises:
         ValueError: It is not an http(s) URL. The message does not quote it.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = None
+    if not host or parts.scheme not in {"http", "https"}:
         raise ValueError("A node's URL looks like https://host[:port][/path]")
-    return parts.hostname if parts.port is None else f"{parts.hostname}:{parts.port}"
+    return host if port is None else f"{host}:{port}"
 
 
 def _refusal(

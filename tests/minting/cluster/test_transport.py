@@ -204,8 +204,19 @@ def test_a_node_is_named_by_its_host(url, name):
     assert node_name(url) == name
 
 
-@pytest.mark.parametrize("url", ["", "node.example/SECRET", "ws://node.example/SECRET", "http://"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "node.example/SECRET",
+        "ws://node.example/SECRET",
+        "http://",
+        "http://a:SECRET",
+        "http://[SECRET",
+    ],
+)
 def test_what_is_not_a_url_is_refused_without_being_quoted(url):
     with pytest.raises(ValueError, match="looks like") as refusal:
         node_name(url)
     assert "SECRET" not in str(refusal.value)
+    assert refusal.value.__context__ is None
