@@ -21,6 +21,7 @@ from readings.errors import UnknownReading
 from readings.models import MeterReading, MeterReadingQuerySet
 from readings.rules import (
     IN_FLIGHT,
+    UNCODED,
     Facts,
     Limits,
     ReadingCode,
@@ -164,7 +165,8 @@ def set_status(changes: Iterable[StatusChange]) -> None:
     """Writes what became of readings, in the transaction of the journal that says so.
 
     Args:
-        changes: Stored as given: a result of ``None`` clears it, and so does an empty code.
+        changes: Stored as given (a result of ``None`` clears it), but for the code of a status
+            that has nothing to explain.
 
     Raises:
         UnknownReading: One of the readings does not exist; the caller's transaction must end.
@@ -174,13 +176,18 @@ def set_status(changes: Iterable[StatusChange]) -> None:
     with connection.cursor() as cursor:
         for at in range(0, len(ordered), STATUS_CHUNK):
             chunk = ordered[at : at + STATUS_CHUNK]
-            ids, statuses, codes, results = map(list, zip(*chunk, strict=True))
+            ids = [change[0] for change in chunk]
             cursor.execute(
                 _SET_STATUS,
-                {"ids": ids, "statuses": statuses, "codes": codes, "results": results},
+                {
+                    "ids": ids,
+                    "statuses": [str(status) for _, status, _, _ in chunk],
+                    "codes": ["" if status in UNCODED else code for _, status, code, _ in chunk],
+                    "results": [result_id for _, _, _, result_id in chunk],
+                },
             )
             if cursor.rowcount != len(chunk):
-                raise UnknownReading(_first_unknown([change[0] for change in chunk]))
+                raise UnknownReading(_first_unknown(ids))
 
 
 def _first_unknown(ids: list[UUID]) -> UUID:

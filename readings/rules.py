@@ -60,6 +60,12 @@ IN_FLIGHT = frozenset({ReadingStatus.MINTING, ReadingStatus.IN_DOUBT})
 UNDECIDED = frozenset({ReadingStatus.PENDING, ReadingStatus.HELD})
 """Statuses that the rules may change; all others belong to minting, or are final."""
 
+CODED = frozenset({ReadingStatus.HELD, ReadingStatus.NOT_MINTED})
+"""Statuses that always say why."""
+
+UNCODED = frozenset({ReadingStatus.PENDING, ReadingStatus.MINTING, ReadingStatus.MINTED})
+"""Statuses in which nothing is left to explain; the others carry minting's code, if any."""
+
 
 class ReadingCode(StrEnum):
     """Why a reading is not taken, not minted or not now; ``reason`` is its sentence."""

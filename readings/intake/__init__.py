@@ -18,7 +18,7 @@ readings; several of a kind in the order of their ids.
 from readings.intake.candidate import Submission
 from readings.intake.correction import Correction, correct
 from readings.intake.holding import ReleaseOutcome, rejudge, rejudge_limits, release
-from readings.intake.registry import assign_meter, register_wallet, retire_wallet
+from readings.intake.registry import assign_meter, check_wallet, register_wallet, retire_wallet
 from readings.intake.submission import (
     Outcome,
     OutcomeStatus,
@@ -35,6 +35,7 @@ __all__ = [
     "Submission",
     "Submitted",
     "assign_meter",
+    "check_wallet",
     "correct",
     "register_wallet",
     "rejudge",

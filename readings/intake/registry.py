@@ -12,6 +12,7 @@ from solders.pubkey import Pubkey
 from readings.errors import InvalidWallet, OverlappingAssignment, ReasonRequired, RegistryError
 from readings.intake.holding import rejudge
 from readings.models import Meter, MeterAssignment, MeterReading, Owner, Wallet
+from readings.rules import ReadingCode
 
 
 def register_wallet(
@@ -32,13 +33,16 @@ def register_wallet(
         ReasonRequired: An exception without a reason.
     """
     wanted = {
-        "address": _checked(address, allow_off_curve=allow_off_curve),
+        "address": check_wallet(
+            address=address,
+            allow_off_curve=allow_off_curve,
+            allow_program_owned=allow_program_owned,
+            exception_reason=exception_reason,
+        ),
         "allow_off_curve": allow_off_curve,
         "allow_program_owned": allow_program_owned,
         "exception_reason": exception_reason.strip(),
     }
-    if (allow_off_curve or allow_program_owned) and not exception_reason.strip():
-        raise ReasonRequired("A wallet with an exception")
     with transaction.atomic():
         _lock_owner(owner)
         current = owner.wallets.current().first()
@@ -46,8 +50,34 @@ def register_wallet(
             return current
         _retire(owner)
         wallet = Wallet.objects.create(owner=owner, **wanted)
-        rejudge(MeterReading.objects.filter(owner=owner))
+        rejudge(MeterReading.objects.held(ReadingCode.NO_WALLET).filter(owner=owner))
     return wallet
+
+
+def check_wallet(
+    *,
+    address: str,
+    allow_off_curve: bool = False,
+    allow_program_owned: bool = False,
+    exception_reason: str = "",
+) -> str:
+    """The address as it would be registered, without registering it.
+
+    Raises:
+        InvalidWallet: Not an address, or off the curve without permission.
+        ReasonRequired: An exception without a reason.
+    """
+    try:
+        key = Pubkey.from_string(address.strip())
+    except ValueError:
+        raise InvalidWallet("A wallet is a Solana address: 32 bytes in base58") from None
+    if not (allow_off_curve or key.is_on_curve()):
+        raise InvalidWallet(
+            "This address is off the curve: it belongs to a program, and nobody holds its key"
+        )
+    if (allow_off_curve or allow_program_owned) and not exception_reason.strip():
+        raise ReasonRequired("A wallet with an exception")
+    return str(key)
 
 
 def retire_wallet(*, owner: Owner) -> None:
@@ -55,7 +85,7 @@ def retire_wallet(*, owner: Owner) -> None:
     with transaction.atomic():
         _lock_owner(owner)
         _retire(owner)
-        rejudge(MeterReading.objects.filter(owner=owner))
+        rejudge(MeterReading.objects.mintable().filter(owner=owner))
 
 
 def assign_meter(
@@ -102,18 +132,6 @@ def _adopt_readings(assignment: MeterAssignment) -> None:
     adopted = MeterReading.objects.filter(id__in=list(locked.values_list("id", flat=True)))
     adopted.update(owner=assignment.owner_id)
     rejudge(adopted)
-
-
-def _checked(address: str, *, allow_off_curve: bool) -> str:
-    try:
-        key = Pubkey.from_string(address.strip())
-    except ValueError:
-        raise InvalidWallet("A wallet is a Solana address: 32 bytes in base58") from None
-    if not (allow_off_curve or key.is_on_curve()):
-        raise InvalidWallet(
-            "This address is off the curve: it belongs to a program, and nobody holds its key"
-        )
-    return str(key)
 
 
 def _lock_owner(owner: Owner) -> None:

@@ -14,7 +14,9 @@ from readings.models.meter import Meter
 from readings.models.owner import Owner
 from readings.models.wallet import Wallet
 from readings.rules import (
+    CODED,
     KWH_PLACES,
+    UNCODED,
     UNDECIDED,
     PeriodKind,
     ReadingSource,
@@ -29,12 +31,8 @@ IDENTITY_START = Case(
 """The start, where it is part of what makes two readings the same: not for timestamps, whose start
 is computed. The end stands in for it there, which no interval's start can equal."""
 
-CODED = [ReadingStatus.HELD.value, ReadingStatus.NOT_MINTED.value]
-UNCODED = [
-    ReadingStatus.PENDING.value,
-    ReadingStatus.MINTING.value,
-    ReadingStatus.MINTED.value,
-]
+_CODED = sorted(status.value for status in CODED)
+_UNCODED = sorted(status.value for status in UNCODED)
 
 
 def _choices(enum: type[StrEnum]) -> list[tuple[str, str]]:
@@ -182,9 +180,9 @@ class MeterReading(models.Model):
             ),
             models.CheckConstraint(
                 name="reading_code_where_due",
-                condition=(Q(status__in=CODED) & ~Q(code=""))
-                | Q(status__in=UNCODED, code="")
-                | ~Q(status__in=CODED + UNCODED),
+                condition=(Q(status__in=_CODED) & ~Q(code=""))
+                | Q(status__in=_UNCODED, code="")
+                | ~Q(status__in=_CODED + _UNCODED),
             ),
             models.CheckConstraint(
                 name="reading_only_export_is_minted",

@@ -167,11 +167,19 @@ def test_a_state_of_nothing_is_an_error(household):
     assert reading.status == "pending"
 
 
-@pytest.mark.parametrize(("status", "code"), [("lost", ""), ("held", ""), ("pending", "why")])
+@pytest.mark.parametrize(("status", "code"), [("lost", ""), ("held", "")])
 def test_a_state_that_is_none_is_refused_by_the_database(household, status, code):
     reading = household.reading()
     with pytest.raises(IntegrityError), transaction.atomic():
         queries.set_status([(reading.id, status, code, None)])
+
+
+@pytest.mark.parametrize("status", ["pending", "minting", "minted"])
+def test_a_status_with_nothing_to_explain_drops_the_code(household, status):
+    reading = household.reading(status="failed", code="account_frozen")
+    queries.set_status([(reading.id, ReadingStatus(status), "cancelled", None)])
+    reading.refresh_from_db()
+    assert (reading.status, reading.code) == (status, "")
 
 
 def test_pending_ids_come_an_owners_together(household, solar_farm):

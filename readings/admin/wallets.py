@@ -1,0 +1,80 @@
+"""Wallets: registered and retired, never edited."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from unfold.decorators import display
+
+from readings import intake
+from readings.admin.base import RegisteredAdmin, RegistrationForm
+from readings.errors import ReadingError
+from readings.models import Wallet
+
+
+class WalletForm(RegistrationForm):
+    """A wallet to be registered, which retires the owner's current one."""
+
+    class Meta:
+        model = Wallet
+        fields = ["owner", "address", "allow_off_curve", "allow_program_owned", "exception_reason"]
+
+    def clean(self) -> dict[str, Any]:
+        """Tells a wrong address at its field."""
+        values: dict[str, Any] = super().clean() or self.cleaned_data
+        try:
+            intake.check_wallet(
+                address=values.get("address", ""),
+                allow_off_curve=values.get("allow_off_curve", False),
+                allow_program_owned=values.get("allow_program_owned", False),
+                exception_reason=values.get("exception_reason", ""),
+            )
+        except ReadingError as error:
+            self.add_error("address", str(error))
+        return values
+
+
+@admin.register(Wallet)
+class WalletAdmin(RegisteredAdmin):
+    """Which addresses are paid for whom."""
+
+    form = WalletForm
+    list_display = ["address", "owner", "registered_at", "current", "exceptions"]
+    list_filter = [("retired_at", admin.EmptyFieldListFilter), "allow_off_curve"]
+    list_select_related = ["owner"]
+    search_fields = ["=address", "owner__name", "owner__user_id"]
+    autocomplete_fields = ["owner"]
+    ordering = ["-registered_at"]
+    actions = ["retire"]
+
+    def register(self, values: dict[str, Any]) -> Wallet:
+        """Through intake."""
+        return intake.register_wallet(**values)
+
+    @display(description="Paid now", boolean=True)
+    def current(self, wallet: Wallet) -> bool:
+        """Neither retired nor replaced."""
+        return wallet.retired_at is None
+
+    @display(description="Exceptions")
+    def exceptions(self, wallet: Wallet) -> str:
+        """What is allowed that is refused otherwise."""
+        allowed = {
+            "off the curve": wallet.allow_off_curve,
+            "owned by a program": wallet.allow_program_owned,
+        }
+        return ", ".join(name for name, is_allowed in allowed.items() if is_allowed)
+
+    @admin.action(
+        description="Retire: hold the owner's readings until there is a new wallet",
+        permissions=["add"],
+    )
+    def retire(self, request: HttpRequest, wallets: QuerySet[Wallet]) -> None:
+        """Leaves the owners of the chosen current wallets without one."""
+        current = wallets.filter(retired_at=None).select_related("owner")
+        for wallet in current:
+            intake.retire_wallet(owner=wallet.owner)
+        self.message_user(request, f"{len(current)} wallets retired", messages.SUCCESS)
