@@ -42,6 +42,10 @@ class TokenScheme(OpenApiAuthenticationExtension):
     target_class = "minting.access.authentication.TokenOrKeyAuthentication"
     name: ClassVar[list[str]] = ["bearer", "apiKey"]  # type: ignore[misc]
 
+    def get_security_requirement(self, _auto_schema: Any) -> list[dict[str, list[Any]]]:
+        """One header or the other, not both."""
+        return [{name: []} for name in self.name]
+
     def get_security_definition(self, _auto_schema: Any) -> list[dict[str, str]]:
         """OpenAPI security schemes, in the order of ``name``."""
         return [

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rest_framework.exceptions import NotFound
+from django.contrib.auth.models import User
+from rest_framework.exceptions import NotAuthenticated, NotFound
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
@@ -22,6 +23,17 @@ class ApiView(APIView):
     """By method: any of these suffices."""
     session_permissions: Mapping[str, str] = {}
     """By method: the Django permission of a session, where it is another than the scope's."""
+
+
+def caller(request: Request) -> User:
+    """Who asks, by token or session.
+
+    Raises:
+        NotAuthenticated: Nobody does; views here have refused that before.
+    """
+    if not isinstance(request.user, User):
+        raise NotAuthenticated
+    return request.user
 
 
 class NoSuchEndpoint(ApiView):

@@ -12,8 +12,8 @@ from rest_framework.response import Response
 
 from minting.access.scopes import Scope
 from minting.api.answers import absolute, describe
-from minting.api.base import ApiView
-from minting.api.documents import problems
+from minting.api.base import ApiView, caller
+from minting.api.documents import JSON_OK, problems
 from minting.api.errors import BatchFinished, UnknownBatch
 from minting.api.pagination import KeysetPagination
 from minting.api.serializers.batches import BatchSerializer, ResultSerializer
@@ -42,7 +42,7 @@ class BatchList(ApiView, GenericAPIView):
 
     @extend_schema(
         operation_id="mint_batches_list",
-        responses={200: BatchSerializer(many=True), **problems(400)},
+        responses={JSON_OK: BatchSerializer(many=True), **problems(400)},
     )
     def get(self, request: Request) -> Response:
         """Lists batches, without their results."""
@@ -80,7 +80,7 @@ class BatchResults(ApiView, GenericAPIView):
 
     @extend_schema(
         operation_id="mint_batches_results_list",
-        responses={200: ResultSerializer(many=True), **problems(400, 404)},
+        responses={JSON_OK: ResultSerializer(many=True), **problems(400, 404)},
     )
     def get(self, _request: Request, batch_id: UUID) -> Response:
         """Lists what became of each reading."""
@@ -106,7 +106,7 @@ class BatchCancel(ApiView):
         """
         batch = find_batch(batch_id)
         if not batch.is_final:
-            cancel_batch(batch_id, by=request.user.get_username())
+            cancel_batch(batch_id, by=caller(request).get_username())
             batch.refresh_from_db()
         elif batch.cancel_requested_at is None:
             raise BatchFinished(batch.status)

@@ -28,6 +28,9 @@ PREFER_WAIT = OpenApiParameter(
     description="`wait=N`: 200 with the outcome if it is there within N (at most 30) seconds.",
 )
 
+JSON_OK = (200, "application/json")
+"""Of lists: drf-spectacular takes the smallest key, as text, for the one that tells the page."""
+
 _MEANINGS = {
     400: "The request's form is wrong",
     404: "No such thing",

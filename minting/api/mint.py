@@ -13,7 +13,7 @@ from rest_framework.response import Response
 
 from minting.access.scopes import Scope
 from minting.api.answers import queued
-from minting.api.base import ApiView
+from minting.api.base import ApiView, caller
 from minting.api.documents import PREFER_WAIT, problems
 from minting.api.serializers.batches import (
     BatchSerializer,
@@ -91,7 +91,7 @@ def _queue(ids: Sequence[UUID], request: Request) -> MintBatch:
     return request_batch(
         ids,
         source=BatchSource.API,
-        created_by=request.user,
+        created_by=caller(request),
         strict=True,
         max_size=settings.BLOCKCHAIN_MAX_BATCH_SIZE,
     )

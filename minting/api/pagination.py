@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from django.core.exceptions import FieldDoesNotExist, ValidationError
-from django.db.models import Model, Q, QuerySet
+from django.core.exceptions import ValidationError
+from django.db.models import Field, Model, Q
 from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -59,9 +59,7 @@ class _Cursor:
 class KeysetPagination(BasePagination):
     """``{"next", "previous", "results"}``, without a count."""
 
-    def paginate_queryset(
-        self, queryset: QuerySet[Any], request: Request, view: Any = None
-    ) -> list[Any]:
+    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
         """One page of ``queryset``.
 
         Raises:
@@ -133,9 +131,9 @@ class KeysetPagination(BasePagination):
     def _beyond(self, model: type[Model], cursor: _Cursor, descending: bool) -> Q:
         """Rows past the cursor's; the first condition is the one that an index can bound."""
         try:
-            value = model._meta.get_field(self._column).to_python(cursor.value)
-            id_ = model._meta.get_field("id").to_python(cursor.id)
-        except (ValidationError, FieldDoesNotExist):
+            value = _column(model, self._column).to_python(cursor.value)
+            id_ = _column(model, "id").to_python(cursor.id)
+        except ValidationError:
             raise InvalidRequest("cursor is none of ours: take it from next or previous") from None
         past = "lt" if descending else "gt"
         return Q(**{f"{self._column}__{past}e": value}) & (
@@ -147,6 +145,13 @@ class KeysetPagination(BasePagination):
         text = value.isoformat() if hasattr(value, "isoformat") else str(value)
         cursor = _Cursor(self._ordering, backward, text, str(row.id))
         return replace_query_param(self._url, "cursor", cursor.encode())
+
+
+def _column(model: type[Model], name: str) -> Field[Any, Any]:
+    field = model._meta.get_field(name)
+    if not isinstance(field, Field):
+        raise TypeError(f"{name} is no column of {model.__name__}")
+    return field
 
 
 def _asked_size(request: Request) -> int:

@@ -13,12 +13,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from minting.access.scopes import Scope
-from minting.api.base import ApiView
-from minting.api.documents import problems
+from minting.api.base import ApiView, caller
+from minting.api.documents import JSON_OK, problems
 from minting.api.errors import TooManyReadings
 from minting.api.filters import ReadingFilter
 from minting.api.pagination import KeysetPagination
 from minting.api.serializers.readings import (
+    CORRECTED_READING,
     CorrectedReadingSerializer,
     CorrectionSerializer,
     OutcomesSerializer,
@@ -60,7 +61,7 @@ class ReadingList(ApiView, GenericAPIView):
 
     @extend_schema(
         operation_id="readings_list",
-        responses={200: ReadingSerializer(many=True), **problems(400)},
+        responses={JSON_OK: ReadingSerializer(many=True), **problems(400)},
     )
     def get(self, _request: Request) -> Response:
         """Lists readings, newest first."""
@@ -94,7 +95,7 @@ class ReadingList(ApiView, GenericAPIView):
         if isinstance(request.data, list):
             return _take_list(request)
         taken = intake.submit(
-            submission_of(request.data), source=ReadingSource.API, submitted_by=request.user
+            submission_of(request.data), source=ReadingSource.API, submitted_by=caller(request)
         )
         return _show(request, taken.reading.id, ReadingSerializer, created=taken.created)
 
@@ -122,8 +123,8 @@ class ReadingCorrections(ApiView):
         operation_id="readings_correct",
         request=CorrectionSerializer,
         responses={
-            200: CorrectedReadingSerializer,
-            201: CorrectedReadingSerializer,
+            (200, "application/json"): CORRECTED_READING,
+            (201, "application/json"): CORRECTED_READING,
             **problems(400, 404, 409, 413),
         },
     )
@@ -133,8 +134,7 @@ class ReadingCorrections(ApiView):
         Not minted yet, it replaces; minted, the difference is recorded, never minted or clawed
         back. While the reading is being minted it cannot be corrected.
         """
-        body = request.data
-        require_values(body, ["kwh_amount"])
+        body = require_values(request.data, ["kwh_amount"])
         corrected = intake.correct(
             reading_id=reading_id,
             kwh_amount=body["kwh_amount"],
@@ -142,7 +142,7 @@ class ReadingCorrections(ApiView):
             energy_consumed=body.get("energy_consumed"),
             reason=reason_of_correction(body),
             source=ReadingSource.API,
-            submitted_by=request.user,
+            submitted_by=caller(request),
         )
         return _show(
             request,
@@ -158,7 +158,7 @@ def _take_list(request: Request) -> Response:
     outcomes = intake.submit_many(
         [_made_out(item) for item in request.data],
         source=ReadingSource.API,
-        submitted_by=request.user,
+        submitted_by=caller(request),
     )
     return Response(describe_outcomes(outcomes))
 

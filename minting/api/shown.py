@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 from django.db.models import OuterRef, QuerySet, Subquery, Value
@@ -42,7 +43,7 @@ def shown_reading(reading_id: UUID) -> MeterReading:
     return reading
 
 
-def ids_with_wallet(address: str) -> QuerySet[MeterReading]:
+def ids_with_wallet(address: str) -> QuerySet[MeterReading, Any]:
     """Ids of the readings that are shown with this wallet, by indexes on both ways."""
     results = MintResult.objects.filter(wallet_address=address)
     paid = MeterReading.objects.filter(

@@ -69,7 +69,9 @@ class BatchSerializer(serializers.Serializer):
 
     id = serializers.UUIDField()
     status = serializers.ChoiceField([status.value for status in BatchStatus])
-    source = serializers.ChoiceField([source.value for source in BatchSource])
+    source = serializers.ChoiceField(  # type: ignore[assignment]
+        [source.value for source in BatchSource]
+    )
     created_at = serializers.DateTimeField()
     retry_of = serializers.UUIDField(allow_null=True)
     total_readings = serializers.IntegerField()

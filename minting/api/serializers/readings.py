@@ -44,6 +44,23 @@ class CorrectedReadingSerializer(ReadingSerializer):
     )
 
 
+# Written out: a second component with the same choices would have no name for their enumeration.
+CORRECTED_READING: dict[str, Any] = {
+    "allOf": [
+        {"$ref": "#/components/schemas/Reading"},
+        {
+            "type": "object",
+            "required": ["revision", "correction_difference"],
+            "properties": {
+                "revision": {"type": "integer"},
+                "correction_difference": {"type": "string", "format": "decimal", "nullable": True},
+            },
+        },
+    ]
+}
+"""``CorrectedReadingSerializer`` in the API's description."""
+
+
 class SubmissionSerializer(serializers.Serializer):
     """What a client sends; only described here, since ``readings.intake`` judges every value."""
 
@@ -74,7 +91,7 @@ def submission_of(body: Any) -> Submission:
     Raises:
         InvalidReading: Not an object, or a value is missing.
     """
-    require_values(body, REQUIRED)
+    body = require_values(body, REQUIRED)
     return Submission(
         meter_serial=body["meter_serial"],
         kwh_amount=body["kwh_amount"],
@@ -150,8 +167,8 @@ def describe_outcomes(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     }
 
 
-def require_values(body: Any, names: Sequence[str]) -> None:
-    """Says what is missing before anything is judged.
+def require_values(body: Any, names: Sequence[str]) -> dict[str, Any]:
+    """The body, if it is an object that has all of ``names``.
 
     Raises:
         InvalidReading: Not an object, or one of ``names`` is not there.
@@ -161,6 +178,7 @@ def require_values(body: Any, names: Sequence[str]) -> None:
     missing = [name for name in names if body.get(name) is None]
     if missing:
         raise InvalidReading(f"{', '.join(missing)} must be given")
+    return body
 
 
 def _or_empty(value: Any) -> Any:
