@@ -97,7 +97,9 @@ def move_results(
     )
     # Automatic retries would make a transient failure "retrying"; until there are any, it failed.
     status_of_reading = reading_status(new, permanent=True)
-    queries.set_status((row.reading_id, status_of_reading, code, row.id) for row in rows)
+    # A reading that is free again has nothing to explain; one that failed has.
+    told = code if new is ResultStatus.FAILED else ""
+    queries.set_status((row.reading_id, status_of_reading, told, row.id) for row in rows)
     _count(rows, new)
     _close_or_reopen_slices({row.slice_id for row in rows if row.slice_id})
     return rows

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 from django.db.models import Sum
+
 from minting.engine.errors import BatchTooLarge, EmptyBatch, InvalidBatchData
 from minting.engine.receipts import memo_in_history, merkle_root
 from minting.models import BatchSource, MintBatch, MintResult, MintTransaction
@@ -82,9 +83,7 @@ def test_readings_of_one_wallet_are_one_mint(minting_chain, drain):
 
 def test_two_owners_of_one_wallet_are_both_paid(minting_chain, drain):
     landlord = address("landlord")
-    readings = [
-        MeterReadingFactory(owner=WalletFactory(address=landlord).owner) for _ in range(2)
-    ]
+    readings = [MeterReadingFactory(owner=WalletFactory(address=landlord).owner) for _ in range(2)]
 
     batch = mint(readings, drain=drain)
 
@@ -156,8 +155,9 @@ def test_a_lenient_selection_leaves_out_and_lists(minting_chain, drain):
 
 def test_I7_conservation_and_every_memo_proves_its_readings(minting_chain, drain):
     """Sum of succeeded results = sum of the mints on chain, and each root is that of its leaves."""
-    from minting.engine.receipts import leaf
     from solders.pubkey import Pubkey
+
+    from minting.engine.receipts import leaf
 
     readings = [MeterReadingFactory() for _ in range(6)]
     batch = mint(readings, drain=drain)
@@ -176,9 +176,10 @@ def test_I7_conservation_and_every_memo_proves_its_readings(minting_chain, drain
         ]
         assert memos[row.signature] == (batch.id, merkle_root(leaves))
         assert bytes(row.memo_root) == merkle_root(leaves)
-    assert minting_chain.supply() == MintResult.objects.filter(success=True).aggregate(
-        sum=Sum("base_units")
-    )["sum"]
+    assert (
+        minting_chain.supply()
+        == MintResult.objects.filter(success=True).aggregate(sum=Sum("base_units"))["sum"]
+    )
 
 
 def test_recovery_makes_what_is_confirmed_final(minting_chain, drain):

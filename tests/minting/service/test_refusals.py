@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from solders.keypair import Keypair
+
 from minting.engine.errors import InvalidBatchData, MintingRefused
 from minting.models import BatchSource, MintBatch, MintResult, MintTransaction
 from minting.service.prepare import preview, request_batch
 from readings.models import Wallet
-from solders.keypair import Keypair
 from tests.factories.readings import MeterReadingFactory, WalletFactory, keypair
 from tests.minting.service.test_minting import mint
 
