@@ -1,0 +1,23 @@
+"""Screens that show or cause minting, one noun a file. The readings' too: they show their mint."""
+
+from minting.admin import (
+    batches,
+    mints,
+    readings,
+    results,
+    selections,
+    staff,
+    tokens,
+    transactions,
+)
+
+__all__ = [
+    "batches",
+    "mints",
+    "readings",
+    "results",
+    "selections",
+    "staff",
+    "tokens",
+    "transactions",
+]

@@ -1,0 +1,163 @@
+"""Batches: what was asked for, how it goes, and the button that stops it."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
+from django.utils.safestring import SafeString
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
+from unfold.decorators import display
+
+from minting.admin import show
+from minting.admin.base import FoundByShape
+from minting.admin.search import Kind, Sought
+from minting.admin.story import story
+from minting.models import MintBatch, MintResult, MintTransaction
+from minting.service.cancel import cancel_batch
+
+
+@admin.register(MintBatch)
+class MintBatchAdmin(FoundByShape):
+    """Read-only but for stopping what is not signed."""
+
+    list_display = (
+        "created",
+        "status_badge",
+        "source",
+        "created_by",
+        "readings",
+        "minted",
+        "failed",
+        "still_open",
+        "paid",
+    )
+    list_filter = (("status", ChoicesDropdownFilter), ("source", ChoicesDropdownFilter))
+    list_filter_submit = True
+    list_select_related = ("created_by",)
+    ordering = ("-id",)
+    search_fields = ("id",)
+    search_help_text = "Batch id, reading id, wallet or transaction signature"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[MintBatch]:
+        """Without the list of what was left out, which may be long."""
+        batches: QuerySet[MintBatch] = super().get_queryset(request)
+        return batches.defer("excluded")
+
+    def get_urls(self) -> list[URLPattern]:
+        """The page that asks before a batch is cancelled, too."""
+        own = path(
+            "<uuid:batch_id>/cancel/",
+            self.admin_site.admin_view(self.cancel_view),
+            name="minting_mintbatch_cancel",
+        )
+        return [own, *super().get_urls()]
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",  # noqa: ARG002
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """The batch's story in place of a form."""
+        batch = self.get_object(request, object_id)
+        if not self.has_view_permission(request, batch):
+            raise PermissionDenied
+        if batch is None:
+            return self._get_obj_does_not_exist_redirect(  # type: ignore[no-any-return]
+                request, self.opts, object_id
+            )
+        context = self.page_context(
+            request,
+            title=f"Batch of {show.utc(batch.created_at)}",
+            original=batch,
+            can_cancel=_may_cancel(request) and not batch.is_final,
+            **story(batch),
+            **(extra_context or {}),
+        )
+        return TemplateResponse(request, "admin/minting/batch.html", context)
+
+    def cancel_view(self, request: HttpRequest, batch_id: UUID) -> HttpResponse:
+        """GET asks once, POST cancels what is not signed."""
+        if not _may_cancel(request):
+            raise PermissionDenied
+        batch = get_object_or_404(self.get_queryset(request), id=batch_id)
+        if request.method == "POST":
+            freed = cancel_batch(batch.id, by=request.user.get_username())
+            self.message_user(request, _told(freed), messages.SUCCESS)
+            return redirect("admin:minting_mintbatch_change", batch.pk)
+        context = self.page_context(request, title="Cancel this batch?", original=batch)
+        return TemplateResponse(request, "admin/minting/cancel.html", context)
+
+    def find(self, batches: QuerySet[MintBatch], named: Sought) -> QuerySet[MintBatch]:
+        """By their own id, or by what they contain."""
+        match named.kind:
+            case Kind.ID:
+                holding = MintResult.objects.filter(reading=named.id).values_list(
+                    "batch", flat=True
+                )
+                return batches.filter(pk__in=[named.id, *holding])
+            case Kind.SIGNATURE:
+                sent = MintTransaction.objects.filter(signature=named.text)
+                return batches.filter(pk__in=sent.values("batch"))
+            case Kind.WALLET:
+                paid = MintResult.objects.filter(wallet_address=named.text)
+                return batches.filter(pk__in=paid.values("batch"))
+            case Kind.NAME:
+                return batches.none()
+
+    # What is shown
+
+    @display(description="Created")
+    def created(self, batch: MintBatch) -> str:
+        """When."""
+        return show.utc(batch.created_at)
+
+    @display(description="Status")
+    def status_badge(self, batch: MintBatch) -> SafeString:
+        """How far."""
+        return show.badge(batch.status)
+
+    @display(description="Readings")
+    def readings(self, batch: MintBatch) -> str:
+        """How many in all."""
+        return f"{batch.total_readings:,}"
+
+    @display(description="Minted")
+    def minted(self, batch: MintBatch) -> str:
+        """How many succeeded."""
+        return f"{batch.successful_mints:,}"
+
+    @display(description="Failed")
+    def failed(self, batch: MintBatch) -> str:
+        """How many failed or were cancelled."""
+        return f"{batch.failed_mints:,}"
+
+    @display(description="Open")
+    def still_open(self, batch: MintBatch) -> str:
+        """How many have no outcome yet."""
+        return f"{batch.pending_mints:,}"
+
+    @display(description="Paid, rent included")
+    def paid(self, batch: MintBatch) -> str:
+        """SOL."""
+        return show.sol(batch.fee_paid_lamports + batch.rent_paid_lamports)
+
+
+def _may_cancel(request: HttpRequest) -> bool:
+    """Whoever may start minting may stop it."""
+    return bool(request.user.has_perm("minting.mint_readings"))
+
+
+def _told(freed: int) -> str:
+    if not freed:
+        return "Nothing was left to cancel: what is signed goes its way."
+    return f"{freed:,} readings are free again; what is signed goes its way."

@@ -1,0 +1,34 @@
+"""The mint: what its account said when it was last asked. Read-only."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from unfold.decorators import display
+
+from minting.admin import show
+from minting.admin.base import ReadOnlyAdmin
+from minting.models import MintInfo
+
+
+@admin.register(MintInfo)
+class MintInfoAdmin(ReadOnlyAdmin):
+    """One row an installation, unless it moved to another mint."""
+
+    list_display = ("address", "decimals", "mint_authority", "checked")
+    ordering = ("-recorded_at",)
+    readonly_fields = ("recorded", "checked")
+    fieldsets = (
+        (None, {"fields": ("address", ("decimals", "account_size"), "token_program")}),
+        ("Authorities", {"fields": ("mint_authority", "freeze_authority")}),
+        ("Cluster", {"fields": ("genesis_hash", ("recorded", "checked"))}),
+    )
+
+    @display(description="Recorded")
+    def recorded(self, mint: MintInfo) -> str:
+        """When it was first seen."""
+        return show.utc(mint.recorded_at)
+
+    @display(description="Checked")
+    def checked(self, mint: MintInfo) -> str:
+        """When it was last asked."""
+        return show.utc(mint.checked_at)

@@ -1,0 +1,111 @@
+"""Releasing held readings: a person takes responsibility, with a reason that is kept."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from django import forms
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
+from unfold.decorators import action
+from unfold.widgets import UnfoldAdminTextareaWidget
+
+from minting.admin import tables
+from minting.admin.base import ReadOnlyAdmin
+from minting.models import MintSelection
+from minting.service.selections import freeze, ids_of
+from readings.intake import ReleaseOutcome, release
+from readings.models import MeterReading
+from readings.rules import reason_of
+
+
+class ReasonForm(forms.Form):
+    """Why it may be minted after all."""
+
+    reason = forms.CharField(
+        max_length=500,
+        strip=True,
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
+        help_text="Kept with each reading, with your name and the time.",
+    )
+
+
+class ReleasePages(ReadOnlyAdmin):
+    """The actions and the page between them and the release."""
+
+    def get_urls(self) -> list[URLPattern]:
+        """The page of a selection, before the pages of rows."""
+        own = path(
+            "release/<uuid:selection_id>/",
+            self.admin_site.admin_view(self.release_view),
+            name="readings_meterreading_release",
+        )
+        return [own, *super().get_urls()]
+
+    def has_release_permission(self, request: HttpRequest, obj: object = None) -> bool:  # noqa: ARG002
+        """Whether this person may take that responsibility."""
+        return bool(request.user.has_perm("readings.release_meterreading"))
+
+    @action(description="Release selected (held)", permissions=["release"])
+    def release_selected(
+        self, request: HttpRequest, queryset: QuerySet[MeterReading]
+    ) -> HttpResponse:
+        """Freezes the selection and asks for the reason."""
+        selection = freeze(queryset, request.user)
+        return redirect("admin:readings_meterreading_release", selection.id)
+
+    def release_view(self, request: HttpRequest, selection_id: UUID) -> HttpResponse:
+        """GET asks for the reason, POST releases."""
+        if not self.has_release_permission(request):
+            raise PermissionDenied
+        selection = get_object_or_404(MintSelection, id=selection_id)
+        if selection.created_by_id != request.user.pk:
+            raise PermissionDenied
+        form = ReasonForm(request.POST or None)
+        if request.method == "POST" and form.is_valid():
+            outcomes = release(
+                ids_of(selection), by=request.user, reason=form.cleaned_data["reason"]
+            )
+            self._tell(request, outcomes)
+            return redirect("admin:readings_meterreading_changelist")
+        context = self.page_context(
+            request, title="Release held readings", form=form, **_held(selection)
+        )
+        return TemplateResponse(request, "admin/readings/meterreading/release.html", context)
+
+    def _tell(self, request: HttpRequest, outcomes: Sequence[ReleaseOutcome]) -> None:
+        released = sum(outcome.released for outcome in outcomes)
+        if released:
+            self.message_user(
+                request, f"{released:,} readings released: they can be minted.", messages.SUCCESS
+            )
+        left = Counter(outcome.code for outcome in outcomes if not outcome.released)
+        for code, count in left.items():
+            why = reason_of(code) or code
+            self.message_user(request, f"{count:,} readings not released. {why}", messages.WARNING)
+
+
+def _held(selection: MintSelection) -> dict[str, Any]:
+    """What of a selection is held, by cause, and how many are not."""
+    chosen = MeterReading.objects.filter(pk__in=selection.items.values("reading"))
+    reasons = [
+        tables.Reason(code, reason_of(code), count, [])
+        for code, count in Counter(chosen.held().values_list("code", flat=True)).most_common()
+    ]
+    held = sum(reason.count for reason in reasons)
+    return {
+        "held": f"{held:,}",
+        "others": f"{chosen.count() - held:,}",
+        "reasons": tables.table(
+            ["Readings", "Held because"],
+            [[f"{reason.count:,}", reason.sentence] for reason in reasons],
+        ),
+    }

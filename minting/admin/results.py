@@ -1,0 +1,142 @@
+"""Results: one reading's outcome in one batch. Read-only."""
+
+# ruff: noqa: ARG002 - Django hands over more than is wanted
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, RadioFilter
+from unfold.decorators import display
+
+from minting.admin import show, tables
+from minting.admin.base import FoundByShape
+from minting.admin.filters import BatchFilter
+from minting.admin.search import Kind, Sought
+from minting.models import MintResult
+
+
+class SuccessFilter(RadioFilter):
+    """By outcome, as the batch counts: cancelled is not minted either."""
+
+    title = "outcome"
+    parameter_name = "success"
+
+    def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:
+        """Two ways to end."""
+        return [("1", "Minted"), ("0", "Failed or cancelled")]
+
+    def queryset(
+        self, request: HttpRequest, queryset: QuerySet[MintResult]
+    ) -> QuerySet[MintResult]:
+        """Those that ended so."""
+        return queryset.filter(success=self.value() == "1") if self.value() else queryset
+
+
+@admin.register(MintResult)
+class MintResultAdmin(FoundByShape):
+    """What became of each reading, batch by batch."""
+
+    list_display = (
+        "reading_name",
+        "status_badge",
+        "user_id",
+        "wallet",
+        "amount",
+        "signature",
+        "error",
+    )
+    list_filter = (("status", ChoicesDropdownFilter), SuccessFilter, BatchFilter)
+    list_filter_submit = True
+    list_select_related = ("reading__meter", "transaction")
+    ordering = ("-id",)
+    search_fields = ("id",)
+    search_help_text = "Reading id, wallet or transaction signature"
+    readonly_fields = (
+        "reading_link",
+        "batch_link",
+        "status_badge",
+        "energy",
+        "amount",
+        "signature",
+        "settled",
+    )
+    fieldsets = (
+        (
+            None,
+            {"fields": (("status_badge", "settled"), ("reading_link", "batch_link"))},
+        ),
+        (
+            "Paid",
+            {
+                "fields": (
+                    ("user_id", "wallet_address"),
+                    ("energy", "amount", "base_units"),
+                    ("signature", "slot"),
+                )
+            },
+        ),
+        (
+            "Attempts",
+            {"fields": (("attempts", "alone"), ("error_code", "permanent"), "error", "id")},
+        ),
+    )
+
+    def find(self, results: QuerySet[MintResult], named: Sought) -> QuerySet[MintResult]:
+        """By reading, wallet or signature."""
+        match named.kind:
+            case Kind.ID:
+                return results.filter(reading=named.id)
+            case Kind.SIGNATURE:
+                return results.filter(tx_signature=named.text)
+            case Kind.WALLET:
+                return results.filter(wallet_address=named.text)
+            case Kind.NAME:
+                return results.none()
+
+    @display(description="Reading")
+    def reading_name(self, result: MintResult) -> str:
+        """Meter and period."""
+        return tables.reading_name(result.reading)
+
+    @display(description="Reading")
+    def reading_link(self, result: MintResult) -> SafeString | str:
+        """Its page."""
+        return show.row_link(result.reading, tables.reading_name(result.reading))
+
+    @display(description="Batch")
+    def batch_link(self, result: MintResult) -> SafeString | str:
+        """Its page."""
+        return show.row_link(result.batch)
+
+    @display(description="Status")
+    def status_badge(self, result: MintResult) -> SafeString:
+        """How it stands."""
+        return show.badge(result.status)
+
+    @display(description="Wallet")
+    def wallet(self, result: MintResult) -> SafeString | str:
+        """Where it is paid."""
+        return show.shortened(result.wallet_address)
+
+    @display(description="Energy")
+    def energy(self, result: MintResult) -> str:
+        """KWh."""
+        return show.kwh(result.kwh_amount)
+
+    @display(description="Amount")
+    def amount(self, result: MintResult) -> str:
+        """Tokens."""
+        return show.tokens(result.base_units)
+
+    @display(description="Transaction", empty_value="")
+    def signature(self, result: MintResult) -> SafeString | str:
+        """Of what pays it."""
+        return tables.signature_of(result)
+
+    @display(description="Settled")
+    def settled(self, result: MintResult) -> str:
+        """When its outcome was known."""
+        return show.utc(result.settled_at)

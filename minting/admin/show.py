@@ -1,0 +1,143 @@
+"""Values as people read them: units beside numbers, UTC beside times. Exact: no floats."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django.conf import settings
+from django.contrib import admin
+from django.db.models import Model
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from minting.conf import current
+
+LAMPORTS_PLACES = 9
+"""A lamport is 10⁻⁹ SOL."""
+
+COLOURS = {
+    "pending": "info",
+    "queued": "info",
+    "awaiting_approval": "info",
+    "running": "primary",
+    "minting": "primary",
+    "signed": "primary",
+    "sent": "primary",
+    "retrying": "warning",
+    "in_doubt": "warning",
+    "held": "warning",
+    "partially_succeeded": "warning",
+    "minted": "success",
+    "succeeded": "success",
+    "confirmed": "success",
+    "finalized": "success",
+    "failed": "danger",
+}
+"""Of statuses; those that are not here are over without anybody having to act, and are grey."""
+
+EXPLORERS = {
+    "5eykt4UsFv8P8NJdTREpY1vzqKqZKvdpKuc147dw2N9d": ("https://explorer.solana.com/tx/{signature}"),
+    "EtWTRABZaYq6iMfeYKouRu166VU2xqa1wcaWoxPkrZBG": (
+        "https://explorer.solana.com/tx/{signature}?cluster=devnet"
+    ),
+}
+"""By genesis hash: mainnet and devnet. A local chain has none."""
+
+
+def badge(status: str, text: str = "") -> SafeString:
+    """A status as a coloured word."""
+    words = text or status.replace("_", " ")
+    return render_to_string(
+        "unfold/helpers/label.html", {"text": words, "type": COLOURS.get(status, "")}
+    )
+
+
+def kwh(amount: Decimal | None) -> str:
+    """``0.25 kWh``."""
+    return "" if amount is None else f"{_trimmed(amount)} kWh"
+
+
+def tokens(base_units: int | Decimal) -> str:
+    """Base units in the token's shown form, with all the places that count."""
+    return f"{_scaled(base_units, current().decimals)} tokens"
+
+
+def lamports(amount: int | None) -> str:
+    """``5,000 lamports``."""
+    return "" if amount is None else f"{amount:,} lamports"
+
+
+def sol(amount: int | None) -> str:
+    """Lamports as SOL."""
+    return "" if amount is None else f"{_scaled(amount, LAMPORTS_PLACES)} SOL"
+
+
+def utc(moment: datetime | None) -> str:
+    """``2026-11-23 18:45:10 UTC``."""
+    return "" if moment is None else f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def period(start: datetime, end: datetime) -> str:
+    """``2026-11-23 18:30 to 18:45 UTC``."""
+    until = f"{end:%H:%M}" if start.date() == end.date() else f"{end:%Y-%m-%d %H:%M}"
+    return f"{start:%Y-%m-%d %H:%M} to {until} UTC"
+
+
+def short(text: str) -> str:
+    """The ends of what nobody reads whole."""
+    return text if len(text) <= 16 else f"{text[:8]}…{text[-4:]}"
+
+
+def shortened(text: str) -> SafeString | str:
+    """The same, with the whole under the mouse."""
+    return format_html('<span title="{}">{}</span>', text, short(text)) if text else ""
+
+
+def link(url: str, text: str, *, title: str = "") -> SafeString:
+    """A link that looks like one."""
+    return format_html('<a href="{}" title="{}" class="text-link">{}</a>', url, title, text)
+
+
+def row_link(row: Model | None, text: str = "", *, title: str = "") -> SafeString | str:
+    """A link to a row's page, or its words where there is no page for it."""
+    if row is None:
+        return ""
+    words = text or str(row)
+    if not admin.site.is_registered(type(row)):
+        return words
+    name = f"admin:{row._meta.app_label}_{row._meta.model_name}_change"
+    return link(reverse(name, args=[row.pk]), words, title=title)
+
+
+def explorer_url(signature: str, genesis_hash: str) -> str:
+    """Where the world sees a transaction, or nothing.
+
+    ``EXPLORER_URL`` is either the explorer's address, before ``/tx/<signature>``, or a whole
+    address with ``{signature}`` in it, for explorers that want more behind it.
+    """
+    pattern = settings.EXPLORER_URL or EXPLORERS.get(genesis_hash, "")
+    if pattern and "{signature}" not in pattern:
+        pattern = f"{pattern.rstrip('/')}/tx/{{signature}}"
+    return pattern.replace("{signature}", signature)
+
+
+def pretty_json(value: Any) -> SafeString | str:
+    """A document, indented."""
+    if value is None:
+        return ""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    return format_html('<pre class="overflow-x-auto text-xs">{}</pre>', text)
+
+
+def _scaled(units: int | Decimal, places: int) -> str:
+    return _trimmed(Decimal(units).scaleb(-places))
+
+
+def _trimmed(amount: Decimal) -> str:
+    text = f"{amount:,f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
