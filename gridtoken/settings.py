@@ -10,6 +10,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from django.urls import reverse_lazy
+
 from gridtoken import logs
 from gridtoken.embedded import postgres
 from gridtoken.env import BASE_DIR, load
@@ -166,6 +168,18 @@ LOGIN_URL = "admin:login"
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
+
+
+def _page(title: str, icon: str, model: str, app: str = "minting") -> dict[str, Any]:
+    """A page of the sidebar, for those who may see its rows."""
+    return {
+        "title": title,
+        "icon": icon,
+        "link": reverse_lazy(f"admin:{app}_{model}_changelist"),
+        "permission": lambda request: request.user.has_perm(f"{app}.view_{model}"),
+    }
+
+
 UNFOLD: dict[str, Any] = {
     "SITE_TITLE": "GridToken",
     "SITE_HEADER": "GridToken",
@@ -173,6 +187,36 @@ UNFOLD: dict[str, Any] = {
     "SITE_SYMBOL": "bolt",
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
+    "SIDEBAR": {
+        "navigation": [
+            {
+                "title": "Minting",
+                "items": [
+                    _page("Readings", "electric_meter", "meterreading", "readings"),
+                    _page("Batches", "inventory_2", "mintbatch"),
+                    _page("Results", "fact_check", "mintresult"),
+                    _page("Transactions", "receipt_long", "minttransaction"),
+                    _page("Mint", "toll", "mintinfo"),
+                ],
+            },
+            {
+                "title": "Registry",
+                "items": [
+                    _page("Owners", "person", "owner", "readings"),
+                    _page("Wallets", "account_balance_wallet", "wallet", "readings"),
+                    _page("Meters", "speed", "meter", "readings"),
+                ],
+            },
+            {
+                "title": "Access",
+                "items": [
+                    _page("Users", "badge", "user", "auth"),
+                    _page("Groups", "groups", "group", "auth"),
+                    _page("API tokens", "key", "apitoken", "access"),
+                ],
+            },
+        ],
+    },
 }
 
 # ------------------------------------------------------------------ static files
