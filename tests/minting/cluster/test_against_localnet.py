@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from contextlib import asynccontextmanager
-from itertools import count
 
 import pytest
 from solders.hash import Hash
-from solders.instruction import Instruction
 from solders.keypair import Keypair
-from solders.message import MessageV0, MessageV1, TransactionConfig, to_bytes_versioned
+from solders.message import to_bytes_versioned
 from solders.pubkey import Pubkey
 from solders.system_program import ID as SYSTEM_PROGRAM
-from solders.system_program import CreateAccountParams, TransferParams, create_account, transfer
-from solders.transaction import VersionedTransaction
+from solders.system_program import CreateAccountParams, create_account
 from spl.token.constants import TOKEN_PROGRAM_ID
 from spl.token.instructions import (
     create_idempotent_associated_token_account,
@@ -27,74 +23,11 @@ from spl.token.models import InitializeMintParams, MintToCheckedParams
 
 from gridtoken.embedded.faults import FaultPlan
 from gridtoken.embedded.localnet import Localnet
-from minting.cluster import Cluster, Node, collect_death_evidence
+from minting.cluster import Cluster
 from minting.engine.errors import MintingRefused, NodeUnreachable, RpcRefused, SolanaError
-from minting.engine.types import Blockhash, Commitment, Watched
+from minting.engine.types import Blockhash, Commitment, StatusReport, Watched
 from tests.minting.cluster.fake_node import FakeNode, Http
-
-AUTHORITY = Keypair.from_seed(bytes([41] * 32))
-HOUSEHOLD = Keypair.from_seed(bytes([42] * 32)).pubkey()
-SOL = 1_000_000_000
-SLOT_MS = 20
-_amounts = count(1_000_000)
-"""No two transfers alike: the same transaction in the same block has the same signature."""
-
-
-@pytest.fixture(scope="module")
-def own_chain() -> Iterator[Localnet]:
-    with Localnet(slot_ms=SLOT_MS) as net:
-        net.airdrop(AUTHORITY.pubkey(), 1_000 * SOL)
-        yield net
-
-
-@pytest.fixture
-def net(own_chain) -> Iterator[Localnet]:
-    yield own_chain
-    own_chain.faults = FaultPlan()
-    own_chain.resume()
-
-
-def on_node(net, story):
-    async def run():
-        async with Node(net.url) as node:
-            return await story(node)
-
-    return asyncio.run(run())
-
-
-def pay(lamports=None) -> Instruction:
-    amount = next(_amounts) if lamports is None else lamports
-    return transfer(
-        TransferParams(from_pubkey=AUTHORITY.pubkey(), to_pubkey=HOUSEHOLD, lamports=amount)
-    )
-
-
-def v0(*instructions, date: Blockhash, signers=(AUTHORITY,)) -> VersionedTransaction:
-    message = MessageV0.try_compile(
-        AUTHORITY.pubkey(), list(instructions), [], Hash.from_string(date.value)
-    )
-    return VersionedTransaction(message, list(signers))
-
-
-def v1(*instructions, date: Blockhash) -> VersionedTransaction:
-    config = TransactionConfig(compute_unit_limit=20_000, loaded_accounts_data_size_limit=65_536)
-    message = MessageV1.try_compile(
-        AUTHORITY.pubkey(), list(instructions), Hash.from_string(date.value), config
-    )
-    return VersionedTransaction(message, [AUTHORITY])
-
-
-async def settled(node, transaction, commitment=Commitment.CONFIRMED):
-    """Sends until the chain knows it for good; its status."""
-    signature = str(transaction.signatures[0])
-    ladder = list(Commitment)
-    async with asyncio.timeout(20):
-        while True:
-            await node.send(bytes(transaction))
-            status = (await node.statuses([signature])).statuses[0]
-            if status and ladder.index(status.commitment) >= ladder.index(commitment):
-                return status
-            await asyncio.sleep(SLOT_MS / 1_000)
+from tests.minting.cluster.transactions import AUTHORITY, HOUSEHOLD, on_node, pay, settled, v0, v1
 
 
 def test_where_the_chain_is(net):
@@ -348,117 +281,55 @@ def test_a_wave_costs_one_status_call_a_look(net):
             assert set(await asyncio.gather(*(cluster.send(bytes(one)) for one in wave))) == {None}
             looks = 0
             async with asyncio.timeout(20):
-                seen = []
-                while not seen or None in seen:
+                seen = (None,)
+                while None in seen:
                     seen = (await cluster.statuses(names)).statuses
                     looks += 1
             assert cluster.calls["getSignatureStatuses"] == looks
-            assert [status.err for status in seen] == [None] * 200
+            assert [status.err for status in seen if status] == [None] * 200
 
     asyncio.run(story())
 
 
-# Proof of death
+def test_the_cluster_answers_as_its_node_does(net):
+    """One node behind both, its clock stopped, so that the answers are equal."""
 
-
-def watched(net, transaction, date) -> Watched:
-    return Watched(
-        signature=str(transaction.signatures[0]),
-        genesis_hash=str(net.ledger.genesis_hash),
-        blockhash_slot=date.slot,
-        last_valid_block_height=date.last_valid_block_height,
-    )
-
-
-async def evidence_on(net, *items, known=()):
-    async def moved(seconds):
-        """A pause in which the chain goes on."""
-        await asyncio.to_thread(net.advance, max(round(seconds * 10), 1))
-
-    return await collect_death_evidence(
-        net.url, items, AUTHORITY.pubkey(), is_known=set(known).__contains__, sleep=moved
-    )
-
-
-async def old_and_new(net, node):
-    """One that landed and one that nobody got, of the same blockhash; and one from before."""
-    before = v0(pay(), date=await node.latest_blockhash())
-    status = await settled(node, before, Commitment.FINALIZED)
-    date = await node.latest_blockhash()
-    assert date.slot > status.slot
-    landed, lost = v0(pay(), date=date), v0(pay(), date=date)
-    await settled(node, landed)
-    net.faults = FaultPlan(drop=1.0)
-    assert await node.send(bytes(lost)) is None
-    net.faults = FaultPlan()
-    return str(before.signatures[0]), watched(net, landed, date), watched(net, lost, date)
-
-
-def test_a_live_transaction_gets_no_further_than_the_height(net):
     async def story(node):
-        date = await node.latest_blockhash()
-        young = watched(net, v0(pay(), date=date), date)
-        return (await evidence_on(net, young))[young.signature], young
-
-    evidence, young = on_node(net, story)
-    assert evidence.finalized.block_height <= young.last_valid_block_height
-    assert evidence.reports == ()
-
-
-def test_the_evidence_on_one_that_just_expired(net):
-    async def story(node):
-        _, landed, lost = await old_and_new(net, node)
+        landed = v0(pay(), date=await node.latest_blockhash())
+        signature = str(landed.signatures[0])
+        await settled(node, landed, Commitment.FINALIZED)
         net.pause()
-        while (await node.epoch_info(Commitment.FINALIZED)).block_height <= (
-            lost.last_valid_block_height
-        ):
-            await asyncio.to_thread(net.advance, 5)
-        return landed, lost, await evidence_on(net, landed, lost)
+        date = await node.latest_blockhash()
+        message = to_bytes_versioned(v0(pay(), date=date).message)
+        address = AUTHORITY.pubkey()
+        async with Cluster([net.url], genesis_hash=str(net.ledger.genesis_hash)) as cluster:
+            for name, *arguments in (
+                ("genesis_hash",),
+                ("slot", Commitment.PROCESSED),
+                ("epoch_info", Commitment.FINALIZED),
+                ("first_available_block",),
+                ("latest_blockhash",),
+                ("balance", address),
+                ("account", address),
+                ("accounts", [address, HOUSEHOLD]),
+                ("rent", 165),
+                ("fee_for_message", message),
+                ("simulate", bytes(v0(pay(1), date=date))),
+                ("supports_v1", address),
+                ("statuses", [signature]),
+                ("signatures_for_address", address),
+                ("transaction", signature),
+                ("recent_priority_fees", [address]),
+            ):
+                own = await getattr(node, name)(*arguments)
+                assert await getattr(cluster, name)(*arguments) == own, name
+            assert await cluster.statuses([]) == StatusReport(0, ())
+            assert await cluster.health() == {node.name: None}
+            with pytest.raises(SolanaError):
+                await cluster.token_supply(address)
+            young = Watched(signature, await node.genesis_hash(), date.slot, 2**40)
+            evidence = await cluster.death_evidence([young], address, is_known=set().__contains__)
+            assert evidence[signature].node == node.name
+            assert evidence[signature].finalized == await node.epoch_info(Commitment.FINALIZED)
 
-    landed, lost, found = on_node(net, story)
-    evidence = found[lost.signature]
-    assert evidence.genesis_hash == lost.genesis_hash
-    over = evidence.finalized.block_height - lost.last_valid_block_height
-    assert 0 < over <= 100
-    assert len(evidence.reports) == 3
-    for report in evidence.reports:
-        assert report.statuses == (None,)
-        assert report.context_slot >= evidence.finalized.slot + 64
-    assert evidence.second_witness is None
-    for report in found[landed.signature].reports:
-        assert report.statuses[0].err is None
-
-
-def test_the_evidence_on_one_that_expired_long_ago(net):
-    async def story(node):
-        before, landed, lost = await old_and_new(net, node)
-        await asyncio.to_thread(net.advance, 450)
-        known = await evidence_on(net, landed, lost, known=[before])
-        return landed, lost, known, await evidence_on(net, lost, known=[landed.signature])
-
-    landed, lost, found, blind = on_node(net, story)
-    evidence = found[lost.signature]
-    assert evidence.finalized.block_height > lost.last_valid_block_height + 100
-    assert [report.statuses for report in evidence.reports] == [(None,)] * 3
-    assert evidence.first_available_block <= lost.blockhash_slot
-    assert evidence.second_witness is True
-    # The one that landed long ago is found in the history only, twice.
-    assert found[landed.signature].reports[0].statuses[0].commitment is Commitment.FINALIZED
-    assert found[landed.signature].second_witness is False
-    # Knowing only what came after the blockhash is not knowing how far the history reaches.
-    assert blind[lost.signature].second_witness is None
-
-
-def test_errors_testify_nothing(net):
-    async def story(node):
-        before, _, lost = await old_and_new(net, node)
-        await asyncio.to_thread(net.advance, 450)
-        net.faults = FaultPlan(
-            error=1.0, methods=("getSignatureStatuses", "getSignaturesForAddress")
-        )
-        return lost, await evidence_on(net, lost, known=[before])
-
-    lost, found = on_node(net, story)
-    assert found[lost.signature].finalized is not None
-    assert found[lost.signature].reports == ()
-    assert found[lost.signature].second_witness is None
+    on_node(net, story)
