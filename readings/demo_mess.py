@@ -7,8 +7,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from readings.candidate import Submission
 from readings.demo import BANGKOK, Household, Quarter, day_of, surpluses
-from readings.intake.candidate import Submission
 
 ONE_WH = Decimal("0.001")
 LATE = timedelta(days=10)

@@ -15,7 +15,7 @@ Locks are taken in one order, so that no two of these wait for each other: meter
 readings; several of a kind in the order of their ids.
 """
 
-from readings.intake.candidate import Submission
+from readings.candidate import Submission
 from readings.intake.correction import Correction, correct
 from readings.intake.holding import ReleaseOutcome, rejudge, rejudge_limits, release
 from readings.intake.registry import assign_meter, check_wallet, register_wallet, retire_wallet

@@ -11,9 +11,9 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
+from readings.candidate import parse_values
 from readings.conf import limits
 from readings.errors import ReadingInFlight, UnknownReading
-from readings.intake.candidate import parse_values
 from readings.intake.context import load_timelines
 from readings.models import Meter, MeterReading, MeterReadingQuerySet, Owner, Wallet
 from readings.periods import Values
@@ -80,15 +80,16 @@ def correct(
         for one in revisions:
             if one.status in IN_FLIGHT:
                 raise ReadingInFlight(one.id)
+        minted = next((one for one in revisions if one.status == ReadingStatus.MINTED), None)
         told = _told_now(current, values)
-        if told == _values(current):
+        if told == _values(current) and not _outdated(current, minted):
             return Correction(reading=current, created=False)
         reading = _next_revision(current, told)
         reading.correction_reason = reason.strip()
         reading.source = source.value
         reading.verification = verification.value
         reading.submitted_by_id = submitted_by.pk if submitted_by else None
-        _judge(reading, revisions)
+        _judge(reading, first=revisions[0], minted=minted)
         _supersede(current)
         reading.save(force_insert=True)
     return Correction(reading=reading, created=True)
@@ -147,14 +148,22 @@ def _next_revision(current: MeterReading, values: Values) -> MeterReading:
     )
 
 
-def _judge(reading: MeterReading, revisions: Sequence[MeterReading]) -> None:
+def _outdated(current: MeterReading, minted: MeterReading | None) -> bool:
+    """Whether this revision only records a difference to a minting that never became final.
+
+    A fork can take back what was confirmed. Telling the same again then replaces, so that nothing
+    is withheld.
+    """
+    return current.code == ReadingCode.CORRECTED_AFTER_MINTING and minted is None
+
+
+def _judge(reading: MeterReading, *, first: MeterReading, minted: MeterReading | None) -> None:
     """Sets status and code of a new revision, and the difference if one was minted."""
-    minted = next((one for one in revisions if one.status == ReadingStatus.MINTED), None)
     if minted is not None:
         reading.correction_difference = reading.kwh_amount - minted.kwh_amount
         judgement = Judgement(ReadingStatus.NOT_MINTED, ReadingCode.CORRECTED_AFTER_MINTING)
     else:
-        judgement = judge(_facts(reading, first=revisions[0]), limits())
+        judgement = judge(_facts(reading, first=first), limits())
     reading.status = judgement.status.value
     reading.code = judgement.code.value if judgement.code else ""
 

@@ -14,9 +14,9 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
+from readings.candidate import Candidate, Submission, examine
 from readings.conf import limits
 from readings.errors import ConflictingReading, ReadingError, UnknownMeter
-from readings.intake.candidate import Candidate, Submission, examine
 from readings.intake.context import Holders, Span, load_timelines, lock_meters, owners_with_wallet
 from readings.models import Meter, MeterReading
 from readings.periods import Timeline, Told

@@ -77,6 +77,15 @@ def test_the_same_values_change_nothing(household):
     assert MeterReading.objects.count() == 1
 
 
+def test_a_minting_that_a_fork_took_back_is_replaced_by_telling_again(household):
+    minted = household.reading(status="minted")
+    second = intake.correct(reading_id=minted.id, kwh_amount="0.2").reading
+    MeterReading.objects.filter(id=minted.id).update(status="failed")
+    third = intake.correct(reading_id=second.id, kwh_amount="0.2")
+    assert third.created
+    assert (third.reading.status, third.reading.correction_difference) == ("pending", None)
+
+
 def test_any_revision_names_the_reading(household):
     first = household.reading()
     intake.correct(reading_id=first.id, kwh_amount="0.3")
