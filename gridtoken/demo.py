@@ -349,7 +349,7 @@ def main() -> None:
     port = read_port()
     claim(data)
     demo = Demo(data, port)
-    problem = ""
+    code = 0
     for wanted in (signal.SIGINT, signal.SIGTERM):
         signal.signal(wanted, _stop)
     try:
@@ -360,15 +360,15 @@ def main() -> None:
     except Stopped:
         say("\nStopping")
     except (ProcessError, postgres.PostgresError, psycopg.Error, urllib.error.URLError) as error:
-        problem = str(error)
-        say(f"\n{problem}\nStopping")
+        code = 1
+        sys.stderr.write(f"\n{error}\n")
+        say("Stopping")
     finally:
         for wanted in (signal.SIGINT, signal.SIGTERM):
             signal.signal(wanted, signal.SIG_IGN)  # stopping takes bounded time: let it finish
         demo.stop()
-    if problem:
-        raise SystemExit(f"The demo failed: {problem}")
     say("Stopped")
+    raise SystemExit(code)
 
 
 if __name__ == "__main__":

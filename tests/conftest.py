@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
+from django.conf import settings
 from django.db import connection
 from pytest_django import Settings
 
@@ -30,6 +31,7 @@ class OutsideSocketError(AssertionError):
 
 def pytest_configure() -> None:
     """Refuses outside sockets from the first import of a test on."""
+    settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)  # whitenoise warns of one that is not
     genuine = socket.socket.connect, socket.socket.connect_ex
 
     def guarded(method: Any) -> Any:

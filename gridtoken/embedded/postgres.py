@@ -209,6 +209,18 @@ class Keeper:
     def run(self) -> None:
         """Returns when the last user has gone and the server with it."""
         self._prepare()
+        try:
+            alone = self._watch()
+            self._stop()
+        finally:
+            shutil.rmtree(socket_folder(self._folder), ignore_errors=True)
+        if alone is not None:
+            if self._throwaway:
+                self._remove()
+            os.close(alone)
+
+    def _watch(self) -> int | None:
+        """Keeps the server up; returns the lock that says nobody is left (or no folder: none)."""
         failures = 0
         users = self._folder / "users.lock"
         while (alone := _lock(users, fcntl.LOCK_EX)) is None and users.exists():
@@ -221,12 +233,7 @@ class Keeper:
                 self._start()
                 time.sleep(failures * _POLL * 4)  # orphans of a killed server need a moment to go
             time.sleep(_POLL)
-        self._stop()
-        if alone is not None:
-            shutil.rmtree(socket_folder(self._folder), ignore_errors=True)
-            if self._throwaway:
-                self._remove()
-            os.close(alone)
+        return alone
 
     def _remove(self) -> None:
         """Renamed first: who comes now finds no folder, rather than half of one."""

@@ -6,10 +6,10 @@ from pathlib import Path
 
 
 def proc(path: Path) -> bytes:
-    """A file under ``/proc``; empty when its process ended between listing and reading."""
+    """A file under ``/proc``; empty where its process ended meanwhile, or is not for us to see."""
     try:
         return path.read_bytes()
-    except (FileNotFoundError, ProcessLookupError):
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
         return b""
 
 

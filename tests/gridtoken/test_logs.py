@@ -11,7 +11,7 @@ def told(manage, statement: str, **environment: str) -> list[str]:
     done = manage("shell", "--no-imports", "-c", LOG.format(statement), **environment)
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
-    return done.stderr.splitlines()
+    return str(done.stderr).splitlines()
 
 
 def test_our_events_and_libraries_are_json_alike(manage):

@@ -47,7 +47,8 @@ def keeper(folder: Path) -> int:
 def query(folder: Path, statement: str) -> object:
     with psycopg.connect(postgres.url(folder), autocommit=True) as connection:
         cursor = connection.execute(statement)
-        return cursor.fetchone()[0] if cursor.description else None
+        row = cursor.fetchone() if cursor.description else None
+        return row[0] if row else None
 
 
 @pytest.fixture

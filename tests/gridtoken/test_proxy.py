@@ -17,7 +17,8 @@ def seen(settings):
     settings.DJANGO_TRUSTED_PROXY = [ip_network("10.0.0.0/8")]
 
     def call(**meta: str):
-        request = RequestFactory().get("/", **meta)
+        request = RequestFactory().get("/")
+        request.META.update(meta)
         TrustedProxyMiddleware(lambda _: HttpResponse())(request)
         return request.META
 
