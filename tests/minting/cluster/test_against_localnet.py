@@ -25,7 +25,7 @@ from gridtoken.embedded.faults import FaultPlan
 from gridtoken.embedded.localnet import Localnet
 from minting.cluster import Cluster
 from minting.engine.errors import MintingRefused, NodeUnreachable, RpcRefused, SolanaError
-from minting.engine.types import Blockhash, Commitment, StatusReport, Watched
+from minting.engine.types import Blockhash, Commitment, SignatureStatus, StatusReport, Watched
 from tests.minting.cluster.fake_node import FakeNode, Http
 from tests.minting.cluster.transactions import AUTHORITY, HOUSEHOLD, on_node, pay, settled, v0, v1
 
@@ -281,7 +281,7 @@ def test_a_wave_costs_one_status_call_a_look(net):
             assert set(await asyncio.gather(*(cluster.send(bytes(one)) for one in wave))) == {None}
             looks = 0
             async with asyncio.timeout(20):
-                seen = (None,)
+                seen: tuple[SignatureStatus | None, ...] = (None,)
                 while None in seen:
                     seen = (await cluster.statuses(names)).statuses
                     looks += 1
