@@ -9,11 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gridtoken.embedded.localnet import Localnet
-from minting.service.create_mint import create_mint
-from minting.service.recover import slices_wait
-from minting.service.session import open_session
-from minting.tasks import look
 from pytest_django import Settings
 from solders.hash import Hash
 from solders.instruction import Instruction
@@ -29,7 +24,18 @@ from spl.token.instructions import (
     set_authority,
     thaw_account,
 )
-from spl.token.models import AuthorityType, FreezeAccountParams, SetAuthorityParams, ThawAccountParams
+from spl.token.models import (
+    AuthorityType,
+    FreezeAccountParams,
+    SetAuthorityParams,
+    ThawAccountParams,
+)
+
+from gridtoken.embedded.localnet import Localnet
+from minting.service.create_mint import create_mint
+from minting.service.recover import slices_wait
+from minting.service.session import open_session
+from minting.tasks import look
 
 SOL = 1_000_000_000
 
@@ -139,9 +145,7 @@ class MintingChain:
 
 
 @pytest.fixture
-def minting_chain(
-    db: None, chain: Localnet, settings: Settings, tmp_path: Path
-) -> MintingChain:
+def minting_chain(db: None, chain: Localnet, settings: Settings, tmp_path: Path) -> MintingChain:
     """A fresh authority and mint on the session's chain, and the settings naming them."""
     authority = Keypair()
     keypair_file = tmp_path / "authority.json"
@@ -160,6 +164,7 @@ def minting_chain(
 @pytest.fixture
 def drain() -> Callable[[], None]:
     """Works in this process as a worker of the queue would, until no slice waits."""
+
     def work() -> None:
         while slices_wait():
             look()

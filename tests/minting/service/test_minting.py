@@ -153,7 +153,7 @@ def test_a_lenient_selection_leaves_out_and_lists(minting_chain, drain):
     ]
 
 
-def test_I7_conservation_and_every_memo_proves_its_readings(minting_chain, drain):
+def test_i7_conservation_and_every_memo_proves_its_readings(minting_chain, drain):
     """Sum of succeeded results = sum of the mints on chain, and each root is that of its leaves."""
     from solders.pubkey import Pubkey
 

@@ -42,7 +42,7 @@ def together(*jobs):
         return list(pool.map(run, jobs))
 
 
-def test_I1_the_database_refuses_a_second_live_result(minting_chain):
+def test_i1_the_database_refuses_a_second_live_result(minting_chain):
     reading = MeterReadingFactory()
     first = request_batch([reading.id], source=BatchSource.CLI, strict=True)
     result = MintResult.objects.get()
@@ -62,7 +62,7 @@ def test_I1_the_database_refuses_a_second_live_result(minting_chain):
     assert MintResult.objects.get().batch == first
 
 
-def test_I1_four_doors_at_once_make_one_batch(minting_chain):
+def test_i1_four_doors_at_once_make_one_batch(minting_chain):
     ids = [MeterReadingFactory().id for _ in range(5)]
 
     answers = together(

@@ -77,7 +77,7 @@ def test_killed_at_any_step_and_started_again_mints_once(minting_chain, drain, w
     assert_minted_once(minting_chain, reading)
 
 
-def test_I2_nothing_is_on_the_wire_that_is_not_in_the_journal_and_its_file(
+def test_i2_nothing_is_on_the_wire_that_is_not_in_the_journal_and_its_file(
     minting_chain, drain, settings
 ):
     seen = []
@@ -129,7 +129,7 @@ def test_a_full_disk_for_the_journal_file_sends_nothing(minting_chain, drain):
     assert_minted_once(minting_chain, reading)
 
 
-def test_I3_a_worker_that_wakes_after_its_slice_was_given_away_sends_nothing(minting_chain, drain):
+def test_i3_a_worker_that_wakes_after_its_slice_was_given_away_sends_nothing(minting_chain, drain):
     """Point 16: paused between signing and the journal, woken after another worker did it all."""
     reading = household().reading()
     queue(reading)
@@ -158,7 +158,7 @@ def submit_once() -> None:
         submit.drive_waiting(session, worker="test")
 
 
-def test_I3_a_result_whose_money_differs_from_what_was_signed_is_not_paid(minting_chain, drain):
+def test_i3_a_result_whose_money_differs_from_what_was_signed_is_not_paid(minting_chain, drain):
     """The compare-and-set compares wallet and base units too."""
     reading = household().reading()
     batch = queue(reading)
@@ -185,7 +185,7 @@ def test_lost_replies_and_dropped_sends_change_nothing(minting_chain, drain):
     assert_minted_once(minting_chain, reading)
 
 
-def test_I4_what_never_lands_is_proven_dead_and_minted_anew(minting_chain, drain):
+def test_i4_what_never_lands_is_proven_dead_and_minted_anew(minting_chain, drain):
     """Every send is dropped until the blockhash's life is over; then the node is well again."""
     reading = household().reading()
     queue(reading)
@@ -210,7 +210,7 @@ def test_I4_what_never_lands_is_proven_dead_and_minted_anew(minting_chain, drain
     assert_minted_once(minting_chain, reading)
 
 
-def test_I4_an_error_is_no_proof(minting_chain, drain):
+def test_i4_an_error_is_no_proof(minting_chain, drain):
     """A node that answers errors leaves everything in doubt, visibly, and frees nothing."""
     reading = household().reading()
     batch = queue(reading)
@@ -230,7 +230,7 @@ def test_I4_an_error_is_no_proof(minting_chain, drain):
     assert MintResult.objects.get(batch=batch).transaction_id == row.id
 
 
-def test_I5_the_same_landing_applied_twice_changes_nothing(minting_chain, drain):
+def test_i5_the_same_landing_applied_twice_changes_nothing(minting_chain, drain):
     queue(household().reading())
     drain()
     row = MintTransaction.objects.get()

@@ -26,7 +26,7 @@ def outcome(reading) -> tuple[bool | None, str]:
     return result.success, result.error_code
 
 
-def test_I8_a_frozen_account_fails_alone(minting_chain, drain):
+def test_i8_a_frozen_account_fails_alone(minting_chain, drain):
     good, frozen = reading_of("good"), reading_of("frozen")
     minting_chain.freeze(str(keypair("frozen").pubkey()))
 
@@ -41,7 +41,7 @@ def test_I8_a_frozen_account_fails_alone(minting_chain, drain):
     assert (frozen.status, frozen.code) == ("failed", "account_frozen")
 
 
-def test_I8_an_account_that_changed_its_owner_is_not_paid(minting_chain, drain):
+def test_i8_an_account_that_changed_its_owner_is_not_paid(minting_chain, drain):
     """A mint would pay a stranger: ``SetAuthority`` leaves the address as it is."""
     stranger = Keypair().pubkey()
     good, sold = reading_of("good-2"), reading_of("sold")
@@ -55,7 +55,7 @@ def test_I8_an_account_that_changed_its_owner_is_not_paid(minting_chain, drain):
     assert batch.failed_mints == 1
 
 
-def test_I8_a_wallet_that_is_no_wallet_fails_alone_in_a_lenient_selection(minting_chain, drain):
+def test_i8_a_wallet_that_is_no_wallet_fails_alone_in_a_lenient_selection(minting_chain, drain):
     good, bad = reading_of("good-3"), reading_of("bad")
     # The registry refuses such an address; a table that others write may hold it all the same.
     Wallet.objects.filter(owner=bad.owner).update(
@@ -70,7 +70,7 @@ def test_I8_a_wallet_that_is_no_wallet_fails_alone_in_a_lenient_selection(mintin
         request_batch([bad.id], source=BatchSource.API, strict=True)
 
 
-def test_I9_a_wallet_that_is_a_program_account_is_refused_with_its_code(minting_chain, drain):
+def test_i9_a_wallet_that_is_a_program_account_is_refused_with_its_code(minting_chain, drain):
     good, odd = reading_of("good-4"), reading_of("odd")
     # Somebody made a token account at the very address of a wallet.
     Wallet.objects.filter(owner=odd.owner).update(
