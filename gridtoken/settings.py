@@ -165,6 +165,7 @@ TEMPLATES = [
 ROOT_URLCONF = "gridtoken.urls"
 WSGI_APPLICATION = "gridtoken.wsgi.application"
 LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"  # for whoever opens the login page itself
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
