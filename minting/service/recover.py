@@ -17,7 +17,7 @@ from django.db.models.functions import Now
 from solders.pubkey import Pubkey
 
 from minting import journal
-from minting.engine.errors import SolanaError
+from minting.engine.errors import MintingRefused, SolanaError
 from minting.engine.states import LIVE_TRANSACTIONS, SliceStatus, TransactionStatus
 from minting.engine.types import DeathEvidence, Verdict
 from minting.engine.verdicts import Judgement, judge
@@ -104,7 +104,7 @@ def prove_dead(session: Session, flights: Sequence[Flight]) -> int:
                 is_known=known.__contains__,
             )
         )
-    except SolanaError as error:
+    except (SolanaError, MintingRefused) as error:
         # No answer is no evidence; the transactions stay as they are.
         log.warning("no_evidence", reason=str(error))
         return 0
