@@ -1,0 +1,128 @@
+"""Who may come in, by which header, and what for."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.models import User
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from minting.access.models import ApiToken
+from minting.access.scopes import Scope
+
+pytestmark = pytest.mark.django_db
+
+READINGS = "/api/v1/readings"
+
+
+@pytest.fixture
+def user() -> User:
+    return User.objects.create_user("machine")
+
+
+def token(user: User, *scopes: Scope, expires_in: timedelta | None = None) -> str:
+    return ApiToken.objects.issue(user=user, scopes=list(scopes), expires_in=expires_in)[1]
+
+
+def test_either_header_opens(user: User) -> None:
+    key = token(user, Scope.READ)
+
+    assert APIClient().get(READINGS, HTTP_AUTHORIZATION=f"Bearer {key}").status_code == 200
+    assert APIClient().get(READINGS, HTTP_AUTHORIZATION=f"bearer {key}").status_code == 200
+    assert APIClient().get(READINGS, HTTP_X_API_KEY=key).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"HTTP_AUTHORIZATION": "Bearer"},
+        {"HTTP_AUTHORIZATION": "Bearer unknown"},
+        {"HTTP_AUTHORIZATION": "Bearer two words"},
+        {"HTTP_AUTHORIZATION": "Bearer \xff\xfe"},
+        {"HTTP_AUTHORIZATION": "Bearer a\x00b"},
+        {"HTTP_AUTHORIZATION": "Basic bWFjaGluZTpwYXNz"},
+        {"HTTP_X_API_KEY": "unknown"},
+        {"HTTP_X_API_KEY": "ключ"},
+        {"HTTP_X_API_KEY": "  "},
+    ],
+)
+def test_without_a_valid_token_nobody_comes_in(headers: dict[str, str]) -> None:
+    response = APIClient().get(READINGS, **headers)
+
+    assert response.status_code == 401
+    assert response["WWW-Authenticate"] == "Bearer"
+    assert response["Content-Type"] == "application/problem+json"
+    assert response.json()["code"] in {"not_authenticated", "authentication_failed"}
+
+
+def test_a_token_that_is_nearly_right_is_wrong(user: User) -> None:
+    key = token(user, Scope.READ)
+    last = "0" if key[-1] != "0" else "1"
+
+    assert APIClient().get(READINGS, HTTP_X_API_KEY=key[:-1] + last).status_code == 401
+
+
+def test_an_expired_token_and_that_of_an_inactive_user_are_refused(user: User) -> None:
+    key = token(user, Scope.READ, expires_in=timedelta(days=1))
+    assert APIClient().get(READINGS, HTTP_X_API_KEY=key).status_code == 200
+
+    ApiToken.objects.update(expiry=timezone.now() - timedelta(seconds=1))
+    assert APIClient().get(READINGS, HTTP_X_API_KEY=key).status_code == 401
+
+    key = token(user, Scope.READ)
+    user.is_active = False
+    user.save()
+    assert APIClient().get(READINGS, HTTP_X_API_KEY=key).status_code == 401
+
+
+def test_only_a_digest_is_kept(user: User) -> None:
+    key = token(user, Scope.READ)
+    row = ApiToken.objects.get()
+
+    assert key not in {str(value) for value in vars(row).values()}
+    assert key.startswith(row.token_key)
+    assert len(row.token_key) < len(key) / 4
+
+
+SOME = "00000000-0000-4000-8000-000000000000"
+ENDPOINTS = [
+    ("get", READINGS, {Scope.READ}),
+    ("get", f"{READINGS}/{SOME}", {Scope.READ}),
+    ("post", READINGS, {Scope.SUBMIT}),
+    ("post", f"{READINGS}/{SOME}/corrections", {Scope.SUBMIT}),
+    ("post", f"{READINGS}/{SOME}/mint", {Scope.MINT}),
+    ("post", "/api/v1/mint-batch", {Scope.MINT}),
+    ("post", "/api/v1/mint-batch/estimate", {Scope.READ, Scope.MINT}),
+    ("get", "/api/v1/mint-batches", {Scope.READ, Scope.MINT}),
+    ("get", f"/api/v1/mint-batches/{SOME}", {Scope.READ, Scope.MINT}),
+    ("get", f"/api/v1/mint-batches/{SOME}/results", {Scope.READ, Scope.MINT}),
+    ("post", f"/api/v1/mint-batches/{SOME}/cancel", {Scope.MINT}),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "sufficient"), ENDPOINTS)
+def test_each_endpoint_asks_for_its_scope(
+    user: User, method: str, path: str, sufficient: set[Scope]
+) -> None:
+    for scope in Scope:
+        response = getattr(APIClient(), method)(path, HTTP_X_API_KEY=token(user, scope))
+
+        assert (response.status_code != 403) == (scope in sufficient), scope
+        if response.status_code == 403:
+            assert response.json()["code"] == "permission_denied"
+
+
+@pytest.mark.parametrize(("method", "path", "_sufficient"), ENDPOINTS)
+def test_each_endpoint_is_closed(method: str, path: str, _sufficient: set[Scope]) -> None:
+    assert getattr(APIClient(), method)(path).status_code == 401
+
+
+def test_a_token_of_somebody_mighty_may_what_its_scopes_say(user: User) -> None:
+    user.is_superuser = True
+    user.save()
+    key = token(user, Scope.SUBMIT)
+
+    assert APIClient().get(READINGS, HTTP_X_API_KEY=key).status_code == 403
