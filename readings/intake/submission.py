@@ -20,7 +20,7 @@ from readings.errors import ConflictingReading, ReadingError, UnknownMeter
 from readings.intake.context import Holders, Span, load_timelines, lock_meters, owners_with_wallet
 from readings.models import Meter, MeterReading
 from readings.periods import Timeline, Told
-from readings.rules import Facts, Limits, PeriodKind, ReadingCode, ReadingSource, judge
+from readings.rules import Facts, Judgement, Limits, PeriodKind, ReadingCode, ReadingSource, judge
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
@@ -146,6 +146,16 @@ class _Repeat:
     agrees: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is known of an item's meter at its time."""
+
+    meter: Meter
+    timeline: Timeline
+    owner_id: UUID | None
+    has_wallet: bool
+
+
 _Decision = MeterReading | _Repeat | ReadingError
 
 
@@ -180,7 +190,7 @@ class _Intake:
         known = [one for one in candidates if one.meter_serial in meters]
         timelines = load_timelines(_spans(known, meters))
         holders = Holders([meter.id for meter in meters.values()])
-        owners = {holders.at(meters[one.meter_serial].id, one.end) for one in known} - {None}
+        owners = {holders.at(meters[one.meter_serial].id, one.end) for one in known}
         payable = owners_with_wallet({owner for owner in owners if owner is not None})
 
         decisions: list[_Decision] = []
@@ -191,39 +201,48 @@ class _Intake:
                 decisions.append(UnknownMeter(one.meter_serial))
             else:
                 owner_id = holders.at(meter.id, one.end)
-                decisions.append(
-                    self._decide(one, meter, timelines[meter.id], owner_id, owner_id in payable)
-                )
+                known_of_it = _Known(meter, timelines[meter.id], owner_id, owner_id in payable)
+                decisions.append(self._decide(one, known_of_it))
         return decisions
 
-    def _decide(
-        self,
-        candidate: Candidate,
-        meter: Meter,
-        timeline: Timeline,
-        owner_id: UUID | None,
-        has_wallet: bool,
-    ) -> MeterReading | _Repeat:
-        if same := timeline.same(candidate.identity, candidate.values):
+    def _decide(self, candidate: Candidate, known: _Known) -> MeterReading | _Repeat:
+        if same := known.timeline.same(candidate.identity, candidate.values):
             return _Repeat(*same)
-        start = candidate.start or timeline.start_of(
-            candidate.end, candidate.interval or meter.interval
+        start = candidate.start or known.timeline.start_of(
+            candidate.end, candidate.interval or known.meter.interval
         )
-        judgement = judge(
-            Facts(
-                kwh=candidate.values[0],
-                age=self.now - candidate.end,
-                verification=candidate.verification,
-                overlaps=candidate.kind is PeriodKind.INTERVAL
-                and timeline.overlaps(start, candidate.end),
-                has_wallet=has_wallet,
-            ),
-            self.limits,
+        overlaps = candidate.kind is PeriodKind.INTERVAL and known.timeline.overlaps(
+            start, candidate.end
         )
+        facts = Facts(
+            kwh=candidate.values[0],
+            age=self.now - candidate.end,
+            verification=candidate.verification,
+            overlaps=overlaps,
+            has_wallet=known.has_wallet,
+        )
+        reading = self._reading(candidate, known, start, judge(facts, self.limits))
+        # Later items of the same chunk see it as they would see a stored one.
+        known.timeline.add(
+            Told(
+                reading_id=reading.id,
+                kind=candidate.kind,
+                start=start,
+                end=candidate.end,
+                values=candidate.values,
+                is_current=True,
+                gives_way=reading.code == ReadingCode.OVERLAPPING_PERIOD,
+            )
+        )
+        return reading
+
+    def _reading(
+        self, candidate: Candidate, known: _Known, start: datetime, judgement: Judgement
+    ) -> MeterReading:
         kwh, generated, consumed = candidate.values
-        reading = MeterReading(
-            meter=meter,
-            owner_id=owner_id,
+        return MeterReading(
+            meter=known.meter,
+            owner_id=known.owner_id,
             kwh_amount=kwh,
             energy_generated=generated,
             energy_consumed=consumed,
@@ -239,18 +258,6 @@ class _Intake:
             submitted_at=self.now,
             submitted_by_id=self.submitted_by_id,
         )
-        timeline.add(
-            Told(
-                reading_id=reading.id,
-                kind=candidate.kind,
-                start=start,
-                end=candidate.end,
-                values=candidate.values,
-                is_current=True,
-                gives_way=judgement.code is ReadingCode.OVERLAPPING_PERIOD,
-            )
-        )
-        return reading
 
 
 def _spans(candidates: Iterable[Candidate], meters: dict[str, Meter]) -> dict[UUID, list[Span]]:

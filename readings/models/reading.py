@@ -139,6 +139,9 @@ class MeterReading(models.Model):
     released_at = models.DateTimeField(null=True, blank=True)
     release_reason = models.TextField(blank=True)
 
+    owner_wallet_address: str | None
+    """There only after ``with_wallet_address``."""
+
     objects = models.Manager.from_queryset(MeterReadingQuerySet)()
 
     class Meta:
