@@ -77,9 +77,6 @@ def correct(
     with transaction.atomic():
         revisions = _lock_revisions(reading_id)
         current = next(one for one in revisions if one.is_current)
-        for one in revisions:
-            if one.status in IN_FLIGHT:
-                raise ReadingInFlight(one.id)
         minted = next((one for one in revisions if one.status == ReadingStatus.MINTED), None)
         told = _told_now(current, values)
         if told == _values(current) and not _outdated(current, minted):
@@ -96,7 +93,10 @@ def correct(
 
 
 def _lock_revisions(reading_id: UUID) -> Sequence[MeterReading]:
-    """All revisions of the same reading, oldest first, after their meter and their owner."""
+    """All revisions of the same reading, oldest first, none of them in flight.
+
+    Locked after their meter and their owner, as everywhere.
+    """
     named = MeterReading.objects.filter(id=reading_id).first()
     if named is None:
         raise UnknownReading(reading_id)
@@ -104,9 +104,13 @@ def _lock_revisions(reading_id: UUID) -> Sequence[MeterReading]:
     if named.owner_id is not None:
         Owner.objects.select_for_update(no_key=True).get(id=named.owner_id)
     same = _same_identity(named).select_for_update(no_key=True, of=("self",))
-    return sorted(
+    revisions = sorted(
         same.select_related("meter").order_by("id"), key=lambda revision: revision.revision
     )
+    for one in revisions:
+        if one.status in IN_FLIGHT:
+            raise ReadingInFlight(one.id)
+    return revisions
 
 
 def _same_identity(reading: MeterReading) -> MeterReadingQuerySet:
