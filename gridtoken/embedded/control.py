@@ -31,6 +31,7 @@ class Control:
             "advance": self._advance,
             "pause": self._pause,
             "set_account": self._set_account,
+            "add_program": self._add_program,
             "expire_blockhashes": self._expire,
         }
 
@@ -86,6 +87,12 @@ class Control:
             )
         async with self._service.turn:
             self._service.ledger.set_account(key, account)
+        return {}
+
+    async def _add_program(self, wanted: dict[str, Any]) -> dict[str, Any]:
+        program = Pubkey.from_string(wanted["pubkey"])
+        async with self._service.turn:
+            self._service.ledger.add_program(program, b64decode(wanted["elf"]))
         return {}
 
     async def _expire(self, _value: Any) -> dict[str, Any]:

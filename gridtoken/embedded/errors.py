@@ -17,15 +17,15 @@ from solders.transaction_status import (
     TransactionErrorProgramExecutionTemporarilyRestricted,
 )
 
-type_name = "solana_transaction::versioned::VersionedTransaction"
+TYPE_NAME = "solana_transaction::versioned::VersionedTransaction"
 """What a node calls the thing that it could not decode (Agave, rpc.rs)."""
 
 
-class Malformed(Exception):  # noqa: N818 - named for what the bytes are
+class Malformed(Exception):
     """The bytes are not a transaction; the sentence is what a node answers."""
 
 
-class Refusal(Exception):  # noqa: N818 - a verdict, not a programming error
+class Refusal(Exception):
     """A leader drops the transaction: it costs nothing and never appears on chain."""
 
     def __init__(self, err: Any) -> None:

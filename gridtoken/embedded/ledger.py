@@ -27,7 +27,7 @@ from gridtoken.embedded.block import Block, Landed, Status
 from gridtoken.embedded.budget import budget_of
 from gridtoken.embedded.draft import Draft
 from gridtoken.embedded.errors import Refusal
-from gridtoken.embedded.machine import SYSTEM_PROGRAM, Machine, Outcome
+from gridtoken.embedded.machine import BPF_LOADER, SYSTEM_PROGRAM, Machine, Outcome
 from gridtoken.embedded.mempool import Mempool, Pending
 from gridtoken.embedded.rules import (
     MAX_LAG,
@@ -214,6 +214,12 @@ class Ledger:
             self.machine.put(key, account)
             self.store.impose(key, account)
 
+    def add_program(self, program: Pubkey, elf: bytes) -> None:
+        """Puts a program on the chain, as if it had always been there."""
+        self.set_account(
+            program, Account(self.machine.rent(len(elf)), elf, BPF_LOADER, executable=True)
+        )
+
     def expire_blockhashes(self) -> None:
         """Lets so many empty blocks pass that no present blockhash can land any more."""
         self.advance_blocks(MAX_PROCESSING_AGE + 2, capacity=0)
@@ -302,7 +308,7 @@ class Ledger:
         restored: dict[Pubkey, Account | None] = {}
         lost: list[list[Signature]] = []
         for height in range(self._tip_height, ground, -1):
-            restored |= self._undo.pop(height)
+            restored |= self._undo.pop(height, {})
             self._heights.pop(self._blocks.pop(height).blockhash)
             self._prices.pop(height, None)
             lost.append(self._landed_at.pop(height))

@@ -11,6 +11,7 @@ import asyncio
 import tempfile
 import threading
 import time
+from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -50,6 +51,7 @@ class Localnet:
         self.directory = ledger or Path(self._temporary.name if self._temporary else "")
         self._wanted_port = port
         self._ready = threading.Event()
+        self._server: Server | None = None
         self._failure: BaseException | None = None
 
     def __enter__(self) -> Localnet:
@@ -62,7 +64,6 @@ class Localnet:
         self._ready.wait(PATIENCE)
         if self._failure is not None:
             self.__exit__(None, None, None)
-            raise self._failure
         return self
 
     def __exit__(
@@ -72,12 +73,14 @@ class Localnet:
         trace: TracebackType | None,
     ) -> None:
         """Stops the server and waits until it is gone."""
-        if hasattr(self, "_server"):
+        if self._server is not None:
             self._server.should_exit = True
         self._thread.join(PATIENCE)
         self._socket.close()
         if self._temporary is not None:
             self._temporary.cleanup()
+        if self._failure is not None:
+            raise self._failure
 
     # What tests look at
 
@@ -137,6 +140,10 @@ class Localnet:
             else:
                 time.sleep(0.002)
 
+    def wait_stopped(self) -> None:
+        """Waits until the server stops of itself, which it does only when it is broken."""
+        self._thread.join(PATIENCE)
+
     def pause(self) -> None:
         """Stops the clock."""
         self.control({"pause": True})
@@ -161,6 +168,10 @@ class Localnet:
     def set_account(self, pubkey: Pubkey, account: Account | None) -> None:
         """Overwrites an account at once and at every commitment; None removes it."""
         self._in_loop(self._set_account(pubkey, account))
+
+    def add_program(self, program: Pubkey, elf: bytes) -> None:
+        """Puts a program on the chain."""
+        self.control({"add_program": {"pubkey": str(program), "elf": b64encode(elf).decode()}})
 
     def control(self, orders: dict[str, Any]) -> dict[str, Any]:
         """Gives the orders that POST /control takes."""
@@ -190,3 +201,4 @@ class Localnet:
         self._service = Service(Ledger(self.directory, self._rules))
         self._server = Server(self._service, on_listening=self._ready.set)
         await self._server.serve(sockets=[self._socket])
+        self._service.check_clock()

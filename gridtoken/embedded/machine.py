@@ -33,12 +33,13 @@ SYSTEM_PROGRAM = Pubkey.default()
 SYSVAR_INSTRUCTIONS = Pubkey.from_string("Sysvar1nstructions1111111111111111111111111")
 UPGRADEABLE_LOADER = Pubkey.from_string("BPFLoaderUpgradeab1e11111111111111111111111")
 LOOKUP_TABLE_PROGRAM = Pubkey.from_string("AddressLookupTab1e1111111111111111111111111")
+BPF_LOADER = Pubkey.from_string("BPFLoader2111111111111111111111111111111111")
 LOADERS = frozenset(
     {
+        BPF_LOADER,
         UPGRADEABLE_LOADER,
         Pubkey.from_string("NativeLoader1111111111111111111111111111111"),
         Pubkey.from_string("BPFLoader1111111111111111111111111111111111"),
-        Pubkey.from_string("BPFLoader2111111111111111111111111111111111"),
         Pubkey.from_string("LoaderV411111111111111111111111111111111111"),
     }
 )

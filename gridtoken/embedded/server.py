@@ -49,6 +49,10 @@ class Server(uvicorn.Server):
             )
         )
         self._on_listening = on_listening
+        service.on_failure = self._give_up
+
+    def _give_up(self) -> None:
+        self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Starts listening, then says so."""
@@ -102,6 +106,7 @@ def serve(options: Options) -> int:
             sockets.append(second)
         # uvicorn closes its sockets when it stops.
         Server(service, lambda: _announce(options, ledger, port)).run(sockets=sockets)
+        service.check_clock()
     return 0
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -19,8 +20,10 @@ from gridtoken.embedded.faults import Fate, Faults, Reply
 from gridtoken.embedded.ledger import Ledger
 from gridtoken.embedded.node import Node
 from gridtoken.embedded.rpc import Rpc, failed, written
-from gridtoken.embedded.rpc_error import RpcError
+from gridtoken.embedded.rpc_error import INTERNAL_ERROR, RpcError
 from gridtoken.embedded.websocket import Connection, endpoint
+
+logger = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 50 * 1024
 """Longest request a node reads (Agave MAX_REQUEST_BODY_SIZE)."""
@@ -37,9 +40,12 @@ class Service:
         self.node = Node(ledger)
         self.rpc = Rpc(self.node)
         self.paused = False
+        self._failure: BaseException | None = None
         self.turn = asyncio.Lock()
         """Held while a slot is made: whoever rewrites the chain waits for it."""
         self.connections: set[Connection] = set()
+        self.on_failure: Callable[[], None] = lambda: None
+        """Called when the clock broke: a chain that stands still must not look alive."""
         routes: list[BaseRoute] = [
             Route("/", self._answer, methods=["POST"]),
             Route("/health", self._health, methods=["GET"]),
@@ -47,7 +53,11 @@ class Service:
         ]
         if control:
             routes.append(Route("/control", Control(self).endpoint, methods=["POST"]))
-        self.app = Starlette(routes=routes, lifespan=self._lifespan)
+        self.app = Starlette(
+            routes=routes,
+            lifespan=self._lifespan,
+            exception_handlers={Exception: _broken},
+        )
 
     async def make_slot(self) -> None:
         """Makes the next slot, answering requests in between."""
@@ -75,13 +85,23 @@ class Service:
     @asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
         ticking = asyncio.create_task(self._tick())
+        ticking.add_done_callback(self._stopped)
         try:
             yield
         finally:
             ticking.cancel()
-            with suppress(asyncio.CancelledError):
-                await ticking
+            await asyncio.wait([ticking])
             self.ledger.close()
+
+    def _stopped(self, ticking: asyncio.Task[None]) -> None:
+        if not ticking.cancelled():
+            self._failure = ticking.exception()
+            self.on_failure()
+
+    def check_clock(self) -> None:
+        """Raises what broke the clock, if anything did."""
+        if self._failure is not None:
+            raise self._failure
 
     async def _subscribe(self, socket: WebSocket) -> None:
         await endpoint(self, socket)
@@ -128,6 +148,11 @@ class BrokenResponse(Response):
         headers = [(b"content-type", b"application/json"), (b"content-length", b"1024")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": b"{", "more_body": True})
+
+
+def _broken(_request: Request, error: Exception) -> Response:
+    logger.error("a request broke the server", exc_info=error)
+    return _json(written(failed(None, RpcError(INTERNAL_ERROR, "Internal error"))))
 
 
 def _json(body: bytes, status: int = 200, headers: dict[str, str] | None = None) -> Response:

@@ -46,7 +46,7 @@ Changes = Mapping[Pubkey, tuple[Account | None, Account | None]]
 """What accounts held before and hold after."""
 
 
-class LedgerInUse(RuntimeError):  # noqa: N818 - reads as the sentence that it is
+class LedgerInUse(RuntimeError):
     """Another process serves this ledger."""
 
 

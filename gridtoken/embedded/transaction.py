@@ -13,7 +13,7 @@ from solders.pubkey import Pubkey
 from solders.signature import Signature
 from solders.transaction import VersionedTransaction
 
-from gridtoken.embedded.errors import Malformed, Refusal, type_name
+from gridtoken.embedded.errors import TYPE_NAME, Malformed, Refusal
 
 Version = Literal["legacy", 0, 1]
 
@@ -94,11 +94,11 @@ def decode(raw: bytes) -> DecodedTransaction:
     """
     limit = V1_SIZE if raw[:1] == bytes([V1_PREFIX]) else PACKET_SIZE
     if len(raw) > limit:
-        raise Malformed(f"decoded {type_name} too large: {len(raw)} bytes (max: {limit} bytes)")
+        raise Malformed(f"decoded {TYPE_NAME} too large: {len(raw)} bytes (max: {limit} bytes)")
     try:
         return _decoded(VersionedTransaction.from_bytes(raw))
     except ValueError as error:
-        raise Malformed(f"failed to deserialize {type_name}: {error}") from error
+        raise Malformed(f"failed to deserialize {TYPE_NAME}: {error}") from error
 
 
 def sanitize(decoded: DecodedTransaction) -> None:

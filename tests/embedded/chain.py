@@ -52,13 +52,11 @@ class Refused(Exception):
         super().__init__(error["message"])
         self.code = error["code"]
         self.message = error["message"]
-        self.data = error.get("data")
+        self.data: Any = error.get("data")
 
 
 def pay(to: Pubkey, lamports: int, source: Keypair = OPERATOR) -> Instruction:
-    return transfer(
-        TransferParams(from_pubkey=source.pubkey(), to_pubkey=to, lamports=lamports)
-    )
+    return transfer(TransferParams(from_pubkey=source.pubkey(), to_pubkey=to, lamports=lamports))
 
 
 def memo(text: str) -> Instruction:

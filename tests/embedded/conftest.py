@@ -32,6 +32,6 @@ def mint_chain(chain: Chain) -> Chain:
 @pytest.fixture(scope="module")
 def net() -> Iterator[Localnet]:
     """A served chain with short slots, on which the operator has 100 SOL."""
-    with Localnet(slot_ms=20) as running:
+    with Localnet(rules=Rules(slot_ms=20, skip_one_in=0)) as running:
         running.airdrop(OPERATOR.pubkey(), 100 * SOL)
         yield running

@@ -122,7 +122,8 @@ def test_a_payer_that_the_fee_alone_takes_below_rent_is_turned_away(chain: Chain
 
 
 @pytest.mark.parametrize(
-    ("left", "fails"), [(0, False), (1, True), (RENT_OF_NOTHING - 1, True), (RENT_OF_NOTHING, False)]
+    ("left", "fails"),
+    [(0, False), (1, True), (RENT_OF_NOTHING - 1, True), (RENT_OF_NOTHING, False)],
 )
 def test_a_payer_left_with_less_than_rent_fails_and_pays(
     chain: Chain, left: int, *, fails: bool

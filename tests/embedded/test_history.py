@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from base64 import b64decode
+from pathlib import Path
 
 import pytest
 from solders.keypair import Keypair
 
 from gridtoken.embedded import base58
+from gridtoken.embedded.ledger import Ledger
+from gridtoken.embedded.rules import Rules
 
 from .chain import (
     HOUSEHOLD,
@@ -237,23 +240,21 @@ def test_a_block_shows_its_transactions_in_order(chain: Chain) -> None:
     assert made is not None
     assert (block["blockHeight"], block["blockhash"]) == (made.height, str(made.blockhash))
     assert block["parentSlot"] == made.parent_slot
-    assert chain.ask("getBlock", slot, options | {"transactionDetails": "signatures"})[
-        "signatures"
-    ] == sent[2:]
-    assert "transactions" not in chain.ask("getBlock", slot, options | {"transactionDetails": "none"})
+    assert (
+        chain.ask("getBlock", slot, options | {"transactionDetails": "signatures"})["signatures"]
+        == sent[2:]
+    )
+    assert "transactions" not in chain.ask(
+        "getBlock", slot, options | {"transactionDetails": "none"}
+    )
     (first, _) = chain.ask("getBlock", slot, options | {"transactionDetails": "accounts"})[
         "transactions"
     ]
     assert first["transaction"]["accountKeys"][0]["pubkey"] == str(OPERATOR.pubkey())
 
 
-def test_blocks_are_listed_and_skipped_slots_are_errors(tmp_path: object) -> None:
-    from pathlib import Path
-
-    from gridtoken.embedded.ledger import Ledger
-    from gridtoken.embedded.rules import Rules
-
-    ledger = Ledger(Path(str(tmp_path)), Rules(skip_one_in=3))
+def test_blocks_are_listed_and_skipped_slots_are_errors(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path, Rules(skip_one_in=3))
     chain = Chain(ledger)
     chain.blocks(30)
     confirmed = chain.ask("getSlot", CONFIRMED)
@@ -262,9 +263,10 @@ def test_blocks_are_listed_and_skipped_slots_are_errors(tmp_path: object) -> Non
     assert slots[-1] == confirmed
     assert len(slots) == chain.ask("getBlockHeight", CONFIRMED) + 1
     assert chain.ask("getBlocks", 2, 12, CONFIRMED) == [slot for slot in slots if 2 <= slot <= 12]
-    assert chain.ask("getBlocksWithLimit", 2, 3, CONFIRMED) == [slot for slot in slots if slot >= 2][
-        :3
-    ]
+    assert (
+        chain.ask("getBlocksWithLimit", 2, 3, CONFIRMED)
+        == [slot for slot in slots if slot >= 2][:3]
+    )
     skipped = min(set(range(confirmed)) - set(slots))
     assert refusal(chain, "getBlock", skipped, CONFIRMED)[0] == -32007
     assert refusal(chain, "getBlock", confirmed + 1, CONFIRMED)[0] == -32004

@@ -26,7 +26,6 @@ from .chain import (
     minted,
     opened,
     pay,
-    text,
     token_account,
     v0,
     v1,

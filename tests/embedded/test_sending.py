@@ -204,9 +204,7 @@ def test_simulation_sees_the_bank_of_its_commitment(chain: Chain) -> None:
 def test_simulation_needs_no_signature_unless_asked(chain: Chain) -> None:
     tx = unsigned(v1([pay(HOUSEHOLD.pubkey(), SOL)], chain.blockhash))
     assert chain.simulate(tx)["err"] is None
-    error = refused(
-        chain, "simulateTransaction", text(tx), BASE64 | {"sigVerify": True}
-    )
+    error = refused(chain, "simulateTransaction", text(tx), BASE64 | {"sigVerify": True})
     assert error.code == -32003
 
 

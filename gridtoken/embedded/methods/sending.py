@@ -17,7 +17,7 @@ from gridtoken.embedded import base58
 from gridtoken.embedded.account_json import AccountShape
 from gridtoken.embedded.bank import Bank
 from gridtoken.embedded.budget import budget_of
-from gridtoken.embedded.errors import Malformed, Refusal, sentence, type_name
+from gridtoken.embedded.errors import TYPE_NAME, Malformed, Refusal, sentence
 from gridtoken.embedded.machine import Outcome
 from gridtoken.embedded.node import Node, in_context
 from gridtoken.embedded.params import Config, Params, commitment_level, parsed_pubkey
@@ -75,7 +75,7 @@ def get_fee_for_message(node: Node, params: Params) -> dict[str, Any]:
         sanitize(decoded)
         fee = budget_of(decoded).fee
     except (ValueError, Malformed) as error:
-        raise invalid_params(f"failed to deserialize {type_name}: {error}") from error
+        raise invalid_params(f"failed to deserialize {TYPE_NAME}: {error}") from error
     except Refusal as refusal:
         raise invalid_params(f"invalid transaction message: {sentence(refusal.err)}") from refusal
     bank = node.bank(config)
@@ -172,7 +172,7 @@ def _bytes_of(text: str, encoding: str) -> bytes:
     raw = PACKET_SIZE if encoding == "base58" else V1_SIZE
     if len(text) > longest:
         raise invalid_params(
-            f"{encoding} encoded {type_name} too large: {len(text)} bytes"
+            f"{encoding} encoded {TYPE_NAME} too large: {len(text)} bytes"
             f" (max: encoded/raw {longest}/{raw})"
         )
     try:
