@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
@@ -15,21 +16,29 @@ class HasScope(BasePermission):
     """Lets a token with one of the view's scopes pass, or a session with a matching permission.
 
     A view says ``required_scopes = {"GET": (Scope.READ,), "POST": (Scope.MINT,)}``; a method that
-    is not named there is refused. ``session_permissions`` names, by method, the Django permission
-    of a session where it is another than the scope's.
+    is not named there does not exist. ``session_permissions`` names, by method, the Django
+    permission of a session where it is another than the scope's.
     """
 
     message = "This token or user lacks the scope that the request needs."
 
     def has_permission(self, request: Request, view: Any) -> bool:
-        """Whether ``request`` may go on to ``view``."""
+        """Whether ``request`` may go on to ``view``.
+
+        Raises:
+            MethodNotAllowed: No scope would help.
+        """
         if not request.user or not request.user.is_authenticated:
             return False
-        method = "GET" if request.method in {"HEAD", "OPTIONS"} else request.method
+        if request.method == "OPTIONS":
+            return True
+        method = "GET" if request.method == "HEAD" else request.method
+        if method not in view.required_scopes:
+            raise MethodNotAllowed(str(method))
         own = getattr(view, "session_permissions", {}).get(method)
         if own and not isinstance(request.auth, ApiToken):
             return bool(request.user.has_perm(own))
-        return any(holds_scope(request, scope) for scope in view.required_scopes.get(method, ()))
+        return any(holds_scope(request, scope) for scope in view.required_scopes[method])
 
 
 def holds_scope(request: Request, scope: Scope) -> bool:

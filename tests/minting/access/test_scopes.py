@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -49,7 +50,7 @@ def test_either_header_opens(user: User) -> None:
         {"HTTP_X_API_KEY": "  "},
     ],
 )
-def test_without_a_valid_token_nobody_comes_in(headers: dict[str, str]) -> None:
+def test_without_a_valid_token_nobody_comes_in(headers: dict[str, Any]) -> None:
     response = APIClient().get(READINGS, **headers)
 
     assert response.status_code == 401
@@ -118,6 +119,16 @@ def test_each_endpoint_asks_for_its_scope(
 @pytest.mark.parametrize(("method", "path", "_sufficient"), ENDPOINTS)
 def test_each_endpoint_is_closed(method: str, path: str, _sufficient: set[Scope]) -> None:
     assert getattr(APIClient(), method)(path).status_code == 401
+
+
+def test_a_method_that_is_none_is_told_as_such(user: User) -> None:
+    key = token(user, *Scope)
+
+    refused = APIClient().put(READINGS, {}, HTTP_X_API_KEY=key)
+    assert (refused.status_code, refused.json()["code"]) == (405, "method_not_allowed")
+    assert "POST" in refused["Allow"]
+    assert APIClient().options("/api/v1/mint-batch", HTTP_X_API_KEY=key).status_code == 200
+    assert APIClient().head(READINGS, HTTP_X_API_KEY=key).status_code == 200
 
 
 def test_a_token_of_somebody_mighty_may_what_its_scopes_say(user: User) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django.contrib.auth.models import Permission, User
 from rest_framework.test import APIClient
@@ -20,7 +22,7 @@ def session(*codenames: str) -> APIClient:
     return client
 
 
-def with_csrf(client: APIClient) -> dict[str, str]:
+def with_csrf(client: APIClient) -> dict[str, Any]:
     token = "a" * 32
     client.cookies["csrftoken"] = token
     return {"HTTP_X_CSRFTOKEN": token}

@@ -1,0 +1,74 @@
+"""The API's description: clean, complete, and true of what is answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import yaml
+from django.core.management import call_command
+from django.test import Client
+from rest_framework.test import APIClient
+
+from minting.access.scopes import Scope
+from minting.api.urls import urlpatterns
+from tests.factories.readings import MeterReadingFactory, household
+from tests.minting.api.history import queued_batch
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def schema(client: Client) -> dict[str, Any]:
+    response = client.get("/api/schema/")
+    assert response.status_code == 200
+    parsed: dict[str, Any] = yaml.safe_load(response.content)
+    return parsed
+
+
+def test_it_has_no_warnings(tmp_path: Any) -> None:
+    call_command(
+        "spectacular", "--validate", "--fail-on-warn", "--file", str(tmp_path / "schema.yml")
+    )
+
+
+def test_it_tells_every_endpoint(schema: dict[str, Any]) -> None:
+    assert len(schema["paths"]) == len(urlpatterns) - 1  # but for what answers "nothing here"
+
+
+def test_the_docs_are_served_without_another_host(client: Client) -> None:
+    response = client.get("/api/docs/")
+
+    assert response.status_code == 200
+    assert b"://" not in response.content.replace(b"http://testserver", b"")
+
+
+def test_one_header_or_the_other(schema: dict[str, Any]) -> None:
+    security = schema["paths"]["/api/v1/readings"]["get"]["security"]
+    assert {"bearer": []} in security
+    assert {"apiKey": []} in security
+
+
+def test_answers_have_the_members_described(
+    schema: dict[str, Any], machine: Callable[..., APIClient]
+) -> None:
+    client = machine(Scope.READ, Scope.SUBMIT)
+    components = schema["components"]["schemas"]
+    batch = queued_batch([MeterReadingFactory()])
+    reading = household().reading()
+
+    def members(name: str) -> set[str]:
+        assert set(components[name]["required"]) == set(components[name]["properties"])
+        return set(components[name]["properties"])
+
+    told = client.get(f"/api/v1/mint-batches/{batch.id}").json()
+    assert set(told) == members("Batch")
+    assert set(told["results"][0]) == members("Result")
+    assert set(client.get(f"/api/v1/readings/{reading.id}").json()) == members("Reading")
+    outcomes = client.post("/api/v1/readings", ["x"]).json()
+    assert set(outcomes) == members("Outcomes")
+    assert set(outcomes["results"][0]) == members("Outcome")
+    assert set(client.get("/api/v1/readings/x").json()) == members("Problem")
+    corrected = client.post(f"/api/v1/readings/{reading.id}/corrections", {"kwh_amount": 2}).json()
+    assert set(corrected) == members("Reading") | {"revision", "correction_difference"}
