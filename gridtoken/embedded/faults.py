@@ -46,6 +46,10 @@ class FaultPlan:
     """Seconds that a 429 asks to wait."""
     block_capacity: int | None = None
     """Transactions that land in one block at most; 0 lets nothing land."""
+    no_v1: bool = False
+    """The node is of a release that cannot decode v1 transactions."""
+    pruned_below: int = 0
+    """The node keeps no history of slots below this one; what landed there is null."""
     methods: tuple[str, ...] = ()
     """The methods that are struck; all if empty."""
 

@@ -22,12 +22,14 @@ FEATURE_SET = 3_073_396_398
 
 
 class Node:
-    """One RPC node in front of the ledger; with a lag it lives in the past."""
+    """One RPC node in front of the ledger, with the faults that a node may have of its own."""
 
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
         self.lag = 0
         self.fate = Fate()
+        self.first_slot = 0
+        self.knows_v1 = True
         self._numbers = count()
         self.identity = Keypair.from_seed(bytes(ledger.genesis_hash)).pubkey()
 

@@ -38,6 +38,14 @@ def invalid_request(message: str = "Invalid request") -> RpcError:
     return RpcError(INVALID_REQUEST, message)
 
 
+def block_pruned(slot: int, first: int) -> RpcError:
+    """The node keeps no history so old."""
+    return RpcError(
+        -32001,
+        f"Block {slot} cleaned up, does not exist on node. First available block: {first}",
+    )
+
+
 def preflight_failed(sentence: str, result: dict[str, Any]) -> RpcError:
     """The simulation before sending failed; `result` says how."""
     return RpcError(-32002, f"Transaction simulation failed: {sentence}", result)

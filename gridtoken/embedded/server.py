@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 import uvicorn
 
@@ -50,6 +51,12 @@ class Server(uvicorn.Server):
         )
         self._on_listening = on_listening
         service.on_failure = self._give_up
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stops on a signal, at once on the second; being told to stop is no failure."""
+        del sig, frame
+        self.force_exit = self.should_exit
+        self.should_exit = True
 
     def _give_up(self) -> None:
         self.should_exit = True

@@ -132,6 +132,7 @@ class Service:
             error = RpcError(plan.error_code, plan.error_message)
             return _json(self.rpc.refuse_all(body, error))
         self.node.fate, self.node.lag = fate, plan.lag_slots
+        self.node.first_slot, self.node.knows_v1 = plan.pruned_below, not plan.no_v1
         answer = self.rpc.answer(body)
         if fate.reply is Reply.LOSE_BY_503:
             return PlainTextResponse("Service Unavailable", status_code=503)

@@ -63,7 +63,7 @@ class Store:
         self._db.execute("PRAGMA journal_mode = WAL")
         # Survives kill -9 of this process; a torn disk is not what a local chain is for.
         self._db.execute("PRAGMA synchronous = NORMAL")
-        self._db.executescript(SCHEMA)
+        self._db.executescript(f"BEGIN; {SCHEMA} COMMIT;")
 
     def close(self) -> None:
         """Closes the database and lets the next process in."""
@@ -196,29 +196,27 @@ class Store:
         *,
         before: Signature | None,
         until: Signature | None,
-        last_slot: int,
+        slots: tuple[int, int],
         limit: int,
     ) -> list[HistoryRow]:
-        """Returns what named an address, newest first, between two signatures.
+        """Returns what named an address in a range of slots, newest first.
 
         An unknown `before` finds nothing and an unknown `until` stops nothing, as on a node.
         """
-        upper: int | None = (last_slot + 1) << INDEX_BITS
-        if before is not None:
-            upper = self._position(before)
+        first, end = slots[0] << INDEX_BITS, (slots[1] + 1) << INDEX_BITS
+        upper = end if before is None else self._position(before)
         if upper is None:
             return []
-        lower = self._position(until) if until is not None else None
+        lower = None if until is None else self._position(until)
         rows = self._db.execute(
             "SELECT signature, position, height, time, err, memo FROM addresses"
             " JOIN transactions USING (position)"
-            " WHERE address = ? AND position < ? AND position > ? AND position < ?"
+            " WHERE address = ? AND position < ? AND position > ?"
             " ORDER BY position DESC LIMIT ?",
             (
                 bytes(address),
-                upper,
-                -1 if lower is None else lower,
-                (last_slot + 1) << INDEX_BITS,
+                min(upper, end),
+                max(first - 1, -1 if lower is None else lower),
                 limit,
             ),
         )

@@ -26,7 +26,7 @@ V1_PREFIX = 0x81
 MAX_INSTRUCTIONS = 64
 """Top-level instructions of one transaction (SIMD-0160)."""
 MAX_ACCOUNTS = 64
-"""Accounts one transaction may lock (Agave MAX_TX_ACCOUNT_LOCKS)."""
+"""Accounts one transaction may lock (SIMD-0385; Agave get_transaction_account_lock_limit)."""
 MEMO_PROGRAMS = frozenset(
     {
         Pubkey.from_string("Memo1UhkJRfHyvLMcVucJwxXeuD728EqVDDwQDxFMNo"),

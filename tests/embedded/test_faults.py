@@ -17,7 +17,7 @@ from solders.pubkey import Pubkey
 from gridtoken.embedded.faults import Fate, FaultPlan, Faults, Reply
 from gridtoken.embedded.localnet import Localnet
 
-from .chain import HOUSEHOLD, SOL, memo, pay, text, v1
+from .chain import HOUSEHOLD, SOL, memo, pay, text, v0, v1
 
 
 @pytest.fixture
@@ -159,6 +159,37 @@ def test_a_lagging_node_lives_in_the_past(healthy: Localnet, http: httpx2.Client
     assert answer["error"]["code"] == -32016
     healthy.faults = FaultPlan()
     assert ask(http, healthy, "getBalance", str(someone), level)["value"] == SOL
+
+
+def test_an_older_node_cannot_read_v1(healthy: Localnet, http: httpx2.Client) -> None:
+    healthy.faults = FaultPlan(no_v1=True)
+    for tx, code in (
+        (v1([memo("new")], healthy.ledger.tip.blockhash), -32602),
+        (v0([memo("old")], healthy.ledger.tip.blockhash), None),
+    ):
+        for method in ("simulateTransaction", "sendTransaction"):
+            options = {"encoding": "base64", "skipPreflight": True}
+            answer = post(http, healthy, method, text(tx), options).json()
+            assert answer.get("error", {}).get("code") == code
+
+
+def test_a_pruned_node_has_forgotten_and_says_from_when_on(
+    healthy: Localnet, http: httpx2.Client
+) -> None:
+    someone = Keypair().pubkey()
+    signature = str(healthy.airdrop(someone, SOL))
+    healthy.pause()
+    healthy.advance(340)
+    search = {"searchTransactionHistory": True}
+    slot = ask(http, healthy, "getSignatureStatuses", [signature], search)["value"][0]["slot"]
+    healthy.faults = FaultPlan(pruned_below=slot + 1)
+    assert ask(http, healthy, "getFirstAvailableBlock") == slot + 1
+    assert ask(http, healthy, "getSignatureStatuses", [signature], search)["value"] == [None]
+    assert ask(http, healthy, "getTransaction", signature) is None
+    assert ask(http, healthy, "getSignaturesForAddress", str(someone)) == []
+    assert ask(http, healthy, "getBlocks", 0)[0] > slot
+    answer = post(http, healthy, "getBlock", slot).json()
+    assert answer["error"]["code"] == -32001
 
 
 def test_full_blocks_let_so_many_land(healthy: Localnet, http: httpx2.Client) -> None:

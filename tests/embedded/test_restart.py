@@ -259,7 +259,13 @@ def test_the_server_says_where_it_listens_and_stops_quietly(tmp_path: Path) -> N
     assert output.count("\n") == 1
     assert output.startswith(f"localnet: {server.url}, slot 0 of ")
     assert errors == ""
-    assert server.process.returncode in (0, -signal.SIGTERM)
+    assert server.process.returncode == 0
+
+
+def test_control_c_is_no_traceback(tmp_path: Path) -> None:
+    with served(tmp_path) as server:
+        assert server.stop(signal.SIGINT)[1] == ""
+    assert server.process.returncode == 0
 
 
 def test_a_taken_port_or_ledger_is_one_line(tmp_path: Path) -> None:

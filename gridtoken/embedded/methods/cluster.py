@@ -10,10 +10,11 @@ from gridtoken.embedded.params import Params, parsed_pubkey
 from gridtoken.embedded.registry import method
 from gridtoken.embedded.rpc_error import invalid_params
 from gridtoken.embedded.rules import SLOTS_PER_EPOCH
-from gridtoken.embedded.transaction import MAX_ACCOUNTS
 
 FEE_BLOCKS = 150
 """Blocks that getRecentPrioritizationFees looks back (Agave MAX_NUM_RECENT_BLOCKS)."""
+MAX_FEE_ACCOUNTS = 128
+"""Agave MAX_TX_ACCOUNT_LOCKS."""
 SAMPLE_SECONDS = 60
 MAX_SAMPLES = 720
 
@@ -128,8 +129,8 @@ def get_minimum_balance(node: Node, params: Params) -> int:
 def get_recent_prioritization_fees(node: Node, params: Params) -> list[dict[str, int]]:
     """Says what recent blocks asked, at least, of those who write some accounts."""
     addresses = params.texts(0) if params.raw(0) is not None else []
-    if len(addresses) > MAX_ACCOUNTS * 2:
-        raise invalid_params(f"Too many inputs provided; max {MAX_ACCOUNTS * 2}")
+    if len(addresses) > MAX_FEE_ACCOUNTS:
+        raise invalid_params(f"Too many inputs provided; max {MAX_FEE_ACCOUNTS}")
     keys = [parsed_pubkey(address) for address in addresses]
     tip = node.bank_at("processed")
     answer = []

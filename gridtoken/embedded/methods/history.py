@@ -11,6 +11,7 @@ from gridtoken.embedded.params import Config, Params, parsed_signature
 from gridtoken.embedded.registry import method
 from gridtoken.embedded.rpc_error import (
     block_not_available,
+    block_pruned,
     invalid_params,
     slot_skipped,
 )
@@ -35,10 +36,15 @@ def get_signature_statuses(node: Node, params: Params) -> dict[str, Any]:
     for signature in signatures:
         status = node.ledger.status(signature)
         if status is None and search:
-            status = node.ledger.store.status(signature)
+            status = _kept(node, node.ledger.store.status(signature))
         seen = status is not None and status.height <= bank.height
         answers.append(_status(node, bank, status) if status is not None and seen else None)
     return in_context(bank, answers)
+
+
+def _kept(node: Node, status: Status | None) -> Status | None:
+    """Forgets what a node with a pruned ledger has forgotten: null, not an error."""
+    return status if status is not None and status.slot >= node.first_slot else None
 
 
 def _status(node: Node, bank: Bank, status: Status) -> dict[str, Any]:
@@ -72,7 +78,7 @@ def get_signatures_for_address(node: Node, params: Params) -> list[dict[str, Any
         address,
         before=config.signature("before"),
         until=config.signature("until"),
-        last_slot=bank.slot,
+        slots=(node.first_slot, bank.slot),
         limit=limit,
     )
     return [
@@ -96,7 +102,7 @@ def get_transaction(node: Node, params: Params) -> dict[str, Any] | None:
     config, encoding, newest = _transaction_options(params)
     bank = node.bank_at(config.at_least_confirmed())
     landed = node.ledger.store.transaction(signature)
-    if landed is None or landed.height > bank.height:
+    if landed is None or landed.height > bank.height or landed.slot < node.first_slot:
         return None
     return {
         "slot": landed.slot,
@@ -152,6 +158,8 @@ def _confirmed_block(node: Node, slot: int, config: Config) -> Block:
     bank = node.bank_at(config.at_least_confirmed())
     if slot > bank.slot:
         raise block_not_available(slot)
+    if slot < node.first_slot:
+        raise block_pruned(slot, node.first_slot)
     block = node.ledger.store.block_at(slot)
     if block is None:
         raise slot_skipped(slot)
@@ -174,7 +182,7 @@ def get_blocks(node: Node, params: Params) -> list[int]:
     last = bank.slot if place == 1 or second is None else min(params.integer(1), bank.slot)
     if last - first > MAX_BLOCKS:
         raise invalid_params(f"Slot range too large; max {MAX_BLOCKS}")
-    return node.ledger.store.slots_between(first, last, MAX_BLOCKS)
+    return node.ledger.store.slots_between(max(first, node.first_slot), last, MAX_BLOCKS)
 
 
 @method("getBlocksWithLimit")
@@ -184,16 +192,16 @@ def get_blocks_with_limit(node: Node, params: Params) -> list[int]:
     if limit > MAX_BLOCKS:
         raise invalid_params(f"Limit too large; max {MAX_BLOCKS}")
     bank = node.bank_at(params.config(2).at_least_confirmed())
-    return node.ledger.store.slots_between(first, bank.slot, limit)
+    return node.ledger.store.slots_between(max(first, node.first_slot), bank.slot, limit)
 
 
 @method("getFirstAvailableBlock")
-def get_first_available_block(_node: Node, _params: Params) -> int:
-    """Says from where on the history is kept: all of it."""
-    return 0
+def get_first_available_block(node: Node, _params: Params) -> int:
+    """Says from where on the history is kept: all of it, unless a fault prunes it."""
+    return node.first_slot
 
 
 @method("minimumLedgerSlot")
-def minimum_ledger_slot(_node: Node, _params: Params) -> int:
-    """Says from where on the ledger is kept: all of it."""
-    return 0
+def minimum_ledger_slot(node: Node, _params: Params) -> int:
+    """Says from where on the ledger is kept."""
+    return node.first_slot

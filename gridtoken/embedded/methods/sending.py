@@ -31,6 +31,7 @@ from gridtoken.embedded.rpc_error import (
 from gridtoken.embedded.rules import MAX_PROCESSING_AGE
 from gridtoken.embedded.transaction import (
     PACKET_SIZE,
+    V1_PREFIX,
     V1_SIZE,
     DecodedTransaction,
     decode,
@@ -87,7 +88,7 @@ def get_fee_for_message(node: Node, params: Params) -> dict[str, Any]:
 def simulate_transaction(node: Node, params: Params) -> dict[str, Any]:
     """Says what a transaction would do, without doing it."""
     config = params.config(1)
-    decoded = _sent(params.text(0), config)
+    decoded = _sent(node, params.text(0), config)
     bank = node.bank(config)
     verify = config.flag("sigVerify")
     replacement = None
@@ -118,7 +119,7 @@ def simulate_transaction(node: Node, params: Params) -> dict[str, Any]:
 def send_transaction(node: Node, params: Params) -> str:
     """Hands a transaction to the leaders and answers its signature at once."""
     config = params.config(1)
-    decoded = _sent(params.text(0), config)
+    decoded = _sent(node, params.text(0), config)
     skip = config.flag("skipPreflight")
     level = commitment_level(config.raw("preflightCommitment"))
     bank = node.bank_at("processed" if skip else level, config)
@@ -159,10 +160,14 @@ def airdrop(node: Node, bank: Bank, to: Pubkey, lamports: int) -> DecodedTransac
     return decode(bytes(VersionedTransaction(message, [faucet])))
 
 
-def _sent(text: str, config: Config) -> DecodedTransaction:
+def _sent(node: Node, text: str, config: Config) -> DecodedTransaction:
     encoding = config.choice("encoding", ("base58", "base64"), "base58")
+    raw = _bytes_of(text, encoding)
+    if raw[:1] == bytes([V1_PREFIX]) and not node.knows_v1:
+        # An older node takes the prefix for a number of signatures.
+        raise invalid_params(f"failed to deserialize {TYPE_NAME}: io error: unexpected end of file")
     try:
-        return decode(_bytes_of(text, encoding))
+        return decode(raw)
     except Malformed as malformed:
         raise invalid_params(str(malformed)) from malformed
 
