@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from django_q.models import Schedule
 
-SCHEDULES: dict[str, str] = {"sweep": "minting.tasks.sweep"}
+SCHEDULES: dict[str, str] = {
+    "sweep": "minting.tasks.sweep",
+    "rejudge": "readings.tasks.rejudge",
+}
 """Name and dotted path; all of them every minute, the shortest that django-q2 knows."""
 
 

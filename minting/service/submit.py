@@ -33,6 +33,9 @@ log = structlog.get_logger(__name__)
 IN_FLIGHT = 256
 """Transactions that fly together: what one ``getSignatureStatuses`` answers."""
 
+TERMS_KEPT = 30.0
+"""Seconds for which mint, prices and version are not asked again."""
+
 STEP = 0.2
 """Seconds between two looks at what is in flight."""
 
@@ -112,6 +115,8 @@ class Driver:
     landed: int = 0
     renew_at: float = 0.0
     silent_since: float | None = None
+    terms: tuple[MintInfo, Terms] | None = None
+    terms_until: float = 0.0
     stumbles: Counter[Pubkey] = field(default_factory=Counter)
     """Failed simulations by wallet that nobody is proven to be at fault for."""
 
@@ -147,7 +152,8 @@ class Driver:
         self._renew()
         self._settle()
         room = IN_FLIGHT - len(self.flights)
-        if signing and room > 0 and self._has_work():
+        # Half a wave at least: what a wave shares is asked once for many.
+        if signing and room >= IN_FLIGHT // 2 and self._has_work():
             self._sign(room)
 
     def _renew(self) -> None:
@@ -192,8 +198,7 @@ class Driver:
     def _sign(self, room: int) -> None:
         """Plans if nothing is planned, then signs, journals and sends one wave."""
         try:
-            mint, facts = inspect_mint(self.session)
-            terms = self.session.run(learn_terms(self.session.cluster, self.session.config, facts))
+            mint, terms = self._learn()
             if not self.ready:
                 self._plan(terms)
             items = [self.ready.popleft() for _ in range(min(room, len(self.ready)))]
@@ -209,6 +214,15 @@ class Driver:
         except BlockchainError as error:
             # Payer, authority or mint: nobody's wallet is to blame, and nothing more is signed.
             self._give_up(error.code, str(error))
+
+    def _learn(self) -> tuple[MintInfo, Terms]:
+        """What all transactions have in common, asked again every half minute."""
+        if self.terms is None or self.terms_until < time.monotonic():
+            mint, facts = inspect_mint(self.session)
+            terms = self.session.run(learn_terms(self.session.cluster, self.session.config, facts))
+            self.terms = mint, terms
+            self.terms_until = time.monotonic() + TERMS_KEPT
+        return self.terms
 
     def _plan(self, terms: Terms) -> None:
         """Plans what is unsigned of every slice; wallets that cannot be paid end here."""

@@ -1,0 +1,10 @@
+"""What the queue calls for readings: no arguments, one call, a number out."""
+
+from __future__ import annotations
+
+from readings import intake
+
+
+def rejudge() -> int:
+    """Every minute: lets go what a raised limit no longer holds; returns how many readings."""
+    return intake.rejudge_limits()

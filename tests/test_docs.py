@@ -1,0 +1,92 @@
+"""What docs/ says is what the code does: settings, commands, states, error codes, invariants."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from minting.engine import blame, errors, wallets
+from minting.engine.states import (
+    BatchStatus,
+    ResultStatus,
+    SliceStatus,
+    TransactionStatus,
+)
+from readings.rules import ReadingCode, ReadingStatus
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
+
+
+def text(name: str) -> str:
+    return (DOCS / name).read_text()
+
+
+def all_docs() -> str:
+    return "\n".join(path.read_text() for path in sorted(DOCS.glob("*.md")))
+
+
+def named(source: str) -> set[str]:
+    """What stands in backticks."""
+    return set(re.findall(r"`([^`\n]+)`", source))
+
+
+def test_every_setting_is_documented_and_no_other():
+    example = {
+        line.partition("=")[0]
+        for line in (ROOT / ".env.example").read_text().splitlines()
+        if re.match(r"[A-Z_]+=", line)
+    }
+    table = text("operations.md").partition("## Settings")[2].partition("## Commands")[0]
+    rows = "".join(line.split("|")[1] for line in table.splitlines() if line.startswith("| `"))
+
+    assert named(rows) == example
+
+
+def test_every_command_is_documented():
+    commands = {
+        path.stem
+        for folder in (ROOT / "minting", ROOT / "readings")
+        for path in (folder / "management" / "commands").glob("*.py")
+        if path.stem != "__init__"
+    }
+    table = text("operations.md").partition("## Commands")[2].partition("## From nothing")[0]
+    rows = "".join(line.split("|")[1] for line in table.splitlines() if line.startswith("| `"))
+
+    assert commands == named(rows)
+
+
+@pytest.mark.parametrize(
+    "states", [TransactionStatus, ResultStatus, SliceStatus, BatchStatus, ReadingStatus]
+)
+def test_every_state_is_documented(states):
+    assert {state.value for state in states} <= named(text("invariants.md"))
+
+
+def test_every_error_code_is_documented():
+    codes = {
+        each.code
+        for each in vars(errors).values()
+        if isinstance(each, type) and issubclass(each, errors.BlockchainError)
+        if hasattr(each, "code")
+    }
+    codes |= set(re.findall(r'WalletRefused\(\s*"([a-z_]+)"', Path(wallets.__file__).read_text()))
+    codes |= {code for _, code in blame._TRANSACTION_ERRORS.values()}
+    codes |= {code.value for code in ReadingCode}
+
+    assert codes - named(all_docs()) == set()
+
+
+def test_every_invariant_names_a_test_that_is_there():
+    tests = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    for number in range(1, 10):
+        assert f"def test_i{number}_" in tests
+        assert f"| I{number} |" in text("invariants.md")
+
+
+def test_links_lead_somewhere():
+    for page in [ROOT / "README.md", *DOCS.glob("*.md")]:
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
