@@ -1,11 +1,11 @@
-"""Clients of the API: machines with a token, people with a session."""
+"""Clients of the API: machines with a token of some scope."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 import pytest
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import User
 from rest_framework.test import APIClient
 
 from minting.access.models import ApiToken
@@ -21,24 +21,6 @@ def machine(db: None) -> Callable[..., APIClient]:
         _, token = ApiToken.objects.issue(user=user, scopes=list(scopes), expires_in=None)
         made = APIClient()
         made.credentials(HTTP_AUTHORIZATION=f"Bearer {token}")
-        return made
-
-    return client
-
-
-@pytest.fixture
-def person(db: None) -> Callable[..., APIClient]:
-    """A client with a session of somebody who has these permissions; CSRF is checked."""
-
-    def client(*permissions: str, **extra: object) -> APIClient:
-        user = User.objects.create_user("person", is_staff=True)
-        for name in permissions:
-            label, codename = name.split(".")
-            user.user_permissions.add(
-                Permission.objects.get(content_type__app_label=label, codename=codename)
-            )
-        made = APIClient(enforce_csrf_checks=True)
-        made.force_login(user)
         return made
 
     return client

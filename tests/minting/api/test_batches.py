@@ -123,7 +123,7 @@ def test_the_list_is_newest_first_and_without_results(reader: APIClient) -> None
     assert [each["id"] for each in told] == [str(each.id) for each in reversed(made)]
     assert {each["results"] for each in told} == {None}
     assert told[0]["results_url"] == f"http://testserver{PATH}/{told[0]['id']}/results"
-    up = reader.get(PATH, {"ordering": "created_at", "page_size": 2}).json()
+    up = reader.get(PATH, {"ordering": "created_at", "page_size": "2"}).json()
     assert [each["id"] for each in up["results"]] == [str(each.id) for each in made[:2]]
     assert len(reader.get(up["next"]).json()["results"]) == 1
 
