@@ -78,18 +78,8 @@ class Environment:
 
     def decimal(self, name: str, default: str) -> Decimal:
         """A decimal number above zero, exactly as written."""
-        number = self.decimal_or_none(name, default)
-        if number is None:
-            raise self.refused(name, "a number above 0")
-        return number
-
-    def decimal_or_none(self, name: str, default: str = "") -> Decimal | None:
-        """A decimal number above zero, or ``None`` when not set."""
-        text = self.text(name, default)
-        if not text:
-            return None
         try:
-            number = Decimal(text)
+            number = Decimal(self.text(name, default))
         except InvalidOperation:
             raise self.refused(name, "a number above 0") from None
         if not number.is_finite() or number <= 0:

@@ -43,3 +43,20 @@ def test_health_paths_are_never_redirected_and_all_else_is(client, settings):
 def test_the_front_door_leads_to_the_admin(client):
     assert client.get("/").headers["Location"] == "/admin/"
     assert client.get("/admin/login/").status_code == 200
+
+
+@pytest.mark.parametrize("door", ["wsgi", "asgi"])
+def test_both_doors_pool_and_open(manage, door):
+    tell = (
+        f"from gridtoken.{door} import application; from django.conf import settings;"
+        "print(callable(application), settings.DATABASES['default']['OPTIONS']['pool'])"
+    )
+    assert manage("shell", "--no-imports", "-c", tell).stdout == f"True {web.POOL}\n"
+
+
+def test_a_database_that_cannot_start_is_an_error_of_the_database(manage, tmp_path):
+    (tmp_path / "postgres" / "data").mkdir(parents=True)
+    (tmp_path / "postgres" / "data" / "PG_VERSION").write_text("9.6\n")
+    done = manage("migrate", "--check")
+    assert done.returncode == 1
+    assert "PostgreSQL in" in done.stderr.splitlines()[-1]
