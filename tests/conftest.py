@@ -6,7 +6,7 @@ import ipaddress
 import os
 import socket
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import hypothesis
 import pytest
@@ -14,8 +14,7 @@ from django.conf import settings
 from django.db import connection
 from pytest_django import Settings
 
-if TYPE_CHECKING:
-    from gridtoken.embedded.localnet import Localnet
+from gridtoken.embedded.localnet import Localnet
 
 hypothesis.settings.register_profile("default", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True)
@@ -57,8 +56,6 @@ def _is_here(host: str) -> bool:
 @pytest.fixture(scope="session")
 def localnet() -> Iterator[Localnet]:
     """A chain of this session's own, with short slots."""
-    from gridtoken.embedded.localnet import Localnet
-
     with Localnet(slot_ms=SLOT_MS) as net:
         yield net
 
