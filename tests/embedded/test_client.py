@@ -178,7 +178,8 @@ def test_accounts_are_read(net: Localnet, paid: Signature) -> None:
         assert bytes(cut.data) == (5).to_bytes(8, "little")
         words = (await client.get_account_info_json_parsed(address)).value
         assert words is not None
-        assert words.data.parsed["info"]["owner"] == str(wallet)  # type: ignore[index, call-overload, union-attr]
+        data: Any = words.data
+        assert data.parsed["info"]["owner"] == str(wallet)
         several = (await client.get_multiple_accounts([address, Keypair().pubkey()])).value
         assert several == [account, None]
         parsed = (await client.get_multiple_accounts_json_parsed([MINT.pubkey()])).value

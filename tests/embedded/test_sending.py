@@ -61,7 +61,7 @@ def test_the_same_bytes_again_change_nothing_and_are_no_error_without_preflight(
     assert chain.send(tx) == str(tx.signatures[0])
     chain.blocks()
     assert chain.ledger.refused[-1] == (tx.signatures[0], "AlreadyProcessed")
-    assert chain.status(str(tx.signatures[0]))["slot"] == status["slot"]  # type: ignore[index]
+    assert chain.status(str(tx.signatures[0]))["slot"] == status["slot"]
     assert chain.balance(HOUSEHOLD.pubkey()) == SOL
     error = refused(chain, "sendTransaction", text(tx), PROCESSED)
     assert (error.code, error.data["err"]) == (-32002, "AlreadyProcessed")
