@@ -6,11 +6,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib.admin import ShowFacets
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.functional import cached_property
 from unfold.admin import ModelAdmin
+from unfold.views import ChangeList
 
 from minting.admin.search import Sought, sought
 
@@ -39,15 +41,42 @@ class CappedPaginator(Paginator):
         return rows.order_by().values("pk")[: COUNTED + 1].count()
 
 
+class CappedList(ChangeList):
+    """A list that claims no number of all rows: it counted to a limit, and says so at its end."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        """As it was, without the offer to show "all" beside the title."""
+        super().get_results(request)
+        self.full_result_count = self.result_count
+
+
 class ReadOnlyAdmin(ModelAdmin):
     """Rows that only code writes: a list, a page each, nothing to change."""
 
     paginator = CappedPaginator
     show_full_result_count = False
+    show_facets = ShowFacets.NEVER
     list_per_page = 50
     list_max_show_all = 0
     sortable_by: tuple[str, ...] = ()
     """None: what is shown first is what an index gives first."""
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        """Ours."""
+        return CappedList
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Without the button to a history: nobody changes these rows here."""
+        extra = {"show_history": False, **(extra_context or {})}
+        return super().changeform_view(  # type: ignore[no-any-return]
+            request, object_id, form_url, extra
+        )
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Never."""

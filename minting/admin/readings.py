@@ -56,10 +56,11 @@ class MeterReadingAdmin(ReleasePages, FoundByShape):
     search_fields = ("id",)
     search_help_text = "Reading id, meter serial, owner id, wallet or transaction signature"
     actions = ("mint_selected", "release_selected")
+    change_form_outer_before_template = "admin/readings/meterreading/buttons.html"
     change_form_outer_after_template = "admin/readings/meterreading/results.html"
     readonly_fields = (
-        "meter_serial",
-        "owner_name",
+        "meter_link",
+        "owner_link",
         "wallet",
         "period",
         "energy",
@@ -70,18 +71,19 @@ class MeterReadingAdmin(ReleasePages, FoundByShape):
         "released",
     )
     fieldsets = (
-        (None, {"fields": (("meter_serial", "owner_name"), ("period", "energy"))}),
+        (None, {"fields": (("meter_link", "owner_link"), ("period", "energy"))}),
         (
             "Minting",
-            {"fields": (("status_badge", "reason"), ("wallet", "signature"), "released")},
+            {"fields": (("status_badge", "reason"), "signature", "wallet", "released")},
         ),
         (
             "Where it comes from",
             {
                 "fields": (
                     "id",
-                    ("submitted", "source", "submitted_by"),
-                    ("verification", "external_id"),
+                    ("submitted", "submitted_by"),
+                    ("source", "verification"),
+                    "external_id",
                     ("energy_generated", "energy_consumed"),
                     ("revision", "is_current"),
                     ("correction_difference", "correction_reason"),
@@ -140,14 +142,24 @@ class MeterReadingAdmin(ReleasePages, FoundByShape):
     # What is shown
 
     @display(description="Meter")
-    def meter_serial(self, reading: MeterReading) -> str:
+    def meter_serial(self, reading: MeterReading) -> SafeString:
         """Its serial."""
-        return reading.meter.serial
+        return show.unbroken(reading.meter.serial)
+
+    @display(description="Meter")
+    def meter_link(self, reading: MeterReading) -> SafeString | str:
+        """The meter's page."""
+        return show.row_link(reading.meter)
 
     @display(description="Owner")
     def owner_name(self, reading: MeterReading) -> str:
         """Name and user id."""
         return str(reading.owner) if reading.owner else ""
+
+    @display(description="Owner")
+    def owner_link(self, reading: MeterReading) -> SafeString | str:
+        """The owner's page."""
+        return show.row_link(reading.owner)
 
     @display(description="Owner's wallet now")
     def wallet(self, reading: MeterReading) -> str:
@@ -155,14 +167,14 @@ class MeterReadingAdmin(ReleasePages, FoundByShape):
         return str(Wallet.objects.current().filter(owner=reading.owner_id).first() or "none")
 
     @display(description="Period")
-    def period(self, reading: MeterReading) -> str:
+    def period(self, reading: MeterReading) -> SafeString:
         """From when to when."""
-        return show.period(reading.period_start, reading.period_end)
+        return show.unbroken(show.period(reading.period_start, reading.period_end))
 
     @display(description="Exported")
-    def energy(self, reading: MeterReading) -> str:
+    def energy(self, reading: MeterReading) -> SafeString:
         """KWh."""
-        return show.kwh(reading.kwh_amount)
+        return show.unbroken(show.kwh(reading.kwh_amount))
 
     @display(description="Status")
     def status_badge(self, reading: MeterReading) -> SafeString:

@@ -64,16 +64,14 @@ class MintResultAdmin(FoundByShape):
         "settled",
     )
     fieldsets = (
-        (
-            None,
-            {"fields": (("status_badge", "settled"), ("reading_link", "batch_link"))},
-        ),
+        (None, {"fields": (("status_badge", "settled"), "reading_link", "batch_link")}),
         (
             "Paid",
             {
                 "fields": (
-                    ("user_id", "wallet_address"),
-                    ("energy", "amount", "base_units"),
+                    "user_id",
+                    "wallet_address",
+                    ("energy", "amount"),
                     ("signature", "slot"),
                 )
             },

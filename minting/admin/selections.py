@@ -23,6 +23,7 @@ from minting.models import BatchSource, MintBatch, MintSelection
 from minting.service.estimate import Estimate
 from minting.service.prepare import Preview, preview, request_batch
 from minting.service.selections import ids_of
+from readings.models import MeterReading
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,8 @@ class MintSelectionAdmin(ReadOnlyAdmin):
         return TemplateResponse(
             request,
             "admin/minting/confirm.html",
-            self.page_context(request, selection=selection, **context),
+            # The way back leads to the readings: selections have no list.
+            self.page_context(request, selection=selection, opts=MeterReading._meta, **context),
         )
 
 

@@ -82,6 +82,11 @@ def utc(moment: datetime | None) -> str:
     return "" if moment is None else f"{moment:%Y-%m-%d %H:%M:%S} UTC"
 
 
+def unbroken(text: str) -> SafeString:
+    """Text that stays on one line of a table."""
+    return format_html('<span class="whitespace-nowrap">{}</span>', text)
+
+
 def period(start: datetime, end: datetime) -> str:
     """``2026-11-23 18:30 to 18:45 UTC``."""
     until = f"{end:%H:%M}" if start.date() == end.date() else f"{end:%Y-%m-%d %H:%M}"

@@ -6,6 +6,7 @@ A constant number of queries, whatever the batch holds: the page asks again ever
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from django.contrib.postgres.aggregates import ArrayAgg
 from django.contrib.postgres.fields import ArrayField
@@ -72,13 +73,13 @@ def progress(batch: MintBatch) -> list[dict[str, Any]]:
     """Bars of unfold's progress component, in percent of all readings."""
     total = batch.total_readings or 1
     return [
-        {"title": "Minted", "value": 100 * batch.successful_mints // total, **_GREEN},
-        {"title": "Failed", "value": -(-100 * batch.failed_mints // total), **_RED},
+        {"title": "Minted", "value": 100 * batch.successful_mints // total},
+        {
+            "title": "Failed",
+            "value": -(-100 * batch.failed_mints // total),
+            "progress_class": "bg-red-500 dark:bg-red-500",
+        },
     ]
-
-
-_GREEN = {"progress_class": "bg-green-500 dark:bg-green-500"}
-_RED = {"progress_class": "bg-red-500 dark:bg-red-500"}
 
 
 def facts(batch: MintBatch) -> list[tuple[str, SafeString | str]]:
@@ -136,7 +137,10 @@ def left_out(batch: MintBatch) -> list[tables.Reason]:
     """Readings of the request that never got into the batch, by code."""
     with connection.cursor() as cursor:
         cursor.execute(_EXCLUDED, [tables.EXAMPLES, batch.pk])
-        return [tables.Reason(*row) for row in cursor.fetchall()]
+        return [
+            tables.Reason(code, sentence, count, [UUID(each) for each in examples])
+            for code, sentence, count, examples in cursor.fetchall()
+        ]
 
 
 def doubt_rows(results: Any) -> dict[str, Any]:

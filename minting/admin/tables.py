@@ -77,7 +77,7 @@ def reason_rows(reasons: Sequence[Reason]) -> dict[str, Any]:
     ids = [reading_id for reason in reasons for reading_id in reason.examples]
     known = {reading.id: reading for reading in queries.readings_for_display(ids)}
     return table(
-        ["Readings", "Reason", "", "For example"],
+        ["Readings", "Reason", "Code", "For example"],
         [
             [f"{reason.count:,}", reason.sentence, reason.code, _examples(reason, known)]
             for reason in reasons
@@ -86,14 +86,11 @@ def reason_rows(reasons: Sequence[Reason]) -> dict[str, Any]:
 
 
 def signature_of(result: MintResult) -> SafeString | str:
-    """A result's signature, linked to the transaction that pays it."""
-    if not result.tx_signature:
-        return ""
-    if result.transaction is None:
+    """The signature of what pays a result, or is about to, linked to the transaction."""
+    if (transaction := result.transaction) is None:
         return show.shortened(result.tx_signature)
-    return show.row_link(
-        result.transaction, show.short(result.tx_signature), title=result.tx_signature
-    )
+    signature = transaction.signature
+    return show.row_link(transaction, show.short(signature), title=signature)
 
 
 def explorer_link(transaction: MintTransaction) -> SafeString | str:

@@ -16,9 +16,9 @@ from minting.admin.base import ReadOnlyAdmin
 
 @admin.register(ApiToken)
 class ApiTokenAdmin(ReadOnlyAdmin):
-    """Whose, for what, until when; never the token, nor its beginning."""
+    """Whose, for what, until when. Its beginning names a token, and cannot be used as one."""
 
-    list_display = ("user", "scope_words", "made", "expires", "state")
+    list_display = ("beginning", "user", "scope_words", "made", "expires", "state")
     list_select_related = ("user",)
     ordering = ("-created",)
     search_fields = ("user__username",)
@@ -29,6 +29,11 @@ class ApiTokenAdmin(ReadOnlyAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002
         """To revoke is to delete."""
         return bool(request.user.has_perm("access.delete_apitoken"))
+
+    @display(description="Token")
+    def beginning(self, token: ApiToken) -> str:
+        """What tells one of a user's tokens from another."""
+        return f"{token.token_key[:8]}…"
 
     @display(description="Scopes")
     def scope_words(self, token: ApiToken) -> str:

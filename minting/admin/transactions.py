@@ -62,25 +62,31 @@ class MintTransactionAdmin(FoundByShape):
             None,
             {
                 "fields": (
-                    ("status_badge", "slot", "explorer"),
+                    ("status_badge", "slot"),
                     "signature",
+                    "explorer",
                     "batch_link",
-                    ("amount", "fee", "rent"),
+                    "amount",
+                    ("fee", "rent"),
                 )
             },
         ),
         (
             "When",
-            {"fields": (("signed", "sent", "doubted"), ("confirmed", "finalized"))},
+            {"fields": (("signed", "sent"), ("confirmed", "finalized"), "doubted")},
         ),
         (
             "What was signed",
             {
+                # A row each for what is as wide as the page.
                 "fields": (
-                    ("blockhash", "blockhash_slot", "last_valid_block_height"),
+                    "blockhash",
+                    ("blockhash_slot", "last_valid_block_height"),
                     ("version", "new_accounts"),
-                    ("fee_payer", "mint_address"),
-                    ("genesis_hash", "root"),
+                    "fee_payer",
+                    "mint_address",
+                    "genesis_hash",
+                    "root",
                 )
             },
         ),

@@ -1,17 +1,28 @@
-"""Every page opens, in any state, with as many queries for many rows as for few."""
+"""Every page opens, in any state, read-only, with as many queries for many rows as for few."""
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
-from django.contrib.auth.models import User
+from django.contrib import admin
+from django.contrib.auth.models import Group, User
+from django.db import connection
 from django.test import Client
-from django.urls import reverse
+from django.test.utils import CaptureQueriesContext
+from django.urls import NoReverseMatch, reverse
+from django_q.models import Failure, OrmQ, Schedule, Success
 
-from minting.models import MintBatch, MintInfo, MintResult, MintTransaction
+from minting.access.models import ApiToken
+from minting.access.scopes import Scope
+from minting.admin import base, show
+from minting.models import MintBatch, MintInfo, MintResult, MintSelection, MintTransaction
 from readings.models import MeterReading
+from tests.factories.readings import MeterReadingFactory, outsider
 from tests.minting.admin import journal
+from tests.minting.admin.conftest import VIEWS, Staff
 
-LISTS = ("mintbatch", "mintresult", "minttransaction", "mintinfo")
+MODELS = (MeterReading, MintBatch, MintResult, MintTransaction, MintInfo)
 
 
 @pytest.fixture
@@ -21,23 +32,167 @@ def chief(db: None) -> Client:
     return client
 
 
-def test_empty_tables_open(chief: Client):
-    for model in LISTS:
-        assert chief.get(reverse(f"admin:minting_{model}_changelist")).status_code == 200
-    assert chief.get(reverse("admin:readings_meterreading_changelist")).status_code == 200
-    assert chief.get(reverse("admin:access_apitoken_changelist")).status_code == 200
+def url(model: type, page: str, *args: object) -> str:
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}", args=args)
 
 
-def test_every_row_has_its_page(chief: Client):
+def queries_of(client: Client, address: str) -> int:
+    client.get(address)  # what is asked once in a process, is asked now
+    with CaptureQueriesContext(connection) as queries:
+        assert client.get(address).status_code == 200
+    return len(queries)
+
+
+@pytest.mark.parametrize("model", [*MODELS, ApiToken, User, Group])
+def test_empty_tables_open(chief: Client, model: type):
+    assert chief.get(url(model, "changelist")).status_code == 200
+
+
+def test_every_row_has_its_page_and_nobody_changes_it(chief: Client):
     journal.minted_batch(readings=2)
     journal.failed_batch(readings=2)
-    rows = [
-        *MeterReading.objects.all(),
-        *MintBatch.objects.all(),
-        *MintResult.objects.all(),
-        *MintTransaction.objects.all(),
-        *MintInfo.objects.all(),
-    ]
-    for row in rows:
-        name = f"admin:{row._meta.app_label}_{row._meta.model_name}_change"
-        assert chief.get(reverse(name, args=[row.pk])).status_code == 200, row
+    journal.doubtful_batch()
+    journal.open_batch()
+    for model in MODELS:
+        assert chief.get(url(model, "add")).status_code == 403
+        for row in model.objects.all():
+            page = url(model, "change", row.pk)
+            assert chief.get(page).status_code == 200, row
+            assert chief.post(url(model, "delete", row.pk), {"post": "yes"}).status_code == 403
+            assert b'name="_save"' not in chief.get(page).content
+
+
+@pytest.mark.parametrize("model", MODELS[:-1])
+def test_a_list_asks_as_often_for_many_rows_as_for_few(chief: Client, model: type):
+    journal.minted_batch(readings=2)
+    few = queries_of(chief, url(model, "changelist"))
+    for _ in range(4):
+        journal.minted_batch(readings=3)
+        journal.failed_batch(readings=3)
+    assert queries_of(chief, url(model, "changelist")) == few
+
+
+def test_a_batch_asks_as_often_for_many_readings_as_for_few(chief: Client):
+    few = queries_of(chief, url(MintBatch, "change", journal.failed_batch(readings=2).pk))
+    many = queries_of(chief, url(MintBatch, "change", journal.failed_batch(readings=12).pk))
+    assert few == many
+
+
+def test_a_transaction_asks_as_often_for_many_readings_as_for_few(chief: Client):
+    few = journal.minted_batch(readings=2).transactions.get()
+    many = journal.minted_batch(readings=12).transactions.get()
+    page = {each.pk: url(MintTransaction, "change", each.pk) for each in (few, many)}
+    assert queries_of(chief, page[few.pk]) == queries_of(chief, page[many.pk])
+
+
+def test_lists_are_counted_to_a_limit(chief: Client, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(base, "COUNTED", 100)
+    MeterReadingFactory.create_batch(101)
+    answer = chief.get(url(MeterReading, "changelist"))
+    assert answer.context["cl"].result_count == 100
+    assert "more than 100" in " ".join(answer.content.decode().split())
+
+
+# ------------------------------------------------------------------ a batch's page
+
+
+def test_a_batch_tells_its_story(viewer: Client):
+    excluded = outsider().reading(status="held", code="no_wallet")
+    left_out = {"reading_id": str(excluded.pk), "code": "no_wallet", "reason": "Nobody to pay."}
+    batch = journal.open_batch(readings=2, excluded=[left_out])
+    page = viewer.get(url(MintBatch, "change", batch.pk)).content.decode()
+    assert "Nobody to pay." in page
+    assert "OUTSIDE-1" in page
+    assert "2,044,280 lamports" in page
+    assert 'hx-trigger="every 2s"' in page
+    assert "Cancel batch" not in page
+
+
+def test_a_batch_tells_failures_and_doubts(viewer: Client):
+    failed, doubtful = journal.failed_batch(readings=3), journal.doubtful_batch()
+    page = viewer.get(url(MintBatch, "change", failed.pk)).content.decode()
+    assert "The token account is frozen" in page
+    assert 'hx-trigger="every' not in page
+    page = viewer.get(url(MintBatch, "change", doubtful.pk)).content.decode()
+    assert "In doubt" in page
+    assert doubtful.transactions.get().signature in page
+
+
+def test_an_unknown_batch_leads_back(viewer: Client):
+    assert viewer.get(url(MintBatch, "change", "no-such-batch")).status_code == 302
+
+
+def test_a_batch_is_cancelled_after_one_question(operator: Client):
+    batch = journal.open_batch(readings=2)
+    assert b"Cancel batch" in operator.get(url(MintBatch, "change", batch.pk)).content
+    page = url(MintBatch, "cancel", batch.pk)
+    assert operator.get(page).status_code == 200
+    batch.refresh_from_db()
+    assert batch.status == "queued"
+    answer = operator.post(page, follow=True)
+    assert "2 readings are free again" in answer.content.decode()
+    batch.refresh_from_db()
+    assert batch.status == "cancelled"
+    assert set(MeterReading.objects.values_list("status", flat=True)) == {"pending"}
+    assert "Nothing was left to cancel" in operator.post(page, follow=True).content.decode()
+
+
+def test_cancelling_needs_the_right_to_mint(viewer: Client):
+    batch = journal.open_batch()
+    assert viewer.get(url(MintBatch, "cancel", batch.pk)).status_code == 403
+    assert viewer.post(url(MintBatch, "cancel", batch.pk)).status_code == 403
+    batch.refresh_from_db()
+    assert batch.status == "queued"
+
+
+# ------------------------------------------------------------------ the rest
+
+
+def test_explorer_links(viewer: Client, settings):
+    transaction = journal.minted_batch().transactions.get()
+    page = url(MintTransaction, "change", transaction.pk)
+    assert "none for this cluster" in viewer.get(page).content.decode()
+    settings.EXPLORER_URL = "https://explorer.example/"
+    link = f"https://explorer.example/tx/{transaction.signature}"
+    assert link in viewer.get(page).content.decode()
+    settings.EXPLORER_URL = "https://explorer.example/t/{signature}?cluster=test"
+    link = f"https://explorer.example/t/{transaction.signature}?cluster=test"
+    assert link in viewer.get(page).content.decode()
+
+
+def test_tokens_are_revoked_and_never_shown(chief: Client, viewer: Client):
+    user = User.objects.create_user("machine")
+    token, clear = ApiToken.objects.issue(
+        user=user, scopes=[Scope.READ, Scope.MINT], expires_in=timedelta(days=1)
+    )
+    page = chief.get(url(ApiToken, "changelist")).content.decode()
+    assert "mint, read" in page
+    assert clear not in page
+    assert clear not in chief.get(url(ApiToken, "change", token.pk)).content.decode()
+    assert chief.get(url(ApiToken, "add")).status_code == 403
+    assert viewer.post(url(ApiToken, "delete", token.pk), {"post": "yes"}).status_code == 403
+    chief.post(url(ApiToken, "delete", token.pk), {"post": "yes"})
+    assert not ApiToken.objects.exists()
+
+
+def test_the_queue_and_selections_have_no_lists(chief: Client):
+    for model in (OrmQ, Schedule, Success, Failure):
+        assert not admin.site.is_registered(model)
+    with pytest.raises(NoReverseMatch):
+        url(MintSelection, "changelist")
+    assert "selection" not in chief.get(reverse("admin:index")).content.decode().lower()
+
+
+def test_the_sidebar_shows_what_one_may_see(viewer: Client, staff: Staff):
+    assert url(MintBatch, "changelist") in viewer.get(reverse("admin:index")).content.decode()
+    clerk = staff("clerk", VIEWS[0])
+    assert url(MintBatch, "changelist") not in clerk.get(reverse("admin:index")).content.decode()
+
+
+def test_numbers_are_exact_and_have_units(settings):
+    assert show.tokens(1_234_567_891) == "1.234567891 tokens"
+    assert show.tokens(18_446_744_073_709_551_615) == "18,446,744,073.709551615 tokens"
+    assert show.sol(1) == "0.000000001 SOL"
+    assert show.sol(-5_000) == "-0.000005 SOL"
+    assert show.sol(3_000_000_000) == "3 SOL"
+    assert show.lamports(2_039_280) == "2,039,280 lamports"

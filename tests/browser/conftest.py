@@ -1,0 +1,120 @@
+"""A real Chromium against a live server, and where its pictures go."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connections
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.minting.conftest import drain, minting_chain
+
+__all__ = ["drain", "minting_chain"]
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+ARGUMENTS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+PICTURES = Path(__file__).resolve().parents[2] / "artifacts" / "admin"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """No browser on this machine: say so, and go on."""
+    for item in items:
+        if item.get_closest_marker("browser") and CHROMIUM is None:
+            item.add_marker(pytest.mark.skip(reason="no chromium on this machine"))
+
+
+@pytest.fixture
+def chromium(monkeypatch: pytest.MonkeyPatch) -> Iterator[Browser]:
+    """A browser of the test's own.
+
+    Playwright's sync API keeps an event loop running in this thread. Django then refuses to touch
+    the database here, although nobody awaits anything; and no other loop may run here until the
+    browser is gone, which is why it does not outlive the test.
+    """
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+        # Django keeps a connection for threads with an event loop apart from the one without.
+        connections.close_all()
+
+
+@pytest.fixture
+def worker(drain: Callable[[], None]) -> Callable[[], None]:
+    """Works as a worker would, in a thread that has no event loop yet."""
+
+    def drain_and_leave() -> None:
+        drain()
+        connections.close_all()
+
+    def work() -> None:
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(drain_and_leave).result()
+
+    return work
+
+
+class Visitor:
+    """One page of one person, and its pictures."""
+
+    def __init__(self, page: Page, base: str, test: str) -> None:
+        self.page = page
+        self.errors: list[str] = []
+        self._base = base
+        self._test = test
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on(
+            "response",
+            lambda answer: self._note(answer.status, answer.url),
+        )
+
+    def _note(self, status: int, url: str) -> None:
+        # Browsers ask every site for this one, unasked.
+        if status >= 400 and not url.endswith("/favicon.ico"):
+            self.errors.append(f"{status} {url}")
+
+    def go(self, path: str) -> None:
+        self.page.goto(f"{self._base}{path}")
+
+    def log_in(self, name: str, password: str) -> None:
+        self.go("/admin/login/")
+        self.page.fill("[name=username]", name)
+        self.page.fill("[name=password]", password)
+        self.page.click("button[type=submit]")
+        self.page.wait_for_url(re.compile(r"/admin/$"))
+
+    def picture(self, name: str) -> None:
+        """Whole, for people to look at."""
+        PICTURES.mkdir(parents=True, exist_ok=True)
+        self.page.screenshot(path=PICTURES / f"{self._test}-{name}.png", full_page=True)
+
+
+@pytest.fixture
+def visitor(
+    chromium: Browser, live_server: Any, request: pytest.FixtureRequest
+) -> Iterator[Visitor]:
+    context = chromium.new_context(viewport={"width": 1400, "height": 900})
+    page = context.new_page()
+    page.set_default_timeout(20_000)
+    seen = Visitor(
+        page, live_server.url, re.sub(r"\W+", "-", request.node.name.removeprefix("test_"))
+    )
+    yield seen
+    context.close()
+    assert seen.errors == []
