@@ -28,6 +28,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 from urllib.parse import quote
@@ -54,9 +55,9 @@ class PostgresError(Exception):
 
 _held: dict[Path, int] = {}
 """Folder to the descriptor that holds our share of its ``users.lock``."""
+_joining = threading.Lock()
 
 
-# ------------------------------------------------------------------ for those who use it
 def url(folder: Path) -> str:
     """The libpq URL of the server in ``folder``, whether it runs or not."""
     return f"postgresql://{NAME}@/{NAME}?host={quote(str(socket_folder(folder)), safe='')}"
@@ -82,13 +83,14 @@ def use(folder: Path, *, throwaway: bool = False) -> str:
         PostgresError: It does not start; the last words of its log are in the message.
     """
     folder = folder.absolute()
-    if folder not in _held:
-        _held[folder] = _join(folder)
+    with _joining:
+        if folder not in _held:
+            _held[folder] = _join(folder)
     give_up = time.monotonic() + _PATIENCE
     keeper = 0
     while not (_answers(folder) and _is_kept(folder)):
-        if keeper and (ended := os.waitpid(keeper, os.WNOHANG))[0]:
-            if ended[1]:
+        if keeper and (status := _ended(keeper)) is not None:
+            if status:
                 raise PostgresError(_last_words(folder))
             keeper = 0  # it found another keeper at work
         if not keeper and not _is_kept(folder):
@@ -106,11 +108,9 @@ def leave(folder: Path) -> None:
         os.close(_held.pop(folder))
     give_up = time.monotonic() + _PATIENCE
     while _is_kept(folder) and time.monotonic() < give_up:
-        if (alone := _lock(folder / "users.lock", fcntl.LOCK_EX)) is None:
-            if _answers(folder):
-                return  # somebody else's; a keeper that holds the lock is stopping it
-        else:
-            os.close(alone)
+        users = folder / "users.lock"
+        if not _would_lock(users, fcntl.LOCK_EX) and _would_lock(users, fcntl.LOCK_SH):
+            return  # shared: others use it. Where not even that is had, a keeper is stopping it
         time.sleep(_POLL)
 
 
@@ -143,14 +143,17 @@ def _lock(path: Path, mode: int) -> int | None:
     return None
 
 
+def _would_lock(path: Path, mode: int) -> bool:
+    if (descriptor := _lock(path, mode)) is None:
+        return False
+    os.close(descriptor)
+    return True
+
+
 def _is_kept(folder: Path) -> bool:
     """Whether a keeper is at work: it alone holds ``keeper.lock``."""
-    if not (folder / "keeper.lock").exists():
-        return False
-    if (descriptor := _lock(folder / "keeper.lock", fcntl.LOCK_SH)) is None:
-        return True
-    os.close(descriptor)
-    return False
+    lock = folder / "keeper.lock"
+    return lock.exists() and not _would_lock(lock, fcntl.LOCK_SH)
 
 
 def _answers(folder: Path) -> bool:
@@ -182,6 +185,15 @@ def _start_keeper(folder: Path, *, throwaway: bool) -> int:
     )
 
 
+def _ended(keeper: int) -> int | None:
+    """How it ended, zero where a server that we run in (gunicorn) took the answer; else none."""
+    try:
+        pid, status = os.waitpid(keeper, os.WNOHANG)
+    except ChildProcessError:
+        return 0
+    return status if pid else None
+
+
 def _last_words(folder: Path) -> str:
     words = ""
     for name in ("server.log", "keeper.log"):
@@ -191,7 +203,6 @@ def _last_words(folder: Path) -> str:
     return f"PostgreSQL in {folder} does not start: {words}"
 
 
-# ------------------------------------------------------------------ the keeper
 class Keeper:
     """Starts the server of a folder and stops it when nobody uses it any more."""
 
