@@ -188,7 +188,6 @@ def words(chain: Chain, instruction: Instruction) -> Any:
     return shown["transaction"]["message"]["instructions"][1]
 
 
-TOKEN = {"program_id": TOKEN_PROGRAM_ID}
 SOURCE, TARGET = token_account(WALLET), token_account(wallets(1)[0])
 AMOUNT = {"amount": "3", "decimals": 9, "uiAmount": 3e-09, "uiAmountString": "0.000000003"}
 
@@ -198,7 +197,9 @@ AMOUNT = {"amount": "3", "decimals": 9, "uiAmount": 3e-09, "uiAmountString": "0.
     [
         (
             transfer(
-                models.TransferParams(**TOKEN, source=SOURCE, dest=TARGET, owner=WALLET, amount=3)
+                models.TransferParams(
+                    program_id=TOKEN_PROGRAM_ID, source=SOURCE, dest=TARGET, owner=WALLET, amount=3
+                )
             ),
             "transfer",
             {
@@ -211,7 +212,7 @@ AMOUNT = {"amount": "3", "decimals": 9, "uiAmount": 3e-09, "uiAmountString": "0.
         (
             transfer_checked(
                 models.TransferCheckedParams(
-                    **TOKEN,
+                    program_id=TOKEN_PROGRAM_ID,
                     source=SOURCE,
                     mint=MINT.pubkey(),
                     dest=TARGET,
@@ -232,7 +233,11 @@ AMOUNT = {"amount": "3", "decimals": 9, "uiAmount": 3e-09, "uiAmountString": "0.
         (
             mint_to(
                 models.MintToParams(
-                    **TOKEN, mint=MINT.pubkey(), dest=TARGET, mint_authority=PAYER, amount=3
+                    program_id=TOKEN_PROGRAM_ID,
+                    mint=MINT.pubkey(),
+                    dest=TARGET,
+                    mint_authority=PAYER,
+                    amount=3,
                 )
             ),
             "mintTo",
@@ -246,7 +251,11 @@ AMOUNT = {"amount": "3", "decimals": 9, "uiAmount": 3e-09, "uiAmountString": "0.
         (
             burn(
                 models.BurnParams(
-                    **TOKEN, account=SOURCE, mint=MINT.pubkey(), owner=WALLET, amount=3
+                    program_id=TOKEN_PROGRAM_ID,
+                    account=SOURCE,
+                    mint=MINT.pubkey(),
+                    owner=WALLET,
+                    amount=3,
                 )
             ),
             "burn",
@@ -260,7 +269,11 @@ AMOUNT = {"amount": "3", "decimals": 9, "uiAmount": 3e-09, "uiAmountString": "0.
         (
             approve(
                 models.ApproveParams(
-                    **TOKEN, source=SOURCE, delegate=SPENDER, owner=WALLET, amount=3
+                    program_id=TOKEN_PROGRAM_ID,
+                    source=SOURCE,
+                    delegate=SPENDER,
+                    owner=WALLET,
+                    amount=3,
                 )
             ),
             "approve",
@@ -272,13 +285,15 @@ AMOUNT = {"amount": "3", "decimals": 9, "uiAmount": 3e-09, "uiAmountString": "0.
             },
         ),
         (
-            revoke(models.RevokeParams(**TOKEN, account=SOURCE, owner=WALLET)),
+            revoke(models.RevokeParams(program_id=TOKEN_PROGRAM_ID, account=SOURCE, owner=WALLET)),
             "revoke",
             {"source": str(SOURCE), "owner": str(WALLET)},
         ),
         (
             close_account(
-                models.CloseAccountParams(**TOKEN, account=SOURCE, dest=WALLET, owner=WALLET)
+                models.CloseAccountParams(
+                    program_id=TOKEN_PROGRAM_ID, account=SOURCE, dest=WALLET, owner=WALLET
+                )
             ),
             "closeAccount",
             {"account": str(SOURCE), "destination": str(WALLET), "owner": str(WALLET)},
@@ -286,7 +301,7 @@ AMOUNT = {"amount": "3", "decimals": 9, "uiAmount": 3e-09, "uiAmountString": "0.
         (
             freeze_account(
                 models.FreezeAccountParams(
-                    **TOKEN, account=SOURCE, mint=MINT.pubkey(), authority=PAYER
+                    program_id=TOKEN_PROGRAM_ID, account=SOURCE, mint=MINT.pubkey(), authority=PAYER
                 )
             ),
             "freezeAccount",
@@ -299,7 +314,7 @@ AMOUNT = {"amount": "3", "decimals": 9, "uiAmount": 3e-09, "uiAmountString": "0.
         (
             thaw_account(
                 models.ThawAccountParams(
-                    **TOKEN, account=SOURCE, mint=MINT.pubkey(), authority=PAYER
+                    program_id=TOKEN_PROGRAM_ID, account=SOURCE, mint=MINT.pubkey(), authority=PAYER
                 )
             ),
             "thawAccount",
@@ -322,7 +337,10 @@ AMOUNT = {"amount": "3", "decimals": 9, "uiAmount": 3e-09, "uiAmountString": "0.
         (
             initialize_mint2(
                 models.InitializeMint2Params(
-                    **TOKEN, mint=MINT.pubkey(), decimals=9, mint_authority=PAYER
+                    program_id=TOKEN_PROGRAM_ID,
+                    mint=MINT.pubkey(),
+                    decimals=9,
+                    mint_authority=PAYER,
                 )
             ),
             "initializeMint2",
@@ -331,7 +349,7 @@ AMOUNT = {"amount": "3", "decimals": 9, "uiAmount": 3e-09, "uiAmountString": "0.
         (
             initialize_account3(
                 models.InitializeAccount3Params(
-                    **TOKEN, account=SOURCE, mint=MINT.pubkey(), owner=WALLET
+                    program_id=TOKEN_PROGRAM_ID, account=SOURCE, mint=MINT.pubkey(), owner=WALLET
                 )
             ),
             "initializeAccount3",
