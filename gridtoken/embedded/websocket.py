@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
@@ -33,15 +34,15 @@ NOTHING = object()
 """A subscription has nothing to tell this time."""
 
 
-class Subscription:
+class Subscription(ABC):
     """One thing that a client wants to hear of."""
 
     name = ""
     once = False
 
+    @abstractmethod
     def news(self, node: Node) -> Any:
         """Returns what to tell after a block, or NOTHING."""
-        raise NotImplementedError
 
 
 class SlotSubscription(Subscription):

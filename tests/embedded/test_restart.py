@@ -226,7 +226,7 @@ def confirmed(server: Served, signature: str) -> Any:
 def test_kill_9_loses_no_block_that_was_seen(tmp_path: Path) -> None:
     key = str(OUTSIDER.pubkey())
     seen: dict[str, Any] = {}
-    for _ in range(3):
+    for _ in range(2):
         with served(tmp_path) as server:
             assert seen.setdefault("genesis", server.ask("getGenesisHash")) == server.ask(
                 "getGenesisHash"
@@ -246,7 +246,7 @@ def test_kill_9_loses_no_block_that_was_seen(tmp_path: Path) -> None:
             server.process.communicate(timeout=PATIENCE)
     with served(tmp_path) as server:
         level = {"commitment": "processed"}
-        assert server.ask("getBalance", key, level)["value"] == 9 * SOL
+        assert server.ask("getBalance", key, level)["value"] == 6 * SOL
         rows = server.ask("getSignaturesForAddress", key, {"commitment": "confirmed"})
         assert {row["signature"] for row in rows} == set(seen["statuses"])
 
