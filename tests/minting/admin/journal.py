@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import sha512
 from itertools import count
 from typing import Any
@@ -94,7 +95,7 @@ def doubtful_batch() -> MintBatch:
 
 
 def transaction(
-    batch: MintBatch, slice_: MintSlice, rows: list[MeterReading], **fields: Any
+    batch: MintBatch, slice_: MintSlice, rows: Sequence[Any], **fields: Any
 ) -> MintTransaction:
     number = next(_numbers)
     return MintTransaction.objects.create(

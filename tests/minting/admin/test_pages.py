@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.contrib import admin
 from django.contrib.auth.models import Group, User
 from django.db import connection
+from django.db.models import Model
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import NoReverseMatch, reverse
@@ -32,7 +34,7 @@ def chief(db: None) -> Client:
     return client
 
 
-def url(model: type, page: str, *args: object) -> str:
+def url(model: type[Model], page: str, *args: object) -> str:
     return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}", args=args)
 
 
@@ -44,7 +46,7 @@ def queries_of(client: Client, address: str) -> int:
 
 
 @pytest.mark.parametrize("model", [*MODELS, ApiToken, User, Group])
-def test_empty_tables_open(chief: Client, model: type):
+def test_empty_tables_open(chief: Client, model: type[Any]):
     assert chief.get(url(model, "changelist")).status_code == 200
 
 
@@ -63,7 +65,7 @@ def test_every_row_has_its_page_and_nobody_changes_it(chief: Client):
 
 
 @pytest.mark.parametrize("model", MODELS[:-1])
-def test_a_list_asks_as_often_for_many_rows_as_for_few(chief: Client, model: type):
+def test_a_list_asks_as_often_for_many_rows_as_for_few(chief: Client, model: type[Any]):
     journal.minted_batch(readings=2)
     few = queries_of(chief, url(model, "changelist"))
     for _ in range(4):

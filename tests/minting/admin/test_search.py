@@ -9,6 +9,7 @@ import pytest
 from django.contrib import admin
 from django.db import connection
 from django.db.models import Model, QuerySet
+from django.http import HttpRequest
 
 from minting.admin.search import Kind, sought
 from minting.models import MintBatch, MintResult, MintTransaction
@@ -21,8 +22,8 @@ pytestmark = pytest.mark.django_db
 
 def search(model: type[Model], text: object) -> QuerySet[Any]:
     page = admin.site._registry[model]
-    rows = page.model._default_manager.order_by(*page.ordering)
-    return page.get_search_results(None, rows, str(text))[0]
+    rows = page.model._default_manager.order_by(*(page.ordering or ()))
+    return page.get_search_results(HttpRequest(), rows, str(text))[0]
 
 
 def ids(rows: Iterable[Model]) -> set[Any]:
