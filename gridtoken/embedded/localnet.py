@@ -22,13 +22,13 @@ from solders.account import Account
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 
-from gridtoken.embedded.control import Control
+from gridtoken.embedded.chain.ledger import Ledger
+from gridtoken.embedded.chain.rules import Commitment, Rules
 from gridtoken.embedded.faults import FaultPlan
-from gridtoken.embedded.ledger import Ledger
-from gridtoken.embedded.methods.sending import airdrop
-from gridtoken.embedded.rules import Commitment, Rules
+from gridtoken.embedded.rpc.control import Control
+from gridtoken.embedded.rpc.methods.sending import airdrop
+from gridtoken.embedded.rpc.service import Service
 from gridtoken.embedded.server import HOST, Server, listening_socket
-from gridtoken.embedded.service import Service
 
 T = TypeVar("T")
 PATIENCE = 30.0

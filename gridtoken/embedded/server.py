@@ -15,11 +15,11 @@ from types import FrameType
 
 import uvicorn
 
+from gridtoken.embedded.chain.ledger import Ledger
+from gridtoken.embedded.chain.rules import Rules
+from gridtoken.embedded.chain.store import LedgerInUse
 from gridtoken.embedded.faults import FaultPlan, Faults
-from gridtoken.embedded.ledger import Ledger
-from gridtoken.embedded.rules import Rules
-from gridtoken.embedded.service import Service
-from gridtoken.embedded.store import LedgerInUse
+from gridtoken.embedded.rpc.service import Service
 
 HOST = "127.0.0.1"
 DEFAULT_PORT = 8899

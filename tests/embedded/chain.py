@@ -27,9 +27,9 @@ from spl.token.instructions import (
 )
 from spl.token.models import InitializeMintParams, MintToCheckedParams
 
-from gridtoken.embedded.ledger import Ledger
-from gridtoken.embedded.node import Node
-from gridtoken.embedded.rpc import Rpc
+from gridtoken.embedded.chain.ledger import Ledger
+from gridtoken.embedded.rpc.dispatch import Rpc
+from gridtoken.embedded.rpc.node import Node
 
 SOL = 10**9
 MEMO_PROGRAM = Pubkey.from_string("MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr")

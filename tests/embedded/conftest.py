@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from gridtoken.embedded.ledger import Ledger
+from gridtoken.embedded.chain.ledger import Ledger
+from gridtoken.embedded.chain.rules import Rules
 from gridtoken.embedded.localnet import Localnet
-from gridtoken.embedded.rules import Rules
 
 from .chain import OPERATOR, SOL, Chain
 

@@ -14,7 +14,7 @@ from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
 from spl.token.constants import TOKEN_PROGRAM_ID
 
-from gridtoken.embedded import base58
+from gridtoken.embedded.chain import base58
 
 from .chain import (
     HOUSEHOLD,

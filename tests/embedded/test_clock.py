@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from gridtoken.embedded.ledger import Ledger
-from gridtoken.embedded.rules import Rules
+from gridtoken.embedded.chain.ledger import Ledger
+from gridtoken.embedded.chain.rules import Rules
 
 from .chain import HOUSEHOLD, OPERATOR, SOL, Chain, Refused, legacy, pay, v1
 

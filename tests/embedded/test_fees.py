@@ -12,7 +12,7 @@ from solders.message import TransactionConfig, to_bytes_versioned
 from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
 
-from gridtoken.embedded.record import TOKEN_PROGRAM
+from gridtoken.embedded.chain.record import TOKEN_PROGRAM
 
 from .chain import (
     HOUSEHOLD,

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from solders.keypair import Keypair
 
-from gridtoken.embedded import base58
-from gridtoken.embedded.ledger import Ledger
-from gridtoken.embedded.rules import Rules
+from gridtoken.embedded.chain import base58
+from gridtoken.embedded.chain.ledger import Ledger
+from gridtoken.embedded.chain.rules import Rules
 
 from .chain import (
     HOUSEHOLD,

@@ -11,9 +11,9 @@ from solders.compute_budget import (
 )
 from solders.message import TransactionConfig
 
-from gridtoken.embedded import base58
-from gridtoken.embedded.ledger import Ledger
-from gridtoken.embedded.rules import Rules
+from gridtoken.embedded.chain import base58
+from gridtoken.embedded.chain.ledger import Ledger
+from gridtoken.embedded.chain.rules import Rules
 
 from .chain import (
     HOUSEHOLD,

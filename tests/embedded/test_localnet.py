@@ -16,11 +16,11 @@ from solders.instruction import Instruction
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
+from gridtoken.embedded.chain.rules import Commitment
+from gridtoken.embedded.chain.store import LedgerInUse
 from gridtoken.embedded.faults import FaultPlan
 from gridtoken.embedded.localnet import Localnet
-from gridtoken.embedded.registry import METHODS
-from gridtoken.embedded.rules import Commitment
-from gridtoken.embedded.store import LedgerInUse
+from gridtoken.embedded.rpc.registry import METHODS
 
 from .chain import MEMO_PROGRAM, OPERATOR, SOL, Chain, v1
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gridtoken.embedded import base58
-from gridtoken.embedded.params import Params
-from gridtoken.embedded.rpc_error import RpcError
+from gridtoken.embedded.chain import base58
+from gridtoken.embedded.rpc.error import RpcError
+from gridtoken.embedded.rpc.params import Params
 
 from .chain import OPERATOR, Chain, Refused
 

@@ -18,9 +18,9 @@ from typing import Any
 
 import pytest
 
-from gridtoken.embedded.ledger import Ledger
-from gridtoken.embedded.rules import Rules
-from gridtoken.embedded.store import LedgerInUse
+from gridtoken.embedded.chain.ledger import Ledger
+from gridtoken.embedded.chain.rules import Rules
+from gridtoken.embedded.chain.store import LedgerInUse
 
 from .chain import (
     HOUSEHOLD,

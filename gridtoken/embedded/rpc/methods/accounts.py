@@ -8,12 +8,12 @@ from typing import Any
 from solders.account import Account
 from solders.pubkey import Pubkey
 
-from gridtoken.embedded import base58
-from gridtoken.embedded.account_json import AccountShape
-from gridtoken.embedded.node import Node, in_context
-from gridtoken.embedded.params import Config, Params, parsed_pubkey
-from gridtoken.embedded.registry import method
-from gridtoken.embedded.rpc_error import invalid_params
+from gridtoken.embedded.chain import base58
+from gridtoken.embedded.rpc.account_json import AccountShape
+from gridtoken.embedded.rpc.error import invalid_params
+from gridtoken.embedded.rpc.node import Node, in_context
+from gridtoken.embedded.rpc.params import Config, Params, parsed_pubkey
+from gridtoken.embedded.rpc.registry import method
 
 MAX_MULTIPLE_ACCOUNTS = 100
 MAX_FILTERS = 4

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from solders.message import MessageV1
 from solders.pubkey import Pubkey
 
-from gridtoken.embedded.errors import Refusal
-from gridtoken.embedded.transaction import DecodedTransaction
+from gridtoken.embedded.chain.errors import Refusal
+from gridtoken.embedded.chain.transaction import DecodedTransaction
 
 LAMPORTS_PER_SIGNATURE = 5_000
 MAX_COMPUTE_UNITS = 1_400_000

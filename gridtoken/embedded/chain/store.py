@@ -19,7 +19,7 @@ from solders.hash import Hash
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 
-from gridtoken.embedded.block import Block, HistoryRow, Landed, Status
+from gridtoken.embedded.chain.block import Block, HistoryRow, Landed, Status
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;

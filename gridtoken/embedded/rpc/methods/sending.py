@@ -13,23 +13,14 @@ from solders.signature import Signature
 from solders.system_program import TransferParams, transfer
 from solders.transaction import VersionedTransaction
 
-from gridtoken.embedded import base58
-from gridtoken.embedded.account_json import AccountShape
-from gridtoken.embedded.bank import Bank
-from gridtoken.embedded.budget import budget_of
-from gridtoken.embedded.errors import TYPE_NAME, Malformed, Refusal, sentence
-from gridtoken.embedded.machine import Outcome
-from gridtoken.embedded.node import Node, in_context
-from gridtoken.embedded.params import Config, Params, commitment_level, parsed_pubkey
-from gridtoken.embedded.record import inner_instructions, record_of, returned_data
-from gridtoken.embedded.registry import method
-from gridtoken.embedded.rpc_error import (
-    invalid_params,
-    preflight_failed,
-    signature_failed,
-)
-from gridtoken.embedded.rules import MAX_PROCESSING_AGE
-from gridtoken.embedded.transaction import (
+from gridtoken.embedded.chain import base58
+from gridtoken.embedded.chain.bank import Bank
+from gridtoken.embedded.chain.budget import budget_of
+from gridtoken.embedded.chain.errors import TYPE_NAME, Malformed, Refusal, sentence
+from gridtoken.embedded.chain.machine import Outcome
+from gridtoken.embedded.chain.record import inner_instructions, record_of, returned_data
+from gridtoken.embedded.chain.rules import MAX_PROCESSING_AGE
+from gridtoken.embedded.chain.transaction import (
     PACKET_SIZE,
     V1_PREFIX,
     V1_SIZE,
@@ -37,7 +28,16 @@ from gridtoken.embedded.transaction import (
     decode,
     sanitize,
 )
-from gridtoken.embedded.transaction_json import accounts_of, inner, returned, tokens
+from gridtoken.embedded.rpc.account_json import AccountShape
+from gridtoken.embedded.rpc.error import (
+    invalid_params,
+    preflight_failed,
+    signature_failed,
+)
+from gridtoken.embedded.rpc.node import Node, in_context
+from gridtoken.embedded.rpc.params import Config, Params, commitment_level, parsed_pubkey
+from gridtoken.embedded.rpc.registry import method
+from gridtoken.embedded.rpc.transaction_json import accounts_of, inner, returned, tokens
 
 MAX_BASE58_LETTERS = 1_683
 MAX_BASE64_LETTERS = 5_464

@@ -14,21 +14,21 @@ from solders.pubkey import Pubkey
 from solders.signature import Signature
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from gridtoken.embedded.account_json import AccountShape
-from gridtoken.embedded.node import Node, in_context
-from gridtoken.embedded.params import Params
-from gridtoken.embedded.rpc import failed, written
-from gridtoken.embedded.rpc_error import (
+from gridtoken.embedded.chain.rules import Commitment
+from gridtoken.embedded.rpc.account_json import AccountShape
+from gridtoken.embedded.rpc.dispatch import failed, written
+from gridtoken.embedded.rpc.error import (
     METHOD_NOT_FOUND,
     PARSE_ERROR,
     RpcError,
     invalid_params,
     invalid_request,
 )
-from gridtoken.embedded.rules import Commitment
+from gridtoken.embedded.rpc.node import Node, in_context
+from gridtoken.embedded.rpc.params import Params
 
 if TYPE_CHECKING:
-    from gridtoken.embedded.service import Service
+    from gridtoken.embedded.rpc.service import Service
 
 NOTHING = object()
 """A subscription has nothing to tell this time."""

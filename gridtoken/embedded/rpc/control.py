@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from gridtoken.embedded.faults import FaultPlan
 
 if TYPE_CHECKING:
-    from gridtoken.embedded.service import Service
+    from gridtoken.embedded.rpc.service import Service
 
 Order = Callable[[Any], Awaitable[dict[str, Any]]]
 

@@ -6,11 +6,11 @@ import json
 from collections import Counter
 from typing import Any
 
-from gridtoken.embedded.methods import accounts, cluster, history, sending, tokens
-from gridtoken.embedded.node import Node
-from gridtoken.embedded.params import Params
-from gridtoken.embedded.registry import METHODS
-from gridtoken.embedded.rpc_error import METHOD_NOT_FOUND, PARSE_ERROR, RpcError, invalid_request
+from gridtoken.embedded.rpc.error import METHOD_NOT_FOUND, PARSE_ERROR, RpcError, invalid_request
+from gridtoken.embedded.rpc.methods import accounts, cluster, history, sending, tokens
+from gridtoken.embedded.rpc.node import Node
+from gridtoken.embedded.rpc.params import Params
+from gridtoken.embedded.rpc.registry import METHODS
 
 FAMILIES = (accounts, cluster, history, sending, tokens)
 """Importing them has registered their methods."""

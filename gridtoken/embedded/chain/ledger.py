@@ -22,14 +22,14 @@ from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 
-from gridtoken.embedded.bank import Bank
-from gridtoken.embedded.block import Block, Landed, Status
-from gridtoken.embedded.budget import budget_of
-from gridtoken.embedded.draft import Draft
-from gridtoken.embedded.errors import Refusal
-from gridtoken.embedded.machine import BPF_LOADER, SYSTEM_PROGRAM, Machine, Outcome
-from gridtoken.embedded.mempool import Mempool, Pending
-from gridtoken.embedded.rules import (
+from gridtoken.embedded.chain.bank import Bank
+from gridtoken.embedded.chain.block import Block, Landed, Status
+from gridtoken.embedded.chain.budget import budget_of
+from gridtoken.embedded.chain.draft import Draft
+from gridtoken.embedded.chain.errors import Refusal
+from gridtoken.embedded.chain.machine import BPF_LOADER, SYSTEM_PROGRAM, Machine, Outcome
+from gridtoken.embedded.chain.mempool import Mempool, Pending
+from gridtoken.embedded.chain.rules import (
     MAX_LAG,
     MAX_PROCESSING_AGE,
     SLOT_HASHES,
@@ -38,8 +38,8 @@ from gridtoken.embedded.rules import (
     Commitment,
     Rules,
 )
-from gridtoken.embedded.store import Changes, Store
-from gridtoken.embedded.transaction import DecodedTransaction, decode
+from gridtoken.embedded.chain.store import Changes, Store
+from gridtoken.embedded.chain.transaction import DecodedTransaction, decode
 
 FAUCET_LAMPORTS = 500_000_000 * 10**9
 """All there is at genesis, as on a test validator."""

@@ -8,13 +8,13 @@ from typing import Any
 from solders.message import MessageV0, MessageV1
 from solders.pubkey import Pubkey
 
-from gridtoken.embedded import base58
-from gridtoken.embedded.account_json import token_amount
-from gridtoken.embedded.block import Landed
-from gridtoken.embedded.instruction_json import Accounts, parsed_instruction
-from gridtoken.embedded.params import Config
-from gridtoken.embedded.rpc_error import invalid_params, unsupported_version
-from gridtoken.embedded.transaction import DecodedTransaction, decode
+from gridtoken.embedded.chain import base58
+from gridtoken.embedded.chain.block import Landed
+from gridtoken.embedded.chain.transaction import DecodedTransaction, decode
+from gridtoken.embedded.rpc.account_json import token_amount
+from gridtoken.embedded.rpc.error import invalid_params, unsupported_version
+from gridtoken.embedded.rpc.instruction_json import Accounts, parsed_instruction
+from gridtoken.embedded.rpc.params import Config
 
 ENCODINGS = ("binary", "base58", "base64", "json", "jsonParsed")
 

@@ -8,9 +8,9 @@ from solders.hash import Hash
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 
-from gridtoken.embedded import base58
-from gridtoken.embedded.rpc_error import invalid_params
-from gridtoken.embedded.rules import Commitment
+from gridtoken.embedded.chain import base58
+from gridtoken.embedded.chain.rules import Commitment
+from gridtoken.embedded.rpc.error import invalid_params
 
 _OLD_NAMES = {
     "recent": "processed",

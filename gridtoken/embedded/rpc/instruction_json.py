@@ -12,12 +12,12 @@ from typing import Any
 
 from solders.pubkey import Pubkey
 
-from gridtoken.embedded import base58
-from gridtoken.embedded.account_json import token_amount
-from gridtoken.embedded.budget import BUILTINS
-from gridtoken.embedded.machine import SYSTEM_PROGRAM
-from gridtoken.embedded.record import TOKEN_2022_PROGRAM, TOKEN_PROGRAM
-from gridtoken.embedded.transaction import MEMO_PROGRAMS, DecodedTransaction
+from gridtoken.embedded.chain import base58
+from gridtoken.embedded.chain.budget import BUILTINS
+from gridtoken.embedded.chain.machine import SYSTEM_PROGRAM
+from gridtoken.embedded.chain.record import TOKEN_2022_PROGRAM, TOKEN_PROGRAM
+from gridtoken.embedded.chain.transaction import MEMO_PROGRAMS, DecodedTransaction
+from gridtoken.embedded.rpc.account_json import token_amount
 
 ASSOCIATED_TOKEN_PROGRAM = Pubkey.from_string("ATokenGPvbdGVxr1b2hvZbsiqW5xWH25efTNsLJA8knL")
 AUTHORITY_TYPES = ("mintTokens", "freezeAccount", "accountOwner", "closeAccount")

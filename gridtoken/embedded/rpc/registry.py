@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from gridtoken.embedded.node import Node
-from gridtoken.embedded.params import Params
+from gridtoken.embedded.rpc.node import Node
+from gridtoken.embedded.rpc.params import Params
 
 Method = Callable[[Node, Params], Any]
 METHODS: dict[str, Method] = {}

@@ -12,7 +12,7 @@ from typing import Any
 from solders.account import Account
 from solders.pubkey import Pubkey
 
-from gridtoken.embedded.machine import Outcome
+from gridtoken.embedded.chain.machine import Outcome
 
 TOKEN_PROGRAM = Pubkey.from_string("TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA")
 TOKEN_2022_PROGRAM = Pubkey.from_string("TokenzQdBNbLqP5VEhdkAS6EPFLC1PHnBqCXEpPxuEb")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from gridtoken.embedded.ledger import FAUCET_LAMPORTS
-from gridtoken.embedded.node import FEATURE_SET, VERSION, Node, in_context
-from gridtoken.embedded.params import Params, parsed_pubkey
-from gridtoken.embedded.registry import method
-from gridtoken.embedded.rpc_error import invalid_params
-from gridtoken.embedded.rules import SLOTS_PER_EPOCH
+from gridtoken.embedded.chain.ledger import FAUCET_LAMPORTS
+from gridtoken.embedded.chain.rules import SLOTS_PER_EPOCH
+from gridtoken.embedded.rpc.error import invalid_params
+from gridtoken.embedded.rpc.node import FEATURE_SET, VERSION, Node, in_context
+from gridtoken.embedded.rpc.params import Params, parsed_pubkey
+from gridtoken.embedded.rpc.registry import method
 
 FEE_BLOCKS = 150
 """Blocks that getRecentPrioritizationFees looks back (Agave MAX_NUM_RECENT_BLOCKS)."""

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from gridtoken.embedded.bank import Bank
-from gridtoken.embedded.block import Block, Landed, Status
-from gridtoken.embedded.node import Node, in_context
-from gridtoken.embedded.params import Config, Params, parsed_signature
-from gridtoken.embedded.registry import method
-from gridtoken.embedded.rpc_error import (
+from gridtoken.embedded.chain.bank import Bank
+from gridtoken.embedded.chain.block import Block, Landed, Status
+from gridtoken.embedded.rpc.error import (
     block_not_available,
     block_pruned,
     invalid_params,
     slot_skipped,
 )
-from gridtoken.embedded.transaction_json import accounts_only, encoding_of, written
+from gridtoken.embedded.rpc.node import Node, in_context
+from gridtoken.embedded.rpc.params import Config, Params, parsed_signature
+from gridtoken.embedded.rpc.registry import method
+from gridtoken.embedded.rpc.transaction_json import accounts_only, encoding_of, written
 
 MAX_STATUSES = 256
 MAX_HISTORY = 1_000

@@ -7,12 +7,12 @@ from typing import Any
 
 from solders.keypair import Keypair
 
-from gridtoken.embedded.bank import Bank
+from gridtoken.embedded.chain.bank import Bank
+from gridtoken.embedded.chain.ledger import Ledger
+from gridtoken.embedded.chain.rules import Commitment
 from gridtoken.embedded.faults import Fate
-from gridtoken.embedded.ledger import Ledger
-from gridtoken.embedded.params import Config
-from gridtoken.embedded.rpc_error import context_slot_not_reached, node_unhealthy
-from gridtoken.embedded.rules import Commitment
+from gridtoken.embedded.rpc.error import context_slot_not_reached, node_unhealthy
+from gridtoken.embedded.rpc.params import Config
 
 VERSION = "4.3.0"
 """The Agave release whose answers are imitated."""

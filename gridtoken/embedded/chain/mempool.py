@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from solders.signature import Signature
 
-from gridtoken.embedded.transaction import DecodedTransaction
+from gridtoken.embedded.chain.transaction import DecodedTransaction
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from solders.pubkey import Pubkey
 from solders.signature import Signature
 from solders.transaction import VersionedTransaction
 
-from gridtoken.embedded.errors import TYPE_NAME, Malformed, Refusal
+from gridtoken.embedded.chain.errors import TYPE_NAME, Malformed, Refusal
 
 Version = Literal["legacy", 0, 1]
 

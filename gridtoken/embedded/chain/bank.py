@@ -9,11 +9,11 @@ from solders.account import Account
 from solders.hash import Hash
 from solders.pubkey import Pubkey
 
-from gridtoken.embedded.block import Block
-from gridtoken.embedded.rules import MAX_PROCESSING_AGE
+from gridtoken.embedded.chain.block import Block
+from gridtoken.embedded.chain.rules import MAX_PROCESSING_AGE
 
 if TYPE_CHECKING:
-    from gridtoken.embedded.ledger import Ledger
+    from gridtoken.embedded.chain.ledger import Ledger
 
 
 @dataclass(frozen=True, slots=True)

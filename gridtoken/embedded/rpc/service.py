@@ -15,13 +15,13 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from gridtoken.embedded.control import Control
+from gridtoken.embedded.chain.ledger import Ledger
 from gridtoken.embedded.faults import Fate, Faults, Reply
-from gridtoken.embedded.ledger import Ledger
-from gridtoken.embedded.node import Node
-from gridtoken.embedded.rpc import Rpc, failed, written
-from gridtoken.embedded.rpc_error import INTERNAL_ERROR, RpcError
-from gridtoken.embedded.websocket import Connection, endpoint
+from gridtoken.embedded.rpc.control import Control
+from gridtoken.embedded.rpc.dispatch import Rpc, failed, written
+from gridtoken.embedded.rpc.error import INTERNAL_ERROR, RpcError
+from gridtoken.embedded.rpc.node import Node
+from gridtoken.embedded.rpc.websocket import Connection, endpoint
 
 logger = logging.getLogger(__name__)
 

@@ -7,14 +7,14 @@ from typing import Any
 from solders.account import Account
 from solders.pubkey import Pubkey
 
-from gridtoken.embedded.account_json import AccountShape, token_amount
-from gridtoken.embedded.bank import Bank
-from gridtoken.embedded.methods.accounts import keyed
-from gridtoken.embedded.node import Node, in_context
-from gridtoken.embedded.params import Config, Params
-from gridtoken.embedded.record import TOKEN_PROGRAMS, is_token_account, mint_decimals
-from gridtoken.embedded.registry import method
-from gridtoken.embedded.rpc_error import RpcError, invalid_params
+from gridtoken.embedded.chain.bank import Bank
+from gridtoken.embedded.chain.record import TOKEN_PROGRAMS, is_token_account, mint_decimals
+from gridtoken.embedded.rpc.account_json import AccountShape, token_amount
+from gridtoken.embedded.rpc.error import RpcError, invalid_params
+from gridtoken.embedded.rpc.methods.accounts import keyed
+from gridtoken.embedded.rpc.node import Node, in_context
+from gridtoken.embedded.rpc.params import Config, Params
+from gridtoken.embedded.rpc.registry import method
 
 LARGEST_ACCOUNTS = 20
 

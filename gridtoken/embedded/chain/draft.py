@@ -11,13 +11,13 @@ from solders.hash import Hash
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 
-from gridtoken.embedded.block import Block, Landed
-from gridtoken.embedded.budget import Budget, block_units, budget_of
-from gridtoken.embedded.machine import Machine, Outcome
-from gridtoken.embedded.mempool import Pending
-from gridtoken.embedded.record import record_of
-from gridtoken.embedded.rules import Rules
-from gridtoken.embedded.transaction import DecodedTransaction
+from gridtoken.embedded.chain.block import Block, Landed
+from gridtoken.embedded.chain.budget import Budget, block_units, budget_of
+from gridtoken.embedded.chain.machine import Machine, Outcome
+from gridtoken.embedded.chain.mempool import Pending
+from gridtoken.embedded.chain.record import record_of
+from gridtoken.embedded.chain.rules import Rules
+from gridtoken.embedded.chain.transaction import DecodedTransaction
 
 
 class Draft:

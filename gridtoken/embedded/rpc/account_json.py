@@ -10,16 +10,16 @@ from typing import Any
 from solders.account import Account
 from solders.pubkey import Pubkey
 
-from gridtoken.embedded import base58
-from gridtoken.embedded.params import Config
-from gridtoken.embedded.record import (
+from gridtoken.embedded.chain import base58
+from gridtoken.embedded.chain.record import (
     TOKEN_2022_PROGRAM,
     TOKEN_ACCOUNT_BYTES,
     TOKEN_PROGRAMS,
     is_token_account,
     mint_decimals,
 )
-from gridtoken.embedded.rpc_error import invalid_params, invalid_request
+from gridtoken.embedded.rpc.error import invalid_params, invalid_request
+from gridtoken.embedded.rpc.params import Config
 
 MAX_BASE58_BYTES = 128
 """Agave refuses to write more than this in base58."""

@@ -25,9 +25,9 @@ from solders.transaction_metadata import (
 )
 from solders.transaction_status import TransactionReturnData
 
-from gridtoken.embedded.budget import Budget
-from gridtoken.embedded.errors import Refusal, error_json
-from gridtoken.embedded.transaction import DecodedTransaction, check_locks
+from gridtoken.embedded.chain.budget import Budget
+from gridtoken.embedded.chain.errors import Refusal, error_json
+from gridtoken.embedded.chain.transaction import DecodedTransaction, check_locks
 
 SYSTEM_PROGRAM = Pubkey.default()
 SYSVAR_INSTRUCTIONS = Pubkey.from_string("Sysvar1nstructions1111111111111111111111111")
