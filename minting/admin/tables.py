@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.utils.html import format_html_join
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from minting.admin import show
@@ -106,6 +106,5 @@ def reading_name(reading: MeterReading) -> str:
 
 def _examples(reason: Reason, known: Mapping[UUID, MeterReading]) -> SafeString:
     named = [known[each] for each in reason.examples if each in known]
-    return format_html_join(
-        "", "<div>{}</div>", ((show.row_link(each, reading_name(each)),) for each in named)
-    )
+    lines = ((show.row_link(each, reading_name(each)),) for each in named)
+    return format_html("<div>{}</div>", format_html_join("", "<div>{}</div>", lines))
