@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from django.templatetags.static import static
 from django.urls import reverse_lazy
 
 from gridtoken import logs
@@ -188,6 +189,7 @@ UNFOLD: dict[str, Any] = {
     "SITE_SYMBOL": "bolt",
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
+    "STYLES": [lambda _request: static("minting/admin.css")],
     "SIDEBAR": {
         "navigation": [
             {
