@@ -12,7 +12,6 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from minting.models import MintSelection
-from readings.models import MeterReading
 
 KEPT = timedelta(days=1)
 """For so long a selection waits for its button; then the person who made it has moved on."""
@@ -26,7 +25,7 @@ ON CONFLICT DO NOTHING
 
 
 @transaction.atomic
-def freeze(readings: QuerySet[MeterReading], user: Any) -> MintSelection:
+def freeze(readings: QuerySet[Any], user: Any) -> MintSelection:
     """Keeps which readings these are now, however many: no id leaves the database.
 
     Args:
