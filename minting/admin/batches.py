@@ -160,4 +160,4 @@ def _may_cancel(request: HttpRequest) -> bool:
 def _told(freed: int) -> str:
     if not freed:
         return "Nothing was left to cancel: what is signed goes its way."
-    return f"{freed:,} readings are free again; what is signed goes its way."
+    return f"Free again: {show.readings(freed)}; what is signed goes its way."

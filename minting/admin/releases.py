@@ -10,7 +10,7 @@ from uuid import UUID
 from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
+from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
@@ -18,7 +18,7 @@ from django.urls import URLPattern, path
 from unfold.decorators import action
 from unfold.widgets import UnfoldAdminTextareaWidget
 
-from minting.admin import tables
+from minting.admin import show, tables
 from minting.admin.base import ReadOnlyAdmin
 from minting.models import MintSelection
 from minting.service.selections import freeze, ids_of
@@ -84,28 +84,32 @@ class ReleasePages(ReadOnlyAdmin):
     def _tell(self, request: HttpRequest, outcomes: Sequence[ReleaseOutcome]) -> None:
         released = sum(outcome.released for outcome in outcomes)
         if released:
-            self.message_user(
-                request, f"{released:,} readings released: they can be minted.", messages.SUCCESS
-            )
+            told = f"Released, and ready for minting: {show.readings(released)}."
+            self.message_user(request, told, messages.SUCCESS)
         left = Counter(outcome.code for outcome in outcomes if not outcome.released)
         for code, count in left.items():
             why = reason_of(code) or code
-            self.message_user(request, f"{count:,} readings not released. {why}", messages.WARNING)
+            told = f"Not released: {show.readings(count)}. {why}"
+            self.message_user(request, told, messages.WARNING)
 
 
 def _held(selection: MintSelection) -> dict[str, Any]:
     """What of a selection is held, by cause, and how many are not."""
     chosen = MeterReading.objects.filter(pk__in=selection.items.values("reading"))
     reasons = [
-        tables.Reason(code, reason_of(code), count, [])
-        for code, count in Counter(chosen.held().values_list("code", flat=True)).most_common()
+        (count, reason_of(code))
+        for code, count in chosen.held()
+        .order_by()
+        .values_list("code")
+        .annotate(count=Count("id"))
+        .order_by("-count")
     ]
-    held = sum(reason.count for reason in reasons)
+    held = sum(count for count, _ in reasons)
     return {
-        "held": f"{held:,}",
-        "others": f"{chosen.count() - held:,}",
+        "held": show.readings(held),
+        "others": chosen.count() - held,
         "reasons": tables.table(
             ["Readings", "Held because"],
-            [[f"{reason.count:,}", reason.sentence] for reason in reasons],
+            [[f"{count:,}", sentence] for count, sentence in reasons],
         ),
     }

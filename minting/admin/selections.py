@@ -77,8 +77,8 @@ class MintSelectionAdmin(ReadOnlyAdmin):
         return self._page(
             request,
             selection,
-            title=f"Mint {len(seen.payable):,} of {len(ids):,} readings?",
-            button=_button(len(seen.payable)),
+            title=f"Mint {len(seen.payable):,} of {show.readings(len(ids))}?",
+            button=f"Mint {show.readings(len(seen.payable))}" if seen.payable else "",
             figures=figures(seen),
             cost=cost_rows(seen.estimate) if seen.estimate else None,
             missing=missing(seen.estimate),
@@ -101,7 +101,7 @@ class MintSelectionAdmin(ReadOnlyAdmin):
             made = _batch_of(selection)
             return self._refused(request, selection, error) if made is None else _to(made)
         self.message_user(
-            request, f"{batch.total_readings:,} readings are queued for minting.", messages.SUCCESS
+            request, f"Queued for minting: {show.readings(batch.total_readings)}.", messages.SUCCESS
         )
         return _to(batch)
 
@@ -189,10 +189,6 @@ def reasons_of(excluded: Sequence[InvalidItem]) -> list[tables.Reason]:
         )
         for code, items in sorted(by_code.items(), key=lambda pair: -len(pair[1]))
     ]
-
-
-def _button(count: int) -> str:
-    return f"Mint {count:,} reading{'' if count == 1 else 's'}" if count else ""
 
 
 def _batch_of(selection: MintSelection) -> MintBatch | None:

@@ -82,6 +82,11 @@ def utc(moment: datetime | None) -> str:
     return "" if moment is None else f"{moment:%Y-%m-%d %H:%M:%S} UTC"
 
 
+def readings(count: int) -> str:
+    """``1 reading``, ``2,000 readings``."""
+    return f"{count:,} reading{'' if count == 1 else 's'}"
+
+
 def unbroken(text: str) -> SafeString:
     """Text that stays on one line of a table."""
     return format_html('<span class="whitespace-nowrap">{}</span>', text)

@@ -132,7 +132,7 @@ def test_a_batch_is_cancelled_after_one_question(operator: Client):
     batch.refresh_from_db()
     assert batch.status == "queued"
     answer = operator.post(page, follow=True)
-    assert "2 readings are free again" in answer.content.decode()
+    assert "Free again: 2 readings" in answer.content.decode()
     batch.refresh_from_db()
     assert batch.status == "cancelled"
     assert set(MeterReading.objects.values_list("status", flat=True)) == {"pending"}

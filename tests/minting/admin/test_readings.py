@@ -85,7 +85,7 @@ def test_held_readings_are_released_with_a_reason(operator: Client):
     reading = resident.reading(**HELD)
     assert "Release…" in operator.get(page_of(reading)).content.decode()
     answer = release(operator, reading, "measured twice, it is a farm")
-    assert "1 readings released" in answer.content.decode()
+    assert "Released, and ready for minting: 1 reading." in answer.content.decode()
     reading.refresh_from_db()
     assert reading.status == "pending"
     assert reading.release_reason == "measured twice, it is a farm"
@@ -102,7 +102,7 @@ def test_no_release_without_a_reason(operator: Client):
 def test_what_cannot_be_released_is_told(operator: Client):
     reading = outsider().reading(status="held", code="no_wallet")
     answer = release(operator, reading, "because")
-    assert "not released" in answer.content.decode()
+    assert "Not released: 1 reading." in answer.content.decode()
 
 
 @pytest.mark.parametrize("rights", [VIEWS, (*VIEWS, "minting.mint_readings")])
