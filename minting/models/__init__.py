@@ -4,6 +4,7 @@ from minting.models.batch import BatchSource, MintBatch, MintSlice
 from minting.models.mint import MintInfo
 from minting.models.result import MintResult
 from minting.models.selection import MintSelection, MintSelectionItem
+from minting.models.stop import MintingStop
 from minting.models.transaction import MintTransaction
 
 __all__ = [
@@ -15,4 +16,5 @@ __all__ = [
     "MintSelectionItem",
     "MintSlice",
     "MintTransaction",
+    "MintingStop",
 ]

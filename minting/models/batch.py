@@ -114,6 +114,11 @@ class MintSlice(models.Model):
     claimed_by = models.CharField(max_length=120, blank=True)
     lease_until = models.DateTimeField(null=True, blank=True)
     starts = models.PositiveIntegerField(default=0, help_text="Claims since anything moved.")
+    deaths = models.PositiveIntegerField(
+        default=0, help_text="Workers that died alone while they held it, since anything moved."
+    )
+    parked_until = models.DateTimeField(null=True, blank=True)
+    parked_reason = models.TextField(blank=True)
 
     class Meta:
         verbose_name = "slice"

@@ -81,6 +81,12 @@ class MintResult(models.Model):
         default=False, help_text="Its wallet made a landed transaction fail: it travels alone."
     )
     settled_at = models.DateTimeField(null=True, blank=True)
+    retry_number = models.PositiveSmallIntegerField(
+        default=0, help_text="Automatic retries before this result."
+    )
+    retry_at = models.DateTimeField(
+        null=True, blank=True, help_text="When a transient failure is tried again."
+    )
 
     objects = MintResultQuerySet.as_manager()
 
@@ -91,6 +97,11 @@ class MintResult(models.Model):
             models.Index(fields=["wallet_address"], name="result_wallet"),
             models.Index(
                 fields=["tx_signature"], name="result_signature", condition=~Q(tx_signature="")
+            ),
+            models.Index(
+                fields=["retry_at"],
+                name="result_retry_due",
+                condition=Q(status=ResultStatus.FAILED.value, retry_at__isnull=False),
             ),
             models.Index(
                 fields=["slice", "wallet_address"],
@@ -118,6 +129,11 @@ class MintResult(models.Model):
                 condition=~Q(status__in=values(ENDED_WITHOUT_TOKENS))
                 | (Q(transaction__isnull=True) & ~Q(error_code="")),
                 name="result_failure_has_reason",
+            ),
+            models.CheckConstraint(
+                condition=Q(retry_at__isnull=True)
+                | Q(status=ResultStatus.FAILED.value, permanent=False),
+                name="result_retry_only_after_transient_failure",
             ),
             models.CheckConstraint(
                 condition=~Q(status=ResultStatus.IN_DOUBT.value) | Q(transaction__isnull=False),

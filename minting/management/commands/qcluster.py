@@ -20,7 +20,9 @@ class Command(QueueCommand):
     help = "Starts a worker: django-q2's cluster, with our schedules and checks."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Refuses to start on a wrong cluster, mint or key; a silent node is a warning."""
+        """Refuses to start on a wrong cluster, mint or key, or on a database that may forget."""
+        # A silent node is a warning only.
+        self.check(databases=["default"])
         with told(), open_session() as session:
             signer = session.open_signer()
             if signer.address != session.config.need_authority():

@@ -15,6 +15,7 @@ from minting.engine.types import Commitment
 from minting.journal import Landing
 from minting.models import BatchSource, MintBatch, MintResult, MintSlice, MintTransaction
 from minting.service import journal_file, submit, wave
+from minting.service import recover as recovery
 from minting.service.prepare import request_batch
 from minting.service.recover import recover
 from minting.service.session import open_session
@@ -190,10 +191,9 @@ def test_i4_what_never_lands_is_proven_dead_and_minted_anew(minting_chain, drain
     reading = household().reading()
     queue(reading)
     minting_chain.net.faults = FaultPlan(seed=1, drop=1.0)
-    prove_dead = submit.prove_dead
 
     def healed(session, flights):
-        dead = prove_dead(session, flights)
+        dead = recovery.prove_dead(session, flights)
         minting_chain.net.faults = FaultPlan()
         return dead
 
@@ -239,7 +239,7 @@ def test_i5_the_same_landing_applied_twice_changes_nothing(minting_chain, drain)
     for _ in range(2):
         with transaction.atomic():
             moved = journal.record_landed(
-                [Landing(row.id, row.slot, Commitment.CONFIRMED)],
+                [Landing(row.id, row.slot or 0, Commitment.CONFIRMED)],
                 success_at=Commitment.CONFIRMED,
             )
         assert moved == 0
@@ -250,10 +250,19 @@ def test_i5_the_same_landing_applied_twice_changes_nothing(minting_chain, drain)
 def test_a_confirmed_transaction_whose_fork_lost_is_sent_again_and_lands_once(minting_chain, drain):
     reading = household().reading()
     batch = queue(reading)
-    drain()
+    record_landed = journal.record_landed
+
+    def paused(*args, **options):
+        minting_chain.net.pause()  # so that it is not final before the fork
+        return record_landed(*args, **options)
+
+    with patch.object(journal, "record_landed", paused):
+        drain()
     signature = MintTransaction.objects.get().signature
-    minting_chain.net.fork(10)
-    minting_chain.net.wait_slots(12)
+    # Just so deep that the landing is lost and the block of its blockhash is not.
+    assert any(signature in minting_chain.net.fork(depth) for depth in range(1, 31))
+    minting_chain.net.resume()
+    minting_chain.net.wait_slots(3)
 
     with open_session() as session:
         recover(session)

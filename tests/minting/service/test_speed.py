@@ -11,7 +11,7 @@ from minting.engine.types import MintBatchData
 from minting.models import MintResult
 from minting.service.blockchain_service import BlockchainService
 from minting.service.session import open_session
-from readings.models import MeterReading
+from readings.models import MeterReading, Wallet
 from tests.factories.readings import MeterReadingFactory
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.speed]
@@ -23,7 +23,7 @@ def data_of(reading: MeterReading) -> MintBatchData:
     return MintBatchData(
         reading_id=reading.id,
         user_id=reading.owner.user_id,
-        wallet_address=reading.owner.wallets.current().get().address,
+        wallet_address=Wallet.objects.current().get(owner=reading.owner).address,
         kwh_amount=reading.kwh_amount,
         tokens_to_mint=int(reading.kwh_amount * 10**9),
     )
