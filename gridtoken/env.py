@@ -61,13 +61,17 @@ class Environment:
         return text
 
     @overload
-    def whole(self, name: str, default: int, *, most: int = ...) -> int: ...
+    def whole(self, name: str, default: int, *, least: int = ..., most: int = ...) -> int: ...
     @overload
-    def whole(self, name: str, default: None = None, *, most: int = ...) -> int | None: ...
-    def whole(self, name: str, default: int | None = None, *, most: int = 2**64 - 1) -> int | None:
-        """A whole number above zero."""
+    def whole(
+        self, name: str, default: None = None, *, least: int = ..., most: int = ...
+    ) -> int | None: ...
+    def whole(
+        self, name: str, default: int | None = None, *, least: int = 1, most: int = 2**64 - 1
+    ) -> int | None:
+        """A whole number, above zero unless ``least`` says otherwise."""
         text = self.text(name, "" if default is None else str(default))
-        return self._whole(name, text, 1, most) if text else None
+        return self._whole(name, text, least, most) if text else None
 
     def whole_or_auto(self, name: str, default: int) -> int | str:
         """A whole number, zero too, or ``auto``."""
@@ -76,14 +80,26 @@ class Environment:
             return text
         return self._whole(name, text, 0, 2**64 - 1, instead="auto")
 
-    def decimal(self, name: str, default: str) -> Decimal:
-        """A decimal number above zero, exactly as written."""
+    @overload
+    def decimal(self, name: str, default: str, *, least: int | None = ...) -> Decimal: ...
+    @overload
+    def decimal(
+        self, name: str, default: None = None, *, least: int | None = ...
+    ) -> Decimal | None: ...
+    def decimal(
+        self, name: str, default: str | None = None, *, least: int | None = None
+    ) -> Decimal | None:
+        """A decimal number above zero, or from ``least`` on, exactly as written."""
+        text = self.text(name, default or "")
+        if not text:
+            return None
+        allowed = "a number above 0" if least is None else f"a number from {least} on"
         try:
-            number = Decimal(self.text(name, default))
+            number = Decimal(text)
         except InvalidOperation:
-            raise self.refused(name, "a number above 0") from None
-        if not number.is_finite() or number <= 0:
-            raise self.refused(name, "a number above 0")
+            raise self.refused(name, allowed) from None
+        if not number.is_finite() or number <= 0 or (least is not None and number < least):
+            raise self.refused(name, allowed)
         return number
 
     # -------------------------------------------------------------- places

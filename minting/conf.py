@@ -11,6 +11,7 @@ from django.conf import settings
 from solders.pubkey import Pubkey
 
 from minting.engine.errors import MintingRefused
+from minting.engine.retries import RetryPolicy
 from minting.engine.types import Commitment
 
 
@@ -42,6 +43,8 @@ class MintingConfig:
     """Tokens per kWh."""
     decimals: int
     journal_dir: Path
+    retry: RetryPolicy
+    max_kwh_per_day: Decimal | None
 
     def need_mint(self) -> Pubkey:
         """The mint's address.
@@ -85,6 +88,18 @@ def current() -> MintingConfig:
         ratio=settings.TOKENIZATION_KWH_TO_TOKEN_RATIO,
         decimals=settings.TOKENIZATION_DECIMALS,
         journal_dir=Path(settings.MINT_JOURNAL_DIR),
+        retry=_retry(),
+        max_kwh_per_day=settings.MINT_MAX_KWH_PER_DAY,
+    )
+
+
+def _retry() -> RetryPolicy:
+    enabled = settings.BLOCKCHAIN_BATCH_RETRY_ENABLED
+    return RetryPolicy(
+        max_attempts=settings.TOKENIZATION_MAX_RETRY_ATTEMPTS if enabled else 0,
+        initial_delay=settings.TOKENIZATION_INITIAL_RETRY_DELAY_SECS,
+        multiplier=settings.TOKENIZATION_RETRY_BACKOFF_MULTIPLIER,
+        max_delay=settings.TOKENIZATION_MAX_RETRY_DELAY_SECS,
     )
 
 

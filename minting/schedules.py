@@ -6,6 +6,7 @@ from django_q.models import Schedule
 
 SCHEDULES: dict[str, str] = {
     "sweep": "minting.tasks.sweep",
+    "retry": "minting.tasks.retry_due",
     "rejudge": "readings.tasks.rejudge",
 }
 """Name and dotted path; all of them every minute, the shortest that django-q2 knows."""

@@ -10,7 +10,10 @@ import os
 import socket
 from dataclasses import asdict
 from typing import Any
+from uuid import UUID
 
+from minting.service import retry
+from minting.service.doubt import collect_proof
 from minting.service.recover import recover
 from minting.service.session import open_session
 from minting.service.submit import drive_waiting
@@ -26,6 +29,17 @@ def sweep() -> dict[str, Any]:
     """Every minute: one recovery pass, and a nudge if slices wait."""
     with open_session() as session:
         return asdict(recover(session))
+
+
+def prove(transaction_id: str) -> bool:
+    """Recovery for one transaction that a person asked about."""
+    with open_session() as session:
+        return collect_proof(session, UUID(transaction_id))
+
+
+def retry_due() -> dict[str, Any]:
+    """Every minute: new batches of the failures whose retry is due."""
+    return asdict(retry.retry_due())
 
 
 def worker_name() -> str:

@@ -6,7 +6,7 @@ became of each reading. Both take any number of ids in a constant number of quer
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -131,6 +131,17 @@ def lock_for_minting(ids: Sequence[UUID], *, allowed: frozenset[ReadingStatus]) 
 def look_for_minting(ids: Sequence[UUID], *, allowed: frozenset[ReadingStatus]) -> LockedReadings:
     """What ``lock_for_minting`` would answer now, without locking anything."""
     return _sort_out(ids, _SELECT, allowed)
+
+
+def lock_retrying(results: Mapping[UUID, UUID]) -> set[UUID]:
+    """Locks those of the readings that are ``retrying`` because of the result given for each."""
+    _require_transaction()
+    rows = (
+        MeterReading.objects.select_for_update(no_key=True)
+        .filter(id__in=results, status=ReadingStatus.RETRYING)
+        .order_by("id")
+    )
+    return {id_ for id_, last in rows.values_list("id", "last_result_id") if last == results[id_]}
 
 
 def pending_ids(*, min_owner_kwh: Decimal | None = None) -> Iterator[UUID]:

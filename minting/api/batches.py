@@ -1,4 +1,4 @@
-"""Batches: browse, read, stop."""
+"""Batches: browse, read, stop, retry."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from minting.access.scopes import Scope
-from minting.api.answers import absolute, describe
+from minting.api.answers import absolute, describe, queued
 from minting.api.base import ApiView, caller
-from minting.api.documents import JSON_OK, problems
+from minting.api.documents import JSON_OK, PREFER_WAIT, problems
 from minting.api.errors import BatchFinished, UnknownBatch
 from minting.api.pagination import KeysetPagination
 from minting.api.serializers.batches import BatchSerializer, ResultSerializer
 from minting.models import MintBatch, MintResult
 from minting.service.cancel import cancel_batch
 from minting.service.describe import describe_batches, describe_result
+from minting.service.retry import retry_batch
 
 READ = (Scope.READ, Scope.MINT)
 """Whoever may mint may see what became of it."""
@@ -111,6 +112,26 @@ class BatchCancel(ApiView):
         elif batch.cancel_requested_at is None:
             raise BatchFinished(batch.status)
         return Response(describe(batch, request))
+
+
+class BatchRetry(ApiView):
+    """Trying failures again."""
+
+    required_scopes = {"POST": (Scope.MINT,)}
+
+    @extend_schema(
+        operation_id="mint_batches_retry",
+        parameters=[PREFER_WAIT],
+        request=None,
+        responses={200: BatchSerializer, 202: BatchSerializer, **problems(404, 409, 502, 503)},
+    )
+    def post(self, request: Request, batch_id: UUID) -> Response:
+        """Queues a new batch of what failed in this one and may be minted now.
+
+        The batch itself keeps its results; what is minted, taken or held by now is left out.
+        """
+        find_batch(batch_id)
+        return queued(retry_batch(batch_id, by=caller(request)), request)
 
 
 def find_batch(batch_id: UUID) -> MintBatch:

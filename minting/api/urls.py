@@ -3,7 +3,7 @@
 from django.urls import path, re_path
 
 from minting.api.base import NoSuchEndpoint
-from minting.api.batches import BatchCancel, BatchDetail, BatchList, BatchResults
+from minting.api.batches import BatchCancel, BatchDetail, BatchList, BatchResults, BatchRetry
 from minting.api.mint import MintBatchEstimate, MintBatchRequest, ReadingMint
 from minting.api.readings import ReadingCorrections, ReadingDetail, ReadingList
 
@@ -15,6 +15,7 @@ urlpatterns = [
     path("mint-batches/<uuid:batch_id>", BatchDetail.as_view(), name="mint-batch-detail"),
     path("mint-batches/<uuid:batch_id>/results", BatchResults.as_view(), name="mint-batch-results"),
     path("mint-batches/<uuid:batch_id>/cancel", BatchCancel.as_view(), name="mint-batch-cancel"),
+    path("mint-batches/<uuid:batch_id>/retry", BatchRetry.as_view(), name="mint-batch-retry"),
     path("readings", ReadingList.as_view(), name="reading-list"),
     path("readings/<uuid:reading_id>", ReadingDetail.as_view(), name="reading-detail"),
     path("readings/<uuid:reading_id>/mint", ReadingMint.as_view(), name="reading-mint"),

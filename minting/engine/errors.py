@@ -8,6 +8,9 @@
     ├── InvalidBatchData            invalid_batch_data    reason, items
     ├── PartiallySuccessful         partially_successful  success, total
     ├── MintingRefused              minting_refused       wrong cluster, authority, mint or decimals
+    ├── MintingStopped              minting_stopped       a person or a limit stopped minting
+    │   └── DailyLimitPassed        daily_limit_passed    MINT_MAX_KWH_PER_DAY; stops minting
+    ├── NothingToRetry              nothing_to_retry      no failed reading that may be minted
     ├── InsufficientFunds           insufficient_funds    missing lamports
     ├── FeeEstimationDisabled       fee_estimation_disabled
     ├── VerificationFailed          verification_failed   signed bytes differ from the plan (I6)
@@ -25,6 +28,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from uuid import UUID
 
 
@@ -96,6 +100,38 @@ class MintingRefused(BlockchainError):
     code = "minting_refused"
 
 
+class MintingStopped(BlockchainError):
+    """Nothing new may be signed until a person resumes minting."""
+
+    code = "minting_stopped"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"Minting is stopped: {reason}")
+        self.reason = reason
+
+
+class DailyLimitPassed(MintingStopped):
+    """What is about to be signed passes ``MINT_MAX_KWH_PER_DAY``; all in kWh."""
+
+    code = "daily_limit_passed"
+
+    def __init__(self, *, wanted: Decimal, allowed: Decimal) -> None:
+        super().__init__(
+            f"{wanted:f} kWh would be signed for today (UTC), and {allowed:f} kWh are allowed"
+        )
+        self.wanted = wanted
+        self.allowed = allowed
+
+
+class NothingToRetry(BlockchainError):
+    """No reading of the batch failed and may be minted now."""
+
+    code = "nothing_to_retry"
+
+    def __init__(self) -> None:
+        super().__init__("No reading of this batch failed and may be minted now")
+
+
 class InsufficientFunds(BlockchainError):
     """The fee payer cannot pay for the plan; ``missing`` lamports are short."""
 
@@ -120,6 +156,8 @@ class VerificationFailed(BlockchainError):
     """The bytes about to be signed or journalled are not what was planned (I6)."""
 
     code = "verification_failed"
+    # The same plan would be signed the same way again: a person has to look.
+    permanent = True
 
 
 class WalletRefused(BlockchainError):

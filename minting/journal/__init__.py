@@ -12,6 +12,8 @@ status, the batch's counters, the slice, the batch's end.
 ``settling``              what the chain said: landed, failed, vanished, dead, in doubt
 ``results``               the one place where a result changes its status
 ``cancelling``            what is not signed yet can be taken back
+``retrying``              failures that wait for their retry
+``stopping``              nothing new is signed while minting is stopped
 ========================  ==========================================================
 """
 
@@ -19,6 +21,7 @@ from minting.journal.cancelling import cancel_unsigned
 from minting.journal.claims import Claim, claim_slices, hand_back, renew_claims
 from minting.journal.opening import NewResult, open_batch
 from minting.journal.results import Refusal, refuse_results
+from minting.journal.retrying import Waiting, give_up_retries, hold_waiting, take_waiting
 from minting.journal.settling import (
     Expiry,
     Landing,
@@ -31,8 +34,16 @@ from minting.journal.settling import (
     record_vanished,
 )
 from minting.journal.signing import Balance, LostClaimError, Signing, record_sent, record_signed
+from minting.journal.stopping import (
+    DAILY_LIMIT,
+    current_stop,
+    refuse_while_stopped,
+    resume_minting,
+    stop_minting,
+)
 
 __all__ = [
+    "DAILY_LIMIT",
     "Balance",
     "Claim",
     "Expiry",
@@ -42,9 +53,13 @@ __all__ = [
     "OnChainError",
     "Refusal",
     "Signing",
+    "Waiting",
     "cancel_unsigned",
     "claim_slices",
+    "current_stop",
+    "give_up_retries",
     "hand_back",
+    "hold_waiting",
     "open_batch",
     "record_doubt",
     "record_error_seen",
@@ -55,5 +70,9 @@ __all__ = [
     "record_signed",
     "record_vanished",
     "refuse_results",
+    "refuse_while_stopped",
     "renew_claims",
+    "resume_minting",
+    "stop_minting",
+    "take_waiting",
 ]

@@ -23,9 +23,6 @@ def cancel_unsigned(batch_id: UUID, *, by: str) -> int:
     Returns:
         How many readings are free again.
     """
-    MintBatch.objects.filter(id=batch_id).update(
-        cancel_requested_at=Coalesce("cancel_requested_at", Now())
-    )
     moved = move_results(
         Q(batch_id=batch_id, transaction__isnull=True),
         old={ResultStatus.PENDING},
@@ -33,6 +30,10 @@ def cancel_unsigned(batch_id: UUID, *, by: str) -> int:
         reason=f"Cancelled by {by} before anything was signed",
         code="cancelled",
         columns={"settled_at": Now()},
+    )
+    # After the results: whoever signs or refuses them locks them before their batch, too.
+    MintBatch.objects.filter(id=batch_id).update(
+        cancel_requested_at=Coalesce("cancel_requested_at", Now())
     )
     log.info("batch_cancelled", batch_id=str(batch_id), by=by, cancelled=len(moved))
     return len(moved)

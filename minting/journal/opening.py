@@ -32,6 +32,8 @@ class NewResult:
     wallet_address: str
     kwh_amount: Decimal
     base_units: int
+    retry_number: int = 0
+    """Automatic retries before this one."""
 
 
 @atomic_phase
@@ -95,6 +97,7 @@ def _insert_results(batch: MintBatch, slice_: MintSlice, rows: Sequence[NewResul
                 wallet_address=row.wallet_address,
                 kwh_amount=row.kwh_amount,
                 base_units=row.base_units,
+                retry_number=row.retry_number,
             )
             for row in rows[start : start + ROWS_A_STATEMENT]
         ]

@@ -14,9 +14,10 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Case, DateTimeField, Exists, OuterRef, Q, When
 from django.db.models.functions import Now
 
+from minting.engine.retries import NO_RETRIES, RetryPolicy
 from minting.engine.states import (
     FINAL_BATCHES,
     OPEN_RESULTS,
@@ -56,6 +57,7 @@ class Moved:
     slice_id: UUID | None
     reading_id: UUID
     old: ResultStatus
+    retry_number: int
 
 
 @atomic_phase
@@ -67,6 +69,7 @@ def move_results(
     reason: str = "",
     code: str = "",
     columns: Mapping[str, Any] | None = None,
+    retry: RetryPolicy = NO_RETRIES,
 ) -> list[Moved]:
     """Moves the results that match ``which`` and are in one of ``old`` to ``new``.
 
@@ -77,53 +80,105 @@ def move_results(
         reason: Sentence for ``error``.
         code: For ``error_code`` and the reading's ``code``.
         columns: Further columns of the result to set.
+        retry: By which a failure is tried again, if it is (``fail_results``).
 
     Returns:
         What moved; results in another status are left as they are.
     """
     rows = [
-        Moved(id_, batch, slice_, reading, ResultStatus(status))
-        for id_, batch, slice_, reading, status in MintResult.objects.select_for_update()
-        .filter(which, status__in=old)
-        .order_by("id")
-        .values_list("id", "batch_id", "slice_id", "reading_id", "status")
+        Moved(id_, batch, slice_, reading, ResultStatus(status), retry_number)
+        for id_, batch, slice_, reading, status, retry_number in (
+            MintResult.objects.select_for_update()
+            .filter(which, status__in=old)
+            .order_by("id")
+            .values_list("id", "batch_id", "slice_id", "reading_id", "status", "retry_number")
+        )
     ]
     if not rows:
         return rows
     for status in {row.old for row in rows if row.old is not new}:
         assert_move(status, new)
     MintResult.objects.filter(id__in=[row.id for row in rows]).update(
-        status=new, error=reason, error_code=code, **(columns or {})
+        status=new, error=reason, error_code=code, **{"retry_at": None, **(columns or {})}
     )
-    # Automatic retries would make a transient failure "retrying"; until there are any, it failed.
-    status_of_reading = reading_status(new, permanent=True)
     # A reading that is free again has nothing to explain; one that failed has.
     told = code if new is ResultStatus.FAILED else ""
-    queries.set_status((row.reading_id, status_of_reading, told, row.id) for row in rows)
+    queries.set_status(
+        (
+            row.reading_id,
+            reading_status(new, permanent=not retry.has_attempt_left(row.retry_number)),
+            told,
+            row.id,
+        )
+        for row in rows
+    )
     _count(rows, new)
     _close_or_reopen_slices({row.slice_id for row in rows if row.slice_id})
     return rows
 
 
 @atomic_phase
-def refuse_results(refusals: Sequence[Refusal]) -> int:
+def fail_results(
+    which: Q, *, code: str, reason: str, permanent: bool, retry: RetryPolicy
+) -> list[Moved]:
+    """Ends pending results that have no transaction; a transient failure may get its retry.
+
+    Args:
+        which: Which results.
+        code: For ``error_code`` and the reading's ``code``.
+        reason: Sentence for ``error``.
+        permanent: Whether trying again would fail the same way; then there is no retry.
+        retry: When a transient failure is tried again, and how often.
+
+    Returns:
+        What ended; results that got a transaction meanwhile are left as they are.
+    """
+    policy = NO_RETRIES if permanent else retry
+    return move_results(
+        which & Q(transaction__isnull=True),
+        old={ResultStatus.PENDING},
+        new=ResultStatus.FAILED,
+        reason=reason,
+        code=code,
+        columns={"permanent": permanent, "settled_at": Now(), "retry_at": _retry_at(policy)},
+        retry=policy,
+    )
+
+
+@atomic_phase
+def refuse_results(refusals: Sequence[Refusal], *, retry: RetryPolicy = NO_RETRIES) -> int:
     """Ends unsigned results with their reasons; what got a transaction meanwhile stays.
+
+    Args:
+        refusals: Which, and why.
+        retry: When what is not permanent is tried again.
 
     Returns:
         How many results ended.
     """
     return sum(
         len(
-            move_results(
-                Q(id__in=refusal.result_ids, transaction__isnull=True),
-                old={ResultStatus.PENDING},
-                new=ResultStatus.FAILED,
-                reason=refusal.reason,
+            fail_results(
+                Q(id__in=refusal.result_ids),
                 code=refusal.code,
-                columns={"permanent": refusal.permanent, "settled_at": Now()},
+                reason=refusal.reason,
+                permanent=refusal.permanent,
+                retry=retry,
             )
         )
         for refusal in refusals
+    )
+
+
+def _retry_at(policy: RetryPolicy) -> Case:
+    """When a result that fails now is tried again, by its number; null after the last attempt."""
+    return Case(
+        *(
+            When(retry_number=number, then=Now() + policy.delay(number))
+            for number in range(policy.max_attempts)
+        ),
+        default=None,
+        output_field=DateTimeField(null=True),
     )
 
 

@@ -11,6 +11,7 @@ import structlog
 from django.db.models import F, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce, Now
 
+from minting.engine.retries import NO_RETRIES, RetryPolicy
 from minting.engine.states import (
     OPEN_RESULTS,
     SUCCEEDED_RESULTS,
@@ -20,7 +21,7 @@ from minting.engine.states import (
 )
 from minting.engine.types import Commitment
 from minting.journal.phase import atomic_phase
-from minting.journal.results import move_results
+from minting.journal.results import fail_results, move_results
 from minting.models import MintBatch, MintTransaction
 
 log = structlog.get_logger(__name__)
@@ -105,7 +106,14 @@ def record_error_seen(error: OnChainError) -> None:
 
 
 @atomic_phase
-def record_failed(error: OnChainError, *, code: str, reason: str, permanent: bool) -> bool:
+def record_failed(
+    error: OnChainError,
+    *,
+    code: str,
+    reason: str,
+    permanent: bool,
+    retry: RetryPolicy = NO_RETRIES,
+) -> bool:
     """A finalized error: the fee is paid, the results are free again.
 
     They go back to pending and travel alone, three times at most; then they fail.
@@ -115,6 +123,7 @@ def record_failed(error: OnChainError, *, code: str, reason: str, permanent: boo
         code: Whose fault it is, for results that have no attempts left or are to blame.
         reason: The sentence that goes with it.
         permanent: Whether the results are ended at once, since trying again would fail again.
+        retry: When results that have no attempts left in this batch are tried again.
     """
     row = _lock(error.transaction_id, *_OPEN, TransactionStatus.CONFIRMED)
     if row is None:
@@ -138,14 +147,7 @@ def record_failed(error: OnChainError, *, code: str, reason: str, permanent: boo
     freed = Q(batch_id=row.batch_id, reading_id__in=row.reading_ids, transaction__isnull=True)
     if not permanent:
         freed &= Q(attempts__gte=MAX_SIGNATURES)
-    move_results(
-        freed,
-        old={ResultStatus.PENDING},
-        new=ResultStatus.FAILED,
-        reason=reason,
-        code=code,
-        columns={"permanent": permanent, "settled_at": Now()},
-    )
+    fail_results(freed, code=code, reason=reason, permanent=permanent, retry=retry)
     return True
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, time
+from decimal import Decimal
 from uuid import UUID
 
 import structlog
@@ -12,12 +14,13 @@ from django.db.models import Q, Sum
 from django.db.models.functions import Now
 from uuid_utils.compat import uuid7
 
-from minting.engine.errors import InsufficientFunds
+from minting.engine.errors import DailyLimitPassed, InsufficientFunds
 from minting.engine.states import LIVE_TRANSACTIONS, ResultStatus, TransactionStatus
 from minting.engine.types import SignedTransaction
 from minting.journal.claims import Claim
 from minting.journal.phase import atomic_phase
-from minting.models import MintInfo, MintSlice, MintTransaction
+from minting.journal.stopping import DAILY_LIMIT, require_not_stopped
+from minting.models import MintInfo, MintingStop, MintResult, MintSlice, MintTransaction
 
 log = structlog.get_logger(__name__)
 
@@ -49,17 +52,33 @@ class Balance:
 
 @atomic_phase
 def record_signed(
-    signings: Sequence[Signing], *, mint: MintInfo, fee_payer: str, balance: Balance
+    signings: Sequence[Signing],
+    *,
+    mint: MintInfo,
+    fee_payer: str,
+    balance: Balance,
+    max_kwh_per_day: Decimal | None = None,
 ) -> list[MintTransaction]:
     """Journals a wave and moves its results to their transactions, or keeps nothing.
 
     The compare-and-set compares the money too: a result whose wallet or base units differ from
     what was signed is not moved, and then all is rolled back.
 
+    Args:
+        signings: The wave.
+        mint: What is minted; its row is the lock under which waves are counted one by one.
+        fee_payer: Who pays.
+        balance: What it has.
+        max_kwh_per_day: ``MINT_MAX_KWH_PER_DAY``.
+
     Raises:
         LostClaimError: A claim or a result is not ours any more.
         InsufficientFunds: The payer cannot pay this on top of what is in flight already.
+        MintingStopped: Somebody stopped minting; nothing new is signed.
+        DailyLimitPassed: This wave passes ``max_kwh_per_day``; the caller stops minting.
     """
+    require_not_stopped()
+    _lock_results(signings)
     _hold_claims({signing.claim for signing in signings})
     _reserve(signings, mint=mint, fee_payer=fee_payer, balance=balance)
     rows = MintTransaction.objects.bulk_create(
@@ -71,6 +90,8 @@ def record_signed(
     moved = _point_results_at(rows, signings)
     if moved != expected:
         raise LostClaimError(f"{moved} of {expected} results were still ours")
+    if max_kwh_per_day is not None:
+        _keep_within(max_kwh_per_day)
     for row in rows:
         log.info(
             "transaction_signed",
@@ -90,6 +111,42 @@ def record_sent(transaction_ids: Collection[UUID]) -> int:
     return MintTransaction.objects.filter(
         id__in=transaction_ids, status=TransactionStatus.SIGNED
     ).update(status=TransactionStatus.SENT, sent_at=Now())
+
+
+def _lock_results(signings: Sequence[Signing]) -> None:
+    """Locks results before slices and batches, as everybody else does (``journal.results``).
+
+    A cancellation at the same moment waits for this commit or is waited for; without the order,
+    each could hold what the other wants.
+    """
+    rows = MintResult.objects.select_for_update(no_key=True).filter(
+        slice__in={signing.claim.slice_id for signing in signings},
+        reading__in=[
+            payment.reading_id for signing in signings for payment in signing.signed.plan.payments
+        ],
+    )
+    # Evaluated for its locks.
+    list(rows.order_by("id").values_list("id", flat=True))
+
+
+def _keep_within(limit: Decimal) -> None:
+    """Compares what is signed for today, this wave included, with the limit, exactly.
+
+    What landed with an error or is proven dead has no results any more and does not count. Each
+    time that a person resumed after this limit had stopped minting today allows as much again.
+    """
+    midnight = datetime.combine(datetime.now(UTC).date(), time(), UTC)
+    today = MintResult.objects.filter(transaction__gte=_first_id_since(midnight))
+    wanted: Decimal = today.aggregate(kwh=Sum("kwh_amount", default=Decimal(0)))["kwh"]
+    resumed = MintingStop.objects.filter(stopped_by=DAILY_LIMIT, stopped_at__gte=midnight).count()
+    allowed = limit * (1 + resumed)
+    if wanted > allowed:
+        raise DailyLimitPassed(wanted=wanted, allowed=allowed)
+
+
+def _first_id_since(moment: datetime) -> UUID:
+    """The least UUIDv7 of a moment: ids are in the order of time, and have an index."""
+    return UUID(int=int(moment.timestamp()) * 1000 << 80)
 
 
 def _hold_claims(claims: set[Claim]) -> None:

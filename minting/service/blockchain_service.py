@@ -12,6 +12,7 @@ import structlog
 from solders.instruction import Instruction
 from solders.pubkey import Pubkey
 
+from minting import journal
 from minting.conf import MintingConfig, current
 from minting.engine.batching import optimize_batch, validate
 from minting.engine.errors import (
@@ -75,9 +76,11 @@ class BlockchainService:
         Raises:
             EmptyBatch, BatchTooLarge, InvalidBatchData: before anything is written or signed.
             MintingRefused: wrong cluster, mint, authority or decimals.
+            MintingStopped: a person or a limit stopped minting.
             PartiallySuccessful: ``raise_partial``, and some readings failed.
         """
         self._validate(batch_data)
+        journal.refuse_while_stopped()
         batch = request_batch(
             [data.reading_id for data in batch_data],
             source=BatchSource.CLI,

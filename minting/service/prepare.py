@@ -6,7 +6,7 @@ look (no lock) → ask the chain (no transaction) → lock, judge again, write (
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -28,7 +28,7 @@ from minting.engine.errors import (
 )
 from minting.engine.types import MintBatchData
 from minting.engine.wallets import parse_wallet
-from minting.journal import NewResult
+from minting.journal import NewResult, Waiting
 from minting.models import BatchSource, MintBatch, MintInfo, MintSelection
 from minting.service import nudges
 from minting.service.estimate import Estimate, estimate_payments
@@ -46,6 +46,16 @@ MATCHING = frozenset({ReadingStatus.PENDING})
 
 READINGS_A_SLICE = 2_000
 """Large enough that a slice fills many transactions, small enough to stay in memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Which batch's failures are tried again."""
+
+    of: MintBatch
+    due: bool
+    """Whether by the clock: then only what waits for its retry and is due is taken, as one attempt
+    more. A person's retry begins to count anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +124,7 @@ def request_batch(
     strict: bool,
     allowed: frozenset[ReadingStatus] = NAMED,
     selection: MintSelection | None = None,
+    retry: Retry | None = None,
     max_size: int | None = None,
     nudge: bool = True,
 ) -> MintBatch:
@@ -127,6 +138,7 @@ def request_batch(
             listed on the batch.
         allowed: The statuses that may be minted.
         selection: The frozen selection that the ids come from; it makes one batch at most.
+        retry: The batch that is tried again, if one is.
         max_size: Readings that the caller may name; ``None``: any number.
         nudge: Whether a worker is called; ``False`` for a caller that drives it itself.
 
@@ -149,22 +161,29 @@ def request_batch(
         with transaction.atomic():
             if (made := _batch_of(selection)) is not None:
                 return made
+            waiting = journal.hold_waiting(ids)
+            if retry is not None and retry.due:
+                waiting = due_of(retry.of, waiting)
+                ids = list(waiting)
             locked = queries.lock_for_minting(ids, allowed=allowed)
             payable, unpayable = payments_of(locked.mintable, mint=mint, config=config)
             excluded = [_item(row) for row in locked.excluded] + unpayable
             _require_payable(payable, excluded, strict=strict)
             batch = journal.open_batch(
-                list(cut_slices(payable)),
+                list(cut_slices(payable, _numbers(waiting) if retry and retry.due else {})),
                 source=source,
                 mint=mint,
                 created_by=created_by,
                 selection=selection,
+                retry_of=retry.of if retry else None,
                 estimate=estimate.cost if estimate else None,
                 excluded=[
                     {"reading_id": str(item.reading_id), "code": item.code, "reason": item.detail}
                     for item in excluded
                 ],
             )
+            taken = {data.reading_id for data in payable}
+            journal.take_waiting([each for id_, each in waiting.items() if id_ in taken])
             if nudge:
                 # Inside the transaction: the task's row is in the same commit (an outbox).
                 nudges.call_workers(batch)
@@ -172,6 +191,15 @@ def request_batch(
         # I1 held: another batch took one of them between lock and insert.
         raise InvalidBatchData("some readings are being minted by another batch") from error
     return batch
+
+
+def due_of(batch: MintBatch, waiting: Mapping[UUID, Waiting]) -> dict[UUID, Waiting]:
+    """What is due now of what failed in this batch."""
+    return {id_: each for id_, each in waiting.items() if each.due and each.batch_id == batch.id}
+
+
+def _numbers(waiting: Mapping[UUID, Waiting]) -> dict[UUID, int]:
+    return {id_: each.retry_number + 1 for id_, each in waiting.items()}
 
 
 def _batch_of(selection: MintSelection | None) -> MintBatch | None:
@@ -227,8 +255,15 @@ def payments_of(
     return payable, refused
 
 
-def cut_slices(payable: Sequence[MintBatchData]) -> Iterator[list[NewResult]]:
-    """Sorts by wallet and cuts into slices, between wallets wherever a slice can hold one."""
+def cut_slices(
+    payable: Sequence[MintBatchData], retry_numbers: Mapping[UUID, int]
+) -> Iterator[list[NewResult]]:
+    """Sorts by wallet and cuts into slices, between wallets wherever a slice can hold one.
+
+    Args:
+        payable: What is paid.
+        retry_numbers: Automatic retries by reading, this one included; 0 where none is named.
+    """
     ordered = sorted(payable, key=lambda data: (data.wallet_address, data.user_id))
     start = 0
     while start < len(ordered):
@@ -245,6 +280,7 @@ def cut_slices(payable: Sequence[MintBatchData]) -> Iterator[list[NewResult]]:
                 wallet_address=data.wallet_address,
                 kwh_amount=data.kwh_amount,
                 base_units=data.tokens_to_mint,
+                retry_number=retry_numbers.get(data.reading_id, 0),
             )
             for data in ordered[start:end]
         ]

@@ -6,6 +6,7 @@ Runs at the start of every task for the slices it claims, every minute for all, 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -14,6 +15,7 @@ import structlog
 from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
+from django.utils import timezone
 from solders.pubkey import Pubkey
 
 from minting import journal
@@ -31,6 +33,9 @@ log = structlog.get_logger(__name__)
 
 TRANSACTIONS_A_PASS = 256
 """What one ``getSignatureStatuses`` answers."""
+
+TELL_EVERY = 5.0
+"""Seconds between two writings of why a transaction is in doubt; asking may be faster."""
 
 KNOWN_SIGNATURES = 1_000
 """Landed transactions at which a walk of the authority's history may end."""
@@ -80,10 +85,11 @@ def nudge_if_waiting() -> bool:
 
 
 def slices_wait() -> bool:
-    """Whether there is work that nobody drives."""
-    return MintSlice.objects.filter(
+    """Whether there is work that nobody drives, and that may be driven: minting is not stopped."""
+    waiting = MintSlice.objects.filter(
         Q(status=SliceStatus.QUEUED) | Q(status=SliceStatus.RUNNING, lease_until__lt=Now())
-    ).exists()
+    )
+    return waiting.exists() and journal.current_stop() is None
 
 
 def prove_dead(session: Session, flights: Sequence[Flight]) -> int:
@@ -113,12 +119,14 @@ def prove_dead(session: Session, flights: Sequence[Flight]) -> int:
         found = evidence[flight.signature]
         judgement = judge(flight.watched, found)
         told = _as_json(found, judgement)
+        now = time.monotonic()
         with transaction.atomic():
             if judgement.verdict is Verdict.DEAD:
                 dead += journal.record_expired(Expiry(flight.id, told))
                 flight.status = TransactionStatus.EXPIRED
-            elif judgement.verdict is Verdict.UNCERTAIN:
+            elif judgement.verdict is not Verdict.LANDED and flight.told_at + TELL_EVERY <= now:
                 journal.record_doubt(flight.id, told)
+                flight.told_at = now
     return dead
 
 
@@ -162,4 +170,9 @@ def _known_signatures(flights: Sequence[Flight]) -> frozenset[str]:
 
 def _as_json(evidence: DeathEvidence, judgement: Judgement) -> dict[str, Any]:
     """The evidence as it is kept and shown."""
-    return {"verdict": judgement.verdict.value, "why": judgement.why, **asdict(evidence)}
+    return {
+        "verdict": judgement.verdict.value,
+        "why": judgement.why,
+        "asked_at": timezone.now().isoformat(),
+        **asdict(evidence),
+    }

@@ -17,7 +17,12 @@ from django.db import transaction
 from solders.pubkey import Pubkey
 
 from minting import journal
-from minting.engine.errors import BlockchainError, SolanaError
+from minting.engine.errors import (
+    BlockchainError,
+    DailyLimitPassed,
+    MintingStopped,
+    SolanaError,
+)
 from minting.engine.types import MintBatchData, PlannedTransaction, Signer
 from minting.journal import Claim, LostClaimError, Refusal, Signing
 from minting.models import MintBatch, MintInfo, MintResult, MintSlice
@@ -83,6 +88,9 @@ def drive_waiting(
         batch_id: Only this batch's slices.
         signer: The mint authority, if the caller holds it; else the configured key is opened.
     """
+    if journal.current_stop() is not None:
+        # What is signed is recovery's; what is not waits until a person resumes.
+        return DriveReport()
     with transaction.atomic():
         claims = journal.claim_slices(
             worker=worker, limit=session.config.concurrent_batches, batch_id=batch_id
@@ -96,7 +104,8 @@ def drive_waiting(
         # Also when the queue's timeout ends us: whoever comes next need not wait for the lease.
         with transaction.atomic():
             unsigned = MintResult.objects.unsigned(list(driver.claims)).exists()
-            if journal.hand_back(driver.claims.values()) and unsigned:
+            stopped = journal.current_stop() is not None
+            if journal.hand_back(driver.claims.values()) and unsigned and not stopped:
                 nudges.nudge()
 
 
@@ -117,6 +126,8 @@ class Driver:
     silent_since: float | None = None
     terms: tuple[MintInfo, Terms] | None = None
     terms_until: float = 0.0
+    stopped: bool = False
+    """Whether minting was stopped: what flies is followed, and the slices are given back."""
     stumbles: Counter[Pubkey] = field(default_factory=Counter)
     """Failed simulations by wallet that nobody is proven to be at fault for."""
 
@@ -130,14 +141,15 @@ class Driver:
         end = time.monotonic() + STINT
         while self.claims:
             try:
-                self._step(signing=time.monotonic() < end)
+                self._step(signing=not self.stopped and time.monotonic() < end)
             except SolanaError as error:
                 if not self._bear(error):
                     break
             else:
                 self.silent_since = None
             now = time.monotonic()
-            if now >= end + OVERTIME or (not self.flights and (now >= end or not self._has_work())):
+            over = self.stopped or now >= end or not self._has_work()
+            if now >= end + OVERTIME or (not self.flights and over):
                 break
             time.sleep(STEP)
         return DriveReport(
@@ -198,6 +210,7 @@ class Driver:
     def _sign(self, room: int) -> None:
         """Plans if nothing is planned, then signs, journals and sends one wave."""
         try:
+            journal.refuse_while_stopped()
             mint, terms = self._learn()
             if not self.ready:
                 self._plan(terms)
@@ -211,9 +224,20 @@ class Driver:
             log.warning("claim_lost", reason=str(lost))
             self.ready.clear()
             self.renew_at = 0.0
+        except MintingStopped as stopped:
+            self._stop(stopped)
         except BlockchainError as error:
             # Payer, authority or mint: nobody's wallet is to blame, and nothing more is signed.
-            self._give_up(error.code, str(error))
+            self._give_up(error.code, str(error), permanent=error.permanent)
+
+    def _stop(self, stopped: MintingStopped) -> None:
+        """Signs nothing more, and fails nothing: what is unsigned waits in its slice."""
+        log.warning("signing_paused", code=stopped.code, reason=stopped.reason)
+        if isinstance(stopped, DailyLimitPassed):
+            with transaction.atomic():
+                journal.stop_minting(reason=stopped.reason, by=journal.DAILY_LIMIT)
+        self.ready.clear()
+        self.stopped = True
 
     def _learn(self) -> tuple[MintInfo, Terms]:
         """What all transactions have in common, asked again every half minute."""
@@ -272,6 +296,7 @@ class Driver:
                 mint=mint,
                 fee_payer=str(terms.authority),
                 balance=prepared.balance,
+                max_kwh_per_day=self.session.config.max_kwh_per_day,
             )
         self.signed += len(rows)
         fresh = [Flight.of(row) for row in rows]
@@ -295,7 +320,7 @@ class Driver:
     def _refuse(self, refusals: Sequence[Refusal]) -> None:
         if refusals:
             with transaction.atomic():
-                journal.refuse_results(refusals)
+                journal.refuse_results(refusals, retry=self.session.config.retry)
 
     def _bear(self, error: SolanaError) -> bool:
         """Whether to go on after a failure of the nodes; gives up when it lasts."""
@@ -308,13 +333,20 @@ class Driver:
         self._give_up(error.code, str(error), [slice_.id for slice_ in worn_out])
         return False
 
-    def _give_up(self, code: str, reason: str, slice_ids: Sequence[UUID] | None = None) -> None:
-        """Ends what is unsigned with the reason; it may be tried again later (not permanent)."""
+    def _give_up(
+        self,
+        code: str,
+        reason: str,
+        slice_ids: Sequence[UUID] | None = None,
+        *,
+        permanent: bool = False,
+    ) -> None:
+        """Ends what is unsigned with the reason; unless that stays, it is tried again later."""
         slices = list(self.claims) if slice_ids is None else list(slice_ids)
         ids = tuple(MintResult.objects.unsigned(slices).values_list("id", flat=True))
         log.error("signing_stopped", code=code, reason=reason, readings=len(ids))
         self.ready.clear()
-        self._refuse([Refusal(ids, code, reason, permanent=False)])
+        self._refuse([Refusal(ids, code, reason, permanent)])
 
 
 def _payment(row: MintResult) -> MintBatchData:

@@ -11,6 +11,7 @@ import json
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from uuid import UUID
 
 import structlog
@@ -50,6 +51,8 @@ class Flight:
     past_life: bool = False
     """Whether the confirmed height is past its last; then only proof helps."""
     doubted: bool = False
+    told_at: float = field(default=-inf)
+    """When the evidence was last written down; monotonic seconds."""
 
     @classmethod
     def of(cls, row: MintTransaction) -> Flight:
@@ -168,7 +171,7 @@ def _settle(session: Session, sighting: Sighting) -> bool:
     if status.commitment is Commitment.PROCESSED:
         return True
     if status.err is not None:
-        return _settle_error(flight, status)
+        return _settle_error(session, flight, status)
     journal.record_landed(
         [Landing(flight.id, status.slot, status.commitment)], success_at=session.config.commitment
     )
@@ -196,7 +199,7 @@ def _settle_silence(sighting: Sighting) -> bool:
     return True
 
 
-def _settle_error(flight: Flight, status: SignatureStatus) -> bool:
+def _settle_error(session: Session, flight: Flight, status: SignatureStatus) -> bool:
     """A landed error frees its results only when finalized."""
     error = OnChainError(flight.id, status.slot, status.err)
     if status.commitment is not Commitment.FINALIZED:
@@ -207,6 +210,7 @@ def _settle_error(flight: Flight, status: SignatureStatus) -> bool:
         code="transaction_failed",
         reason=f"The transaction landed with an error: {json.dumps(status.err)}",
         permanent=False,
+        retry=session.config.retry,
     )
     flight.status = TransactionStatus.FAILED
     return False

@@ -17,6 +17,16 @@ from minting.models import BatchSource, MintBatch
 from minting.service.cancel import cancel_batch
 from minting.service.describe import describe_batch
 from minting.service.prepare import request_batch
+from minting.service.stopping import (
+    describe_stop,
+    resume_minting,
+    standing_stop,
+    stop_minting,
+)
+from readings.errors import ReasonRequired
+
+BY = "command line"
+"""Who did it, where no user is known."""
 
 LOOK_EVERY = 0.25
 """Seconds between two looks at a batch that is waited for."""
@@ -40,7 +50,15 @@ class Command(AnsweringCommand):
             "--cancel", type=UUID, metavar="BATCH", help="take back what is not signed yet"
         )
 
+        parser.add_argument(
+            "--stop", metavar="REASON", help="sign nothing new anywhere; recovery goes on"
+        )
+        parser.add_argument("--resume", action="store_true", help="end the stop")
+
     def handle(self, *_args: Any, **options: Any) -> None:
+        if options["stop"] is not None or options["resume"]:
+            self._switch(options)
+            return
         batch = self._cancel(options["cancel"]) if options["cancel"] else self._queue(options)
         if batch is None:
             self.say("Nothing is pending.")
@@ -67,27 +85,51 @@ class Command(AnsweringCommand):
         self.say(f"Batch {batch.id}: {batch.total_readings} readings queued")
         return batch
 
+    def _switch(self, options: dict[str, Any]) -> None:
+        """Stops or resumes minting.
+
+        Raises:
+            CommandError: Both are asked for, or the reason is empty.
+        """
+        if options["stop"] is not None and options["resume"]:
+            raise CommandError("Give either --stop REASON or --resume")
+        if options["resume"]:
+            stop = resume_minting(by=BY)
+        else:
+            try:
+                stop = stop_minting(options["stop"], by=BY)
+            except ReasonRequired as error:
+                raise CommandError(str(error)) from error
+        if options["json"]:
+            self.answer_json(describe_stop(stop) if stop else {"stopped": False})
+        elif stop is None:
+            self.stdout.write("Minting was not stopped.")
+        elif options["resume"]:
+            self.stdout.write(f"Minting goes on; it was stopped: {stop.reason}")
+        else:
+            self.stdout.write(f"Minting is stopped by {stop.stopped_by}: {stop.reason}")
+
     def _cancel(self, batch_id: UUID) -> MintBatch:
         try:
-            freed = cancel_batch(batch_id, by="command line")
+            freed = cancel_batch(batch_id, by=BY)
         except MintBatch.DoesNotExist as error:
             raise CommandError(f"There is no batch {batch_id}") from error
         self.say(f"{freed} readings are free again; what was signed goes its way")
         return MintBatch.objects.get(id=batch_id)
 
     def _wait(self, batch: MintBatch) -> MintBatch:
-        shown, begun, warned = None, time.monotonic(), False
+        progress, hindrance, begun = None, None, time.monotonic()
         while not batch.is_final:
             time.sleep(LOOK_EVERY)
             batch = MintBatch.objects.get(id=batch.id)
-            progress = (batch.status, batch.successful_mints, batch.failed_mints)
-            if progress != shown:
+            now = (batch.status, batch.successful_mints, batch.failed_mints)
+            if now != progress:
                 self.say(self._sentence(batch))
-                shown = progress
-            waiting = batch.started_at is None and time.monotonic() - begun > UNCLAIMED
-            if waiting and not warned:
-                self.say("No worker has taken it yet: is `manage.py qcluster` running?")
-                warned = True
+                progress = now
+            what = _hindrance(batch, waited=time.monotonic() - begun)
+            if what and what != hindrance:
+                self.say(what)
+                hindrance = what
         return batch
 
     def _sentence(self, batch: MintBatch) -> str:
@@ -97,6 +139,16 @@ class Command(AnsweringCommand):
             f"{batch.failed_mints} failed, {batch.pending_mints} open of "
             f"{batch.total_readings} after {seconds:.1f} s"
         )
+
+
+def _hindrance(batch: MintBatch, *, waited: float) -> str:
+    """What a person who has waited so many seconds should know, if there is anything."""
+    stop = standing_stop()
+    if stop is not None:
+        return f"Minting is stopped by {stop.stopped_by}: {stop.reason}"
+    if batch.started_at is None and waited > UNCLAIMED:
+        return "No worker has taken it yet: is `manage.py qcluster` running?"
+    return ""
 
 
 def _require_success(batch: MintBatch) -> None:
