@@ -210,7 +210,9 @@ def _land(row: MintTransaction, landing: Landing) -> bool:
         confirmed_at=Coalesce("confirmed_at", Now()),
         finalized_at=Now() if final else None,
     )
-    log.info(
+    # Each is told once to people, as soon as it counts; that it became final is routine.
+    tell = log.debug if row.status == TransactionStatus.CONFIRMED else log.info
+    tell(
         "transaction_landed",
         batch_id=str(row.batch_id),
         signature=row.signature,
