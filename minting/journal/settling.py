@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -66,35 +66,14 @@ def record_landed(landings: Sequence[Landing], *, success_at: Commitment) -> int
     A finalized landing overrides a confirmed one, with its slot. Results succeed when the landing
     has reached ``success_at`` (``SOLANA_COMMITMENT``).
     """
-    moved = 0
-    for landing in landings:
-        final = landing.commitment is Commitment.FINALIZED
-        row = _lock(
-            landing.transaction_id, *_OPEN, *([TransactionStatus.CONFIRMED] if final else [])
-        )
-        if row is None:
-            continue
-        new = TransactionStatus.FINALIZED if final else TransactionStatus.CONFIRMED
-        assert_move(TransactionStatus(row.status), new)
-        MintTransaction.objects.filter(id=row.id).update(
-            status=new,
-            slot=landing.slot,
-            error=None,
-            confirmed_at=Coalesce("confirmed_at", Now()),
-            finalized_at=Now() if final else None,
-        )
+    latest = {landing.transaction_id: landing for landing in landings}
+    rows = _lock(latest, *_OPEN, TransactionStatus.CONFIRMED)
+    moved = [row for row in rows if _land(row, latest[row.id])]
+    _succeed(latest, success_at=success_at)
+    for row in moved:
         if row.status != TransactionStatus.CONFIRMED:
             _pay(row, rent=row.rent_lamports)
-        moved += 1
-        log.info(
-            "transaction_landed",
-            batch_id=str(row.batch_id),
-            signature=row.signature,
-            slot=landing.slot,
-            commitment=landing.commitment.value,
-        )
-    _succeed([landing.transaction_id for landing in landings], success_at=success_at)
-    return moved
+    return len(moved)
 
 
 @atomic_phase
@@ -125,15 +104,12 @@ def record_failed(
         permanent: Whether the results are ended at once, since trying again would fail again.
         retry: When results that have no attempts left in this batch are tried again.
     """
-    row = _lock(error.transaction_id, *_OPEN, TransactionStatus.CONFIRMED)
+    row = _lock_one(error.transaction_id, *_OPEN, TransactionStatus.CONFIRMED)
     if row is None:
         return False
-    if row.status == TransactionStatus.CONFIRMED:
-        _pay(row, rent=row.rent_lamports, sign=-1)
     MintTransaction.objects.filter(id=row.id).update(
         status=TransactionStatus.FAILED, slot=error.slot, error=error.err, finalized_at=Now()
     )
-    _pay(row, rent=0)
     log.error(
         "transaction_failed",
         batch_id=str(row.batch_id),
@@ -148,20 +124,22 @@ def record_failed(
     if not permanent:
         freed &= Q(attempts__gte=MAX_SIGNATURES)
     fail_results(freed, code=code, reason=reason, permanent=permanent, retry=retry)
+    if row.status == TransactionStatus.CONFIRMED:
+        _pay(row, rent=row.rent_lamports, sign=-1)
+    _pay(row, rent=0)
     return True
 
 
 @atomic_phase
 def record_vanished(transaction_id: UUID) -> bool:
     """A confirmed transaction whose fork lost: back to sent, in doubt, to be sent again."""
-    row = _lock(transaction_id, TransactionStatus.CONFIRMED)
+    row = _lock_one(transaction_id, TransactionStatus.CONFIRMED)
     if row is None:
         return False
     assert_move(TransactionStatus.CONFIRMED, TransactionStatus.SENT)
     MintTransaction.objects.filter(id=row.id).update(
         status=TransactionStatus.SENT, slot=None, confirmed_at=None, doubted_at=Now()
     )
-    _pay(row, rent=row.rent_lamports, sign=-1)
     log.error(
         "transaction_vanished",
         batch_id=str(row.batch_id),
@@ -174,13 +152,14 @@ def record_vanished(transaction_id: UUID) -> bool:
         new=ResultStatus.IN_DOUBT,
         columns={"tx_signature": "", "slot": None, "settled_at": None},
     )
+    _pay(row, rent=row.rent_lamports, sign=-1)
     return True
 
 
 @atomic_phase
 def record_doubt(transaction_id: UUID, why: dict[str, Any]) -> bool:
     """A transaction past its due time whose fate is not proven: staff see it."""
-    row = _lock(transaction_id, *_OPEN)
+    row = _lock_one(transaction_id, *_OPEN)
     if row is None:
         return False
     MintTransaction.objects.filter(id=row.id).update(
@@ -193,7 +172,7 @@ def record_doubt(transaction_id: UUID, why: dict[str, Any]) -> bool:
 @atomic_phase
 def record_expired(expiry: Expiry) -> bool:
     """Proven dead: evidence, state and the release of the results are one commit (I4)."""
-    row = _lock(expiry.transaction_id, *_OPEN)
+    row = _lock_one(expiry.transaction_id, *_OPEN)
     if row is None:
         return False
     assert_move(TransactionStatus(row.status), TransactionStatus.EXPIRED)
@@ -205,16 +184,47 @@ def record_expired(expiry: Expiry) -> bool:
     return True
 
 
-def _lock(transaction_id: UUID, *statuses: TransactionStatus) -> MintTransaction | None:
-    """The transaction, locked, if it is still in one of ``statuses``."""
-    return (
+def _lock(transaction_ids: Collection[UUID], *statuses: TransactionStatus) -> list[MintTransaction]:
+    """Those of the transactions that are still in one of ``statuses``, locked by id."""
+    return list(
         MintTransaction.objects.select_for_update()
-        .filter(id=transaction_id, status__in=statuses)
-        .first()
+        .filter(id__in=transaction_ids, status__in=statuses)
+        .order_by("id")
     )
 
 
-def _succeed(transaction_ids: Sequence[UUID], *, success_at: Commitment) -> None:
+def _lock_one(transaction_id: UUID, *statuses: TransactionStatus) -> MintTransaction | None:
+    """The transaction, locked, if it is still in one of ``statuses``."""
+    return next(iter(_lock([transaction_id], *statuses)), None)
+
+
+def _land(row: MintTransaction, landing: Landing) -> bool:
+    """Moves one transaction to where it was seen; ``row`` keeps the status that it had."""
+    final = landing.commitment is Commitment.FINALIZED
+    new = TransactionStatus.FINALIZED if final else TransactionStatus.CONFIRMED
+    if row.status == new:
+        return False
+    assert_move(TransactionStatus(row.status), new)
+    MintTransaction.objects.filter(id=row.id).update(
+        status=new,
+        slot=landing.slot,
+        error=None,
+        confirmed_at=Coalesce("confirmed_at", Now()),
+        finalized_at=Now() if final else None,
+    )
+    # Each is told once to people, as soon as it counts; that it became final is routine.
+    tell = log.debug if row.status == TransactionStatus.CONFIRMED else log.info
+    tell(
+        "transaction_landed",
+        batch_id=str(row.batch_id),
+        signature=row.signature,
+        slot=landing.slot,
+        commitment=landing.commitment.value,
+    )
+    return True
+
+
+def _succeed(transaction_ids: Collection[UUID], *, success_at: Commitment) -> None:
     """Moves the results of landed transactions to where the transactions are."""
     landed = MintTransaction.objects.filter(pk=OuterRef("transaction_id"))
     columns = {

@@ -19,6 +19,7 @@ from minting.engine.states import LIVE_TRANSACTIONS, ResultStatus, TransactionSt
 from minting.engine.types import SignedTransaction
 from minting.journal.claims import Claim
 from minting.journal.phase import atomic_phase
+from minting.journal.results import lock_slices
 from minting.journal.stopping import DAILY_LIMIT, require_not_stopped
 from minting.models import MintInfo, MintingStop, MintResult, MintSlice, MintTransaction
 
@@ -78,7 +79,6 @@ def record_signed(
         DailyLimitPassed: This wave passes ``max_kwh_per_day``; the caller stops minting.
     """
     require_not_stopped()
-    _lock_results(signings)
     _hold_claims({signing.claim for signing in signings})
     _reserve(signings, mint=mint, fee_payer=fee_payer, balance=balance)
     rows = MintTransaction.objects.bulk_create(
@@ -92,12 +92,13 @@ def record_signed(
         raise LostClaimError(f"{moved} of {expected} results were still ours")
     if max_kwh_per_day is not None:
         _keep_within(max_kwh_per_day)
-    for row in rows:
+    for row, signing in zip(rows, signings, strict=True):
         log.info(
             "transaction_signed",
             batch_id=str(row.batch_id),
             signature=row.signature,
             readings=len(row.reading_ids),
+            wallets=[str(each.group.wallet) for each in signing.signed.plan.destinations],
             base_units=int(row.base_units),
             last_valid_block_height=row.last_valid_block_height,
             lamports=row.network_fee_lamports + row.priority_fee_lamports + row.rent_lamports,
@@ -111,22 +112,6 @@ def record_sent(transaction_ids: Collection[UUID]) -> int:
     return MintTransaction.objects.filter(
         id__in=transaction_ids, status=TransactionStatus.SIGNED
     ).update(status=TransactionStatus.SENT, sent_at=Now())
-
-
-def _lock_results(signings: Sequence[Signing]) -> None:
-    """Locks results before slices and batches, as everybody else does (``journal.results``).
-
-    A cancellation at the same moment waits for this commit or is waited for; without the order,
-    each could hold what the other wants.
-    """
-    rows = MintResult.objects.select_for_update(no_key=True).filter(
-        slice__in={signing.claim.slice_id for signing in signings},
-        reading__in=[
-            payment.reading_id for signing in signings for payment in signing.signed.plan.payments
-        ],
-    )
-    # Evaluated for its locks.
-    list(rows.order_by("id").values_list("id", flat=True))
 
 
 def _keep_within(limit: Decimal) -> None:
@@ -151,12 +136,7 @@ def _first_id_since(moment: datetime) -> UUID:
 
 def _hold_claims(claims: set[Claim]) -> None:
     """Locks the slices and compares their claims, so that a takeover waits for our commit."""
-    held = dict(
-        MintSlice.objects.select_for_update()
-        .filter(id__in=[claim.slice_id for claim in claims])
-        .order_by("id")
-        .values_list("id", "claim")
-    )
+    held = lock_slices([claim.slice_id for claim in claims])
     lost = [claim for claim in claims if held.get(claim.slice_id) != claim.token]
     if lost:
         raise LostClaimError(f"slice {lost[0].slice_id} was taken over")

@@ -92,6 +92,15 @@ class Sighting:
     context_slot: int
     past_life: bool
 
+    @property
+    def landed(self) -> bool:
+        """Whether it is on chain without error, and not only processed, which can vanish."""
+        return (
+            self.status is not None
+            and self.status.err is None
+            and self.status.commitment is not Commitment.PROCESSED
+        )
+
 
 def tick(
     session: Session, flights: Sequence[Flight], *, search_history: bool = False
@@ -108,8 +117,15 @@ def tick(
     if not flights:
         return []
     sightings = session.run(_look_up(session, flights, search_history=search_history))
-    with transaction.atomic():
-        still = [sighting.flight for sighting in sightings if _settle(session, sighting)]
+    landed = [sighting for sighting in sightings if sighting.landed]
+    _settle_landed(session, landed)
+    still = [sighting.flight for sighting in landed if not _is_enough(session, sighting)]
+    for sighting in sightings:
+        if not sighting.landed:
+            # One database transaction each: what goes wrong is rare.
+            with transaction.atomic():
+                if _settle(session, sighting):
+                    still.append(sighting.flight)
     resend(session, [flight for flight in still if not flight.past_life])
     return still
 
@@ -162,26 +178,37 @@ async def _send_all(session: Session, flights: Sequence[Flight]) -> None:
             log.debug("send_noted", signature=flight.signature, note=note)
 
 
+def _settle_landed(session: Session, sightings: Sequence[Sighting]) -> None:
+    """Applies all landings at once."""
+    landings = []
+    for sighting in sightings:
+        flight, status = sighting.flight, sighting.status
+        if status is not None:
+            landings.append(Landing(flight.id, status.slot, status.commitment))
+            final = status.commitment is Commitment.FINALIZED
+            flight.status = TransactionStatus.FINALIZED if final else TransactionStatus.CONFIRMED
+            flight.slot = status.slot
+    if landings:
+        with transaction.atomic():
+            journal.record_landed(landings, success_at=session.config.commitment)
+
+
+def _is_enough(session: Session, sighting: Sighting) -> bool:
+    """Whether it has reached the commitment at which results succeed."""
+    return sighting.status is not None and _ORDER.index(sighting.status.commitment) >= _ORDER.index(
+        session.config.commitment
+    )
+
+
 def _settle(session: Session, sighting: Sighting) -> bool:
-    """Applies one sighting; returns whether the flight has to be followed further."""
+    """Applies what is no landing; returns whether the flight has to be followed further."""
     flight, status = sighting.flight, sighting.status
     flight.past_life = sighting.past_life
     if status is None:
         return _settle_silence(sighting)
     if status.commitment is Commitment.PROCESSED:
         return True
-    if status.err is not None:
-        return _settle_error(session, flight, status)
-    journal.record_landed(
-        [Landing(flight.id, status.slot, status.commitment)], success_at=session.config.commitment
-    )
-    flight.status = (
-        TransactionStatus.FINALIZED
-        if status.commitment is Commitment.FINALIZED
-        else TransactionStatus.CONFIRMED
-    )
-    flight.slot = status.slot
-    return _ORDER.index(status.commitment) < _ORDER.index(session.config.commitment)
+    return _settle_error(session, flight, status)
 
 
 def _settle_silence(sighting: Sighting) -> bool:
