@@ -171,6 +171,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "minting.admin.stops.banner",
             ]
         },
     }
@@ -212,6 +213,7 @@ UNFOLD: dict[str, Any] = {
                     _page("Results", "fact_check", "mintresult"),
                     _page("Transactions", "receipt_long", "minttransaction"),
                     _page("Mint", "toll", "mintinfo"),
+                    _page("Stops", "block", "mintingstop"),
                 ],
             },
             {

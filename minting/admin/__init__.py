@@ -7,6 +7,7 @@ from minting.admin import (
     results,
     selections,
     staff,
+    stops,
     tokens,
     transactions,
 )
@@ -18,6 +19,7 @@ __all__ = [
     "results",
     "selections",
     "staff",
+    "stops",
     "tokens",
     "transactions",
 ]

@@ -1,4 +1,4 @@
-"""Batches: what was asked for, how it goes, and the button that stops it."""
+"""Batches: what was asked for, how it goes, and the buttons that stop it or try it again."""
 
 from __future__ import annotations
 
@@ -20,13 +20,16 @@ from minting.admin import show
 from minting.admin.base import FoundByShape
 from minting.admin.search import Kind, Sought
 from minting.admin.story import story
+from minting.engine.errors import BlockchainError
+from minting.engine.states import ResultStatus
 from minting.models import MintBatch, MintResult, MintTransaction
 from minting.service.cancel import cancel_batch
+from minting.service.retry import retry_batch
 
 
 @admin.register(MintBatch)
 class MintBatchAdmin(FoundByShape):
-    """Read-only but for stopping what is not signed."""
+    """Read-only but for stopping what is not signed, and trying again what failed."""
 
     list_display = (
         "created",
@@ -52,13 +55,16 @@ class MintBatchAdmin(FoundByShape):
         return batches.defer("excluded")
 
     def get_urls(self) -> list[URLPattern]:
-        """The page that asks before a batch is cancelled, too."""
-        own = path(
-            "<uuid:batch_id>/cancel/",
-            self.admin_site.admin_view(self.cancel_view),
-            name="minting_mintbatch_cancel",
-        )
-        return [own, *super().get_urls()]
+        """The pages that ask before a batch is cancelled or retried, too."""
+        own = [
+            path(
+                f"<uuid:batch_id>/{name}/",
+                self.admin_site.admin_view(view),
+                name=f"minting_mintbatch_{name}",
+            )
+            for name, view in (("cancel", self.cancel_view), ("retry", self.retry_view))
+        ]
+        return [*own, *super().get_urls()]
 
     def change_view(
         self,
@@ -79,7 +85,8 @@ class MintBatchAdmin(FoundByShape):
             request,
             title=f"Batch of {show.utc(batch.created_at)}",
             original=batch,
-            can_cancel=_may_cancel(request) and not batch.is_final,
+            can_cancel=_may_mint(request) and not batch.is_final,
+            can_retry=_may_mint(request) and batch.failed_mints > 0 and _failed(batch).exists(),
             **story(batch),
             **(extra_context or {}),
         )
@@ -87,7 +94,7 @@ class MintBatchAdmin(FoundByShape):
 
     def cancel_view(self, request: HttpRequest, batch_id: UUID) -> HttpResponse:
         """GET asks once, POST cancels what is not signed."""
-        if not _may_cancel(request):
+        if not _may_mint(request):
             raise PermissionDenied
         batch = get_object_or_404(self.get_queryset(request), id=batch_id)
         if request.method == "POST":
@@ -96,6 +103,28 @@ class MintBatchAdmin(FoundByShape):
             return redirect("admin:minting_mintbatch_change", batch.pk)
         context = self.page_context(request, title="Cancel this batch?", original=batch)
         return TemplateResponse(request, "admin/minting/cancel.html", context)
+
+    def retry_view(self, request: HttpRequest, batch_id: UUID) -> HttpResponse:
+        """GET asks once, POST makes a new batch of what failed and may be minted."""
+        if not _may_mint(request):
+            raise PermissionDenied
+        batch = get_object_or_404(self.get_queryset(request), id=batch_id)
+        if request.method == "POST":
+            try:
+                made = retry_batch(batch.id, by=request.user)
+            except BlockchainError as error:
+                self.message_user(request, str(error), messages.WARNING)
+                return redirect("admin:minting_mintbatch_change", batch.pk)
+            told = f"Queued for minting again: {show.readings(made.total_readings)}."
+            self.message_user(request, told, messages.SUCCESS)
+            return redirect("admin:minting_mintbatch_change", made.pk)
+        context = self.page_context(
+            request,
+            title="Retry what failed?",
+            original=batch,
+            failed=show.readings(_failed(batch).count()),
+        )
+        return TemplateResponse(request, "admin/minting/retry.html", context)
 
     def find(self, batches: QuerySet[MintBatch], named: Sought) -> QuerySet[MintBatch]:
         """By their own id, or by what they contain."""
@@ -152,9 +181,15 @@ class MintBatchAdmin(FoundByShape):
         return show.sol(batch.fee_paid_lamports + batch.rent_paid_lamports)
 
 
-def _may_cancel(request: HttpRequest) -> bool:
-    """Whoever may start minting may stop it."""
+def _may_mint(request: HttpRequest) -> bool:
+    """Whoever may start minting may stop it, and start it again."""
     return bool(request.user.has_perm("minting.mint_readings"))
+
+
+def _failed(batch: MintBatch) -> QuerySet[MintResult]:
+    """What a retry is about: cancelled readings are free anyway."""
+    results: QuerySet[MintResult] = batch.results.filter(status=ResultStatus.FAILED)
+    return results
 
 
 def _told(freed: int) -> str:

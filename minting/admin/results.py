@@ -62,6 +62,7 @@ class MintResultAdmin(FoundByShape):
         "amount",
         "signature",
         "settled",
+        "retry",
     )
     fieldsets = (
         (None, {"fields": (("status_badge", "settled"), "reading_link", "batch_link")}),
@@ -78,7 +79,15 @@ class MintResultAdmin(FoundByShape):
         ),
         (
             "Attempts",
-            {"fields": (("attempts", "alone"), ("error_code", "permanent"), "error", "id")},
+            {
+                "fields": (
+                    ("attempts", "alone"),
+                    ("error_code", "permanent"),
+                    "error",
+                    ("retry_number", "retry"),
+                    "id",
+                )
+            },
         ),
     )
 
@@ -138,3 +147,8 @@ class MintResultAdmin(FoundByShape):
     def settled(self, result: MintResult) -> str:
         """When its outcome was known."""
         return show.utc(result.settled_at)
+
+    @display(description="Tried again")
+    def retry(self, result: MintResult) -> str:
+        """When, if by itself."""
+        return show.utc(result.retry_at) or "not by itself"

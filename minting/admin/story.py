@@ -5,6 +5,7 @@ A constant number of queries, whatever the batch holds: the page asks again ever
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import connection
 from django.db.models import Count, Func, Min, UUIDField
 from django.urls import reverse
+from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from minting.admin import show, tables
@@ -92,9 +94,28 @@ def facts(batch: MintBatch) -> list[tuple[str, SafeString | str]]:
         ("Finished", show.utc(batch.finished_at)),
         ("Cancel asked for", show.utc(batch.cancel_requested_at)),
         ("Retry of", show.row_link(batch.retry_of)),
+        ("Tried again in", _retries(batch)),
+        ("Next retry due", show.utc(_next_retry(batch))),
         ("Mint", batch.mint_address),
     ]
     return [(name, value) for name, value in known if value]
+
+
+def _retries(batch: MintBatch) -> SafeString | str:
+    retries = batch.retries.order_by("id")[:SHOWN]
+    return format_html_join(", ", "{}", ((show.row_link(each),) for each in retries))
+
+
+def _next_retry(batch: MintBatch) -> datetime | None:
+    """When the first of its failures is tried again by itself."""
+    if not batch.failed_mints:
+        return None
+    return (
+        batch.results.filter(status=ResultStatus.FAILED, retry_at__isnull=False)
+        .order_by("retry_at")
+        .values_list("retry_at", flat=True)
+        .first()
+    )
 
 
 def costs(batch: MintBatch) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
 
 from minting.admin import show, tables
-from minting.admin.base import FoundByShape
+from minting.admin.doubts import DoubtFilter, DoubtPages
 from minting.admin.filters import BatchFilter
 from minting.admin.search import Kind, Sought
 from minting.models import MintResult, MintTransaction
@@ -23,7 +23,7 @@ PAID_SHOWN = 200
 
 
 @admin.register(MintTransaction)
-class MintTransactionAdmin(FoundByShape):
+class MintTransactionAdmin(DoubtPages):
     """Everything ever signed."""
 
     list_display = (
@@ -34,8 +34,9 @@ class MintTransactionAdmin(FoundByShape):
         "fee",
         "slot",
         "signed",
+        "doubted",
     )
-    list_filter = (("status", ChoicesDropdownFilter), BatchFilter)
+    list_filter = (("status", ChoicesDropdownFilter), DoubtFilter, BatchFilter)
     list_filter_submit = True
     ordering = ("-id",)
     search_fields = ("signature",)
@@ -106,7 +107,10 @@ class MintTransactionAdmin(FoundByShape):
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         """A transaction and the readings that its bytes pay."""
-        extra = {"readings": lambda: readings_of(object_id)}
+        extra = {
+            "readings": lambda: readings_of(object_id),
+            **self.doubt_context(request, object_id),
+        }
         return super().change_view(  # type: ignore[no-any-return]
             request, object_id, form_url, {**(extra_context or {}), **extra}
         )

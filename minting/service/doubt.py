@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Q
 from django.utils import timezone
 
 from minting.engine.states import LIVE_TRANSACTIONS, TransactionStatus
@@ -23,6 +23,9 @@ from minting.service.session import Session, open_session
 from minting.service.tracking import Flight, tick
 
 OPEN = frozenset({TransactionStatus.SIGNED, TransactionStatus.SENT})
+
+IN_DOUBT = Q(status__in=OPEN, doubted_at__isnull=False)
+"""Transactions past their due time that neither landed nor are proven dead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +47,6 @@ class Doubt:
     """Finalized blocks until it can be proven; 0: with the next look that gets its answers."""
     certain_at: datetime | None
     """When that is, as fast as the chain went since the transaction was signed."""
-
-
-def in_doubt() -> QuerySet[MintTransaction]:
-    """Transactions past their due time that neither landed nor are proven dead."""
-    return MintTransaction.objects.filter(status__in=OPEN, doubted_at__isnull=False)
 
 
 def doubt_of(row: MintTransaction) -> Doubt | None:

@@ -6,7 +6,7 @@ look (no lock) → ask the chain (no transaction) → lock, judge again, write (
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -34,6 +34,7 @@ from minting.service import nudges
 from minting.service.estimate import Estimate, estimate_payments
 from minting.service.preflight import inspect_mint, inspect_or_recall
 from minting.service.session import Session, open_session
+from minting.service.slices import cut_slices
 from readings import queries
 from readings.queries import MintableRow
 from readings.rules import ReadingStatus
@@ -43,9 +44,6 @@ NAMED = frozenset({ReadingStatus.PENDING, ReadingStatus.RETRYING, ReadingStatus.
 
 MATCHING = frozenset({ReadingStatus.PENDING})
 """What ``--pending``, the poller and "all that match" may mint."""
-
-READINGS_A_SLICE = 2_000
-"""Large enough that a slice fills many transactions, small enough to stay in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +157,7 @@ def request_batch(
         seen, excluded = look(ids, allowed=allowed, mint=mint, config=config)
         _require_payable(seen, excluded, strict=strict)
         estimate = _estimate(session, seen)
+    numbers: dict[UUID, int] = {}
     try:
         with transaction.atomic():
             if (made := _batch_of(selection)) is not None:
@@ -167,22 +166,23 @@ def request_batch(
             if retry is not None and retry.due:
                 waiting = due_of(retry.of, waiting)
                 ids = list(waiting)
+                numbers = {id_: each.retry_number + 1 for id_, each in waiting.items()}
             locked = queries.lock_for_minting(ids, allowed=allowed)
             payable, unpayable = payments_of(locked.mintable, mint=mint, config=config)
             excluded = [_item(row) for row in locked.excluded] + unpayable
             _require_payable(payable, excluded, strict=strict)
             batch = journal.open_batch(
-                list(cut_slices(payable, _numbers(waiting) if retry and retry.due else {})),
+                [
+                    [_new_result(data, numbers.get(data.reading_id, 0)) for data in part]
+                    for part in cut_slices(payable)
+                ],
                 source=source,
                 mint=mint,
                 created_by=created_by,
                 selection=selection,
                 retry_of=retry.of if retry else None,
                 estimate=estimate.cost if estimate else None,
-                excluded=[
-                    {"reading_id": str(item.reading_id), "code": item.code, "reason": item.detail}
-                    for item in excluded
-                ],
+                excluded=[_kept(item) for item in excluded],
             )
             taken = {data.reading_id for data in payable}
             journal.take_waiting([each for id_, each in waiting.items() if id_ in taken])
@@ -198,10 +198,6 @@ def request_batch(
 def due_of(batch: MintBatch, waiting: Mapping[UUID, Waiting]) -> dict[UUID, Waiting]:
     """What is due now of what failed in this batch."""
     return {id_: each for id_, each in waiting.items() if each.due and each.batch_id == batch.id}
-
-
-def _numbers(waiting: Mapping[UUID, Waiting]) -> dict[UUID, int]:
-    return {id_: each.retry_number + 1 for id_, each in waiting.items()}
 
 
 @transaction.atomic
@@ -258,38 +254,6 @@ def payments_of(
     return payable, refused
 
 
-def cut_slices(
-    payable: Sequence[MintBatchData], retry_numbers: Mapping[UUID, int]
-) -> Iterator[list[NewResult]]:
-    """Sorts by wallet and cuts into slices, between wallets wherever a slice can hold one.
-
-    Args:
-        payable: What is paid.
-        retry_numbers: Automatic retries by reading, this one included; 0 where none is named.
-    """
-    ordered = sorted(payable, key=lambda data: (data.wallet_address, data.user_id))
-    start = 0
-    while start < len(ordered):
-        end = min(start + READINGS_A_SLICE, len(ordered))
-        cut = end
-        while end < len(ordered) and cut > start and _same_wallet(ordered[cut - 1], ordered[cut]):
-            cut -= 1
-        # One wallet with more readings than a slice holds is cut between readings after all.
-        end = cut if cut > start else end
-        yield [
-            NewResult(
-                reading_id=data.reading_id,
-                user_id=data.user_id,
-                wallet_address=data.wallet_address,
-                kwh_amount=data.kwh_amount,
-                base_units=data.tokens_to_mint,
-                retry_number=retry_numbers.get(data.reading_id, 0),
-            )
-            for data in ordered[start:end]
-        ]
-        start = end
-
-
 def _exceptions(row: MintableRow) -> set[Pubkey]:
     """The wallet itself, where a person allowed that it has no private key."""
     if not row.allow_off_curve:
@@ -298,10 +262,6 @@ def _exceptions(row: MintableRow) -> set[Pubkey]:
         return {Pubkey.from_string(row.wallet_address)}
     except ValueError:
         return set()  # parse_wallet says what is wrong with it
-
-
-def _same_wallet(left: MintBatchData, right: MintBatchData) -> bool:
-    return left.wallet_address == right.wallet_address
 
 
 def _estimate(session: Session, payable: Sequence[MintBatchData]) -> Estimate | None:
@@ -314,8 +274,24 @@ def _estimate(session: Session, payable: Sequence[MintBatchData]) -> Estimate | 
         return None
 
 
+def _new_result(data: MintBatchData, retry_number: int) -> NewResult:
+    return NewResult(
+        reading_id=data.reading_id,
+        user_id=data.user_id,
+        wallet_address=data.wallet_address,
+        kwh_amount=data.kwh_amount,
+        base_units=data.tokens_to_mint,
+        retry_number=retry_number,
+    )
+
+
 def _item(row: queries.Excluded) -> InvalidItem:
     return InvalidItem(row.reading_id, row.code, row.reason)
+
+
+def _kept(item: InvalidItem) -> dict[str, str]:
+    """What was left out, as the batch keeps it."""
+    return {"reading_id": str(item.reading_id), "code": item.code, "reason": item.detail}
 
 
 def _require_size(ids: Sequence[UUID], max_size: int | None) -> None:

@@ -46,6 +46,11 @@ def standing_stop() -> MintingStop | None:
     return journal.current_stop()
 
 
+def by_limit(stop: MintingStop) -> bool:
+    """Whether ``MINT_MAX_KWH_PER_DAY`` and no person stopped minting."""
+    return bool(stop.stopped_by == journal.DAILY_LIMIT)
+
+
 def describe_stop(stop: MintingStop) -> dict[str, Any]:
     """A stop as JSON values."""
     return {

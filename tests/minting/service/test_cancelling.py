@@ -13,8 +13,9 @@ from django.urls import reverse
 
 from minting.access.scopes import Scope
 from minting.journal import cancelling, signing
+from minting.journal.results import move_results
 from minting.models import BatchSource, MintBatch, MintResult, MintTransaction
-from minting.service import journal_file, submit
+from minting.service import journal_file, submit, wave
 from minting.service.cancel import cancel_batch
 from minting.service.prepare import request_batch
 from minting.tasks import look
@@ -103,10 +104,10 @@ def test_a_wave_that_meets_a_cancellation_waits_and_keeps_nothing(minting_chain)
     """The other way round: the cancellation holds all when the wave comes to the journal."""
     batch = queue(3)
     inside, go_on, signed = Event(), Event(), Event()
-    move, append = cancelling.move_results, journal_file.append
+    append = journal_file.append
 
     def paused(*args, **options):
-        moved = move(*args, **options)
+        moved = move_results(*args, **options)
         inside.set()
         assert go_on.wait(10)
         return moved
@@ -138,13 +139,13 @@ def test_a_wave_that_meets_a_cancellation_waits_and_keeps_nothing(minting_chain)
 
 def test_in_the_middle_what_flies_lands_and_the_rest_is_free(minting_chain):
     batch = queue(6)
-    send = submit.wave.send
+    send = wave.send
 
     def cancelled(session, flights):
         cancel_batch(batch.id, by="operator")
         return send(session, flights)
 
-    with patch.object(submit, "IN_FLIGHT", 4), patch.object(submit.wave, "send", cancelled):
+    with patch.object(submit, "IN_FLIGHT", 4), patch.object(wave, "send", cancelled):
         look()
 
     assert_either_or(minting_chain, batch)

@@ -17,6 +17,7 @@ from minting.conf import current
 from minting.engine.errors import MintingRefused, NodeUnreachable, NothingToRetry
 from minting.models import BatchSource, MintBatch, MintResult, MintTransaction
 from minting.service import prepare, submit, wave
+from minting.service.preflight import inspect_or_recall
 from minting.service.prepare import request_batch
 from minting.service.retry import retry_batch, retry_due
 from minting.service.stopping import stop_minting
@@ -51,7 +52,7 @@ def waits() -> list[float]:
     """Seconds until each retry that is due some time, about."""
     now = timezone.now()
     due = MintResult.objects.filter(retry_at__isnull=False).values_list("retry_at", flat=True)
-    return [round((at - now).total_seconds() / 10) * 10 for at in due]
+    return [round((at - now).total_seconds() / 10) * 10 for at in due if at]
 
 
 def test_a_transient_failure_is_tried_again_later_and_minted_once(minting_chain, drain):
@@ -189,15 +190,14 @@ def test_a_scheduler_that_slept_does_not_hurry_the_next_attempt(minting_chain):
     reading = household().reading()
     fail(queue(reading))
     make_due()
-    inspect = prepare.inspect_or_recall
-    slept = []
+    slept: list[bool] = []
 
     def sleepy(session):
         if not slept:
             slept.append(True)
             assert retry_due().batches == 1
             fail()
-        return inspect(session)
+        return inspect_or_recall(session)
 
     with patch.object(prepare, "inspect_or_recall", sleepy):
         assert retry_due().batches == 0

@@ -24,7 +24,7 @@ from minting.models import (
     MintSlice,
     MintTransaction,
 )
-from minting.service import journal_file, submit
+from minting.service import journal_file, submit, wave
 from minting.service.blockchain_service import BlockchainService
 from minting.service.prepare import request_batch
 from minting.service.recover import recover
@@ -121,13 +121,13 @@ def test_stopped_between_signing_and_the_journal_nothing_is_signed(minting_chain
 def test_in_the_middle_of_a_batch_what_flies_lands_and_the_rest_waits(minting_chain, drain):
     """Two waves: minting is stopped after the first was journalled and before it was sent."""
     batch = queue(6)
-    send = submit.wave.send
+    send = wave.send
 
     def stopped(session, flights):
         stop_minting("audit", by="operator")
         return send(session, flights)
 
-    with patch.object(submit, "IN_FLIGHT", 4), patch.object(submit.wave, "send", stopped):
+    with patch.object(submit, "IN_FLIGHT", 4), patch.object(wave, "send", stopped):
         look()
 
     assert MintTransaction.objects.count() == 4
@@ -293,7 +293,7 @@ def test_what_is_proven_dead_does_not_count(minting_chain, drain, settings):
     settings.MINT_MAX_KWH_PER_DAY = Decimal(1)
     queue(4)
     with (
-        patch.object(submit.wave, "send"),
+        patch.object(wave, "send"),
         patch.object(submit, "STINT", 1.0),
         patch.object(submit, "OVERTIME", 0.0),
     ):
