@@ -10,13 +10,15 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.utils import timezone
+from django.utils.module_loading import import_string
 
 from gridtoken.embedded.faults import FaultPlan
 from minting import journal
 from minting.conf import current
 from minting.engine.errors import MintingRefused, NodeUnreachable, NothingToRetry
 from minting.models import BatchSource, MintBatch, MintResult, MintTransaction
-from minting.service import prepare, submit, wave
+from minting.schedules import SCHEDULES
+from minting.service import nudges, prepare, submit, wave
 from minting.service.preflight import inspect_or_recall
 from minting.service.prepare import request_batch
 from minting.service.retry import retry_batch, retry_due
@@ -116,13 +118,12 @@ def test_what_landed_with_errors_three_times_is_tried_again_too(minting_chain):
     ):
         look()
     row = MintTransaction.objects.get()
-    MintResult.objects.update(attempts=3)
+    MintResult.objects.update(attempts=10)
     with transaction.atomic():
         journal.record_failed(
             journal.OnChainError(row.id, 5, "AccountInUse"),
             code="transaction_failed",
             reason="it landed with an error",
-            permanent=False,
             retry=current().retry,
         )
     assert waits() == [300]
@@ -338,3 +339,10 @@ def test_nothing_failed_is_said(minting_chain, drain):
     drain()
     with pytest.raises(NothingToRetry):
         retry_batch(batch.id, by=None)
+
+
+def test_every_schedule_names_a_function_that_is_there():
+    """A wrong dotted name would kill the queue's pusher again and again."""
+    assert SCHEDULES["retry"] == "minting.tasks.retry_due"
+    for path in (*SCHEDULES.values(), nudges.LOOK, nudges.PROVE):
+        assert callable(import_string(path))

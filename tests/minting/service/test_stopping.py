@@ -24,7 +24,7 @@ from minting.models import (
     MintSlice,
     MintTransaction,
 )
-from minting.service import journal_file, submit, wave
+from minting.service import journal_file, planning, submit, wave
 from minting.service.blockchain_service import BlockchainService
 from minting.service.prepare import request_batch
 from minting.service.recover import recover
@@ -37,6 +37,13 @@ from tests.factories.readings import MeterReadingFactory, household
 from tests.minting.service.test_races import together
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def small_transactions(monkeypatch):
+    """One wallet a transaction, so that few readings make a wave of several."""
+    monkeypatch.setattr(planning, "GROUPS_A_TRANSACTION", 1)
+
 
 KWH = 250_000_000
 """Base units of a factory's reading: 0.25 kWh."""
