@@ -1,4 +1,4 @@
-"""Several nodes: one that fails, lags or belongs elsewhere never costs a reading or pays it twice."""
+"""Several nodes: a bad one costs no reading and pays none twice."""
 
 from __future__ import annotations
 
