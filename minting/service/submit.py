@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 import structlog
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 from solders.pubkey import Pubkey
 
 from minting import journal
 from minting.engine.errors import BlockchainError, SolanaError
 from minting.engine.types import MintBatchData, PlannedTransaction, Signer
 from minting.journal import Claim, LostClaimError, Refusal, Signing
-from minting.models import MintBatch, MintInfo, MintResult, MintSlice
+from minting.models import MintBatch, MintInfo, MintResult, MintSlice, MintTransaction
 from minting.service import nudges, wave
 from minting.service.planning import RefusedGroup, Terms, learn_terms, plan_payments
 from minting.service.preflight import inspect_mint
@@ -266,13 +266,18 @@ class Driver:
             Signing(claim_of[each.plan.payments[0].reading_id], each) for each in prepared.signed
         ]
         wave.write_journal_file(self.session, mint, prepared.signed)
-        with transaction.atomic():
-            rows = journal.record_signed(
-                signings,
-                mint=mint,
-                fee_payer=str(terms.authority),
-                balance=prepared.balance,
-            )
+        try:
+            with transaction.atomic():
+                rows = journal.record_signed(
+                    signings,
+                    mint=mint,
+                    fee_payer=str(terms.authority),
+                    balance=prepared.balance,
+                )
+        except (OperationalError, InterfaceError):
+            rows = _read_back(signings)
+            if not rows:
+                raise
         self.signed += len(rows)
         fresh = [Flight.of(row) for row in rows]
         self.flights += fresh
@@ -315,6 +320,18 @@ class Driver:
         log.error("signing_stopped", code=code, reason=reason, readings=len(ids))
         self.ready.clear()
         self._refuse([Refusal(ids, code, reason, permanent=False)])
+
+
+def _read_back(signings: Sequence[Signing]) -> list[MintTransaction]:
+    """What is journalled of a wave whose commit was not answered: all of it, or nothing (I2).
+
+    Nothing proves nothing: the server may commit even now. Whoever signs for these readings next
+    waits at the rows that commit holds, and then finds them moved (I3).
+    """
+    signatures = [str(signing.signed.signature) for signing in signings]
+    rows = list(MintTransaction.objects.filter(signature__in=signatures).order_by("id"))
+    log.warning("commit_unanswered", signed=len(signatures), journalled=len(rows))
+    return rows
 
 
 def _payment(row: MintResult) -> MintBatchData:
