@@ -7,9 +7,11 @@ import logging
 import os
 import secrets
 import shutil
+import signal
 import sys
 from importlib import import_module
-from typing import Any
+from types import FrameType
+from typing import Any, NoReturn
 
 import django
 
@@ -49,6 +51,8 @@ def main() -> int:
     )
     sys.stdout.flush()
     good = False
+    for wanted in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(wanted, _stop)
     try:
         mint = stage.set_up()
         os.environ.update(stage.environment)
@@ -64,6 +68,11 @@ def main() -> int:
     else:
         sys.stdout.write(f"logs, database and ledger: {stage.folder}\n")
     return 0 if good else 1
+
+
+def _stop(number: int, _frame: FrameType | None) -> NoReturn:
+    """Whoever stops a run leaves no process behind."""
+    sys.exit(128 + number)
 
 
 def _burn(chosen: argparse.Namespace, seed: int, stage: Stage, mint: str) -> bool:

@@ -135,6 +135,12 @@ class Scene:
         assert set(MintBatch.objects.values_list("status", flat=True)) == {"succeeded"}
 
 
+def signatures_a_reading() -> set[int]:
+    """How many transactions were signed for each of the last batch's readings."""
+    batch = MintBatch.objects.latest("id")
+    return set(batch.results.values_list("attempts", flat=True))
+
+
 def wait_stopped(worker: subprocess.Popen[str]) -> None:
     """Until it has paused itself."""
     ended = os.waitid(os.P_PID, worker.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)

@@ -7,9 +7,8 @@ import signal
 
 import pytest
 
-from minting.models import MintTransaction
 from tests.crash.points import Deed
-from tests.crash.scene import points, wait_stopped
+from tests.crash.scene import points, signatures_a_reading, wait_stopped
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -25,8 +24,7 @@ def test_killed_while_death_is_proven(scene, point):
     scene.start_again()
 
     scene.check()
-    dead = MintTransaction.objects.filter(status="expired")
-    assert dead.count() == 2
+    assert signatures_a_reading() == {2}
 
 
 @points(17, deed=Deed.STOP)
@@ -44,4 +42,4 @@ def test_woken_after_its_transactions_were_proven_dead(scene, point):
     scene.chain.net.wait_slots(40)  # long enough for what it sent to land, if it could
     scene.start_again()
     scene.check()
-    assert MintTransaction.objects.filter(status="expired").count() == 2
+    assert signatures_a_reading() == {2}
