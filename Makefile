@@ -12,7 +12,7 @@ COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-h
 	--no-header --no-emit-index-url --no-emit-find-links
 
 .DEFAULT_GOAL := help
-.PHONY: help install lint test demo lock format clean browser
+.PHONY: help install lint test chaos demo lock format clean browser
 
 help: ## Lists these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ lint: install ## Style, types, arrows between modules, missing migrations
 
 test: install browser ## Every test: unit, integration, browser (PYTEST_ARGS to choose)
 	@$(BIN)/python -m pytest --cov --cov-report=term $(PYTEST_ARGS)
+
+chaos: install ## 10,000 readings, 200 kills, nothing lost or doubled (CHAOS_ARGS: --seed N …)
+	@exec $(BIN)/python -m chaos $(CHAOS_ARGS)
 
 # The system's Chromium, or Playwright's own; without either, browser tests say that they skip.
 browser: install

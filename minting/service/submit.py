@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 import structlog
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 from solders.pubkey import Pubkey
 
 from minting import journal
@@ -25,7 +25,7 @@ from minting.engine.errors import (
 )
 from minting.engine.types import MintBatchData, PlannedTransaction, Signer
 from minting.journal import Claim, LostClaimError, Refusal, Signing
-from minting.models import MintBatch, MintInfo, MintResult, MintSlice
+from minting.models import MintBatch, MintInfo, MintResult, MintSlice, MintTransaction
 from minting.service import nudges, wave
 from minting.service.planning import RefusedGroup, Terms, learn_terms, plan_payments
 from minting.service.preflight import inspect_mint
@@ -293,14 +293,19 @@ class Driver:
             Signing(claim_of[each.plan.payments[0].reading_id], each) for each in prepared.signed
         ]
         wave.write_journal_file(self.session, mint, prepared.signed)
-        with transaction.atomic():
-            rows = journal.record_signed(
-                signings,
-                mint=mint,
-                fee_payer=str(terms.authority),
-                balance=prepared.balance,
-                max_kwh_per_day=self.session.config.max_kwh_per_day,
-            )
+        try:
+            with transaction.atomic():
+                rows = journal.record_signed(
+                    signings,
+                    mint=mint,
+                    fee_payer=str(terms.authority),
+                    balance=prepared.balance,
+                    max_kwh_per_day=self.session.config.max_kwh_per_day,
+                )
+        except (OperationalError, InterfaceError):
+            rows = _read_back(signings)
+            if not rows:
+                raise
         self.signed += len(rows)
         fresh = [Flight.of(row) for row in rows]
         self.flights += fresh
@@ -350,6 +355,18 @@ class Driver:
         log.error("signing_stopped", code=code, reason=reason, readings=len(ids))
         self.ready.clear()
         self._refuse([Refusal(ids, code, reason, permanent)])
+
+
+def _read_back(signings: Sequence[Signing]) -> list[MintTransaction]:
+    """What is journalled of a wave whose commit was not answered: all of it, or nothing (I2).
+
+    Nothing proves nothing: the server may commit even now. Whoever signs for these readings next
+    waits at the rows that commit holds, and then finds them moved (I3).
+    """
+    signatures = [str(signing.signed.signature) for signing in signings]
+    rows = list(MintTransaction.objects.filter(signature__in=signatures).order_by("id"))
+    log.warning("commit_unanswered", signed=len(signatures), journalled=len(rows))
+    return rows
 
 
 def _payment(row: MintResult) -> MintBatchData:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
@@ -115,7 +115,10 @@ class Service:
                 "Supplied content type is not allowed. Content-Type: application/json is required",
                 status_code=415,
             )
-        body = await request.body()
+        try:
+            body = await request.body()
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody is there to read it: a client was killed
         if len(body) > MAX_BODY_BYTES:
             return PlainTextResponse("Request body is too large", status_code=413)
         return self._reply(body, self.faults.draw(body))
