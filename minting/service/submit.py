@@ -24,7 +24,7 @@ from minting.models import MintBatch, MintInfo, MintResult, MintSlice
 from minting.service import nudges, wave
 from minting.service.planning import RefusedGroup, Terms, learn_terms, plan_payments
 from minting.service.preflight import inspect_mint
-from minting.service.recover import live_flights, prove_dead
+from minting.service.recover import live_flights, prove_dead, slices_wait
 from minting.service.session import Session
 from minting.service.tracking import Flight, tick
 
@@ -89,6 +89,9 @@ def drive_waiting(
         )
     if not claims:
         return DriveReport()
+    if len(claims) < session.config.concurrent_batches and slices_wait():
+        # What workers died of travels alone: the others are for somebody else.
+        nudges.nudge()
     driver = Driver(session, claims, signer)
     try:
         return driver.run()
