@@ -17,7 +17,7 @@ from django.utils.safestring import SafeString
 
 from minting.admin import show, tables
 from minting.engine.states import ResultStatus
-from minting.models import MintBatch, MintResult
+from minting.models import MintBatch, MintResult, MintSlice
 
 SHOWN = 20
 """Rows of a table before the page links to the whole list."""
@@ -93,8 +93,14 @@ def facts(batch: MintBatch) -> list[tuple[str, SafeString | str]]:
         ("Cancel asked for", show.utc(batch.cancel_requested_at)),
         ("Retry of", show.row_link(batch.retry_of)),
         ("Mint", batch.mint_address),
+        *((f"Slice {each.number} parked", parked(each)) for each in batch.slices.parked()[:SHOWN]),
     ]
     return [(name, value) for name, value in known if value]
+
+
+def parked(slice_: MintSlice) -> str:
+    """Why workers leave it alone, and how long."""
+    return f"until {show.utc(slice_.parked_until)}: {slice_.parked_reason}"
 
 
 def costs(batch: MintBatch) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 import structlog
-from django.db import transaction
+from django.db import connection, transaction
 from solders.pubkey import Pubkey
 
 from minting import journal
@@ -95,8 +95,13 @@ def drive_waiting(
     driver = Driver(session, claims, signer)
     try:
         return driver.run()
+    except SystemExit:
+        # The queue's timeout or a stop, perhaps in the middle of a query: that one is not ours any
+        # more, and its connection takes no other.
+        connection.close()
+        raise
     finally:
-        # Also when the queue's timeout ends us: whoever comes next need not wait for the lease.
+        # However it ends, whoever comes next need not wait for the lease.
         with transaction.atomic():
             unsigned = MintResult.objects.unsigned(list(driver.claims)).exists()
             if journal.hand_back(driver.claims.values()) and unsigned:

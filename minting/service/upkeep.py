@@ -10,6 +10,7 @@ from datetime import timedelta
 import structlog
 from django.db import transaction
 from django.utils import timezone
+from django_q.brokers import get_broker
 from django_q.conf import Conf
 from django_q.models import OrmQ
 
@@ -59,13 +60,16 @@ def call_if_unattended() -> bool:
     Returns:
         Whether it called.
     """
-    if not slices_wait() or untaken(timedelta(0)):
+    if get_broker().queue_size() or not slices_wait():
         return False
     nudges.nudge()
     return True
 
 
 def untaken(since: timedelta) -> bool:
-    """Whether the queue holds a task that any worker could have taken for that long."""
+    """Whether the queue holds a task that any worker could have taken for that long.
+
+    Redis does not tell since when; there a wedge shows between pusher and workers only.
+    """
     waiting = OrmQ.objects.filter(key=Conf.CLUSTER_NAME, lock__lt=timezone.now() - since)
     return bool(waiting.exists())

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -65,11 +65,12 @@ def take_terms() -> None:
 
 
 def is_gone(pid: int) -> bool:
-    """Whether a process has ended; takes its status if it is ours to take."""
+    """Whether what was our child, or left to us by one, has ended; takes its status."""
     try:
         return os.waitpid(pid, os.WNOHANG)[0] == pid
     except ChildProcessError:
-        pass  # not our child, or taken before: the kernel still knows whether it is there
+        if sys.platform == "linux":
+            return True  # orphans are ours: whoever has this id now is a stranger
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, PermissionError):
@@ -81,10 +82,8 @@ def send(pids: Collection[int], signum: signal.Signals) -> None:
     """Signals those that are there."""
     for pid in pids:
         if not is_gone(pid):
-            try:
+            with suppress(ProcessLookupError):  # not our child, and gone since
                 os.kill(pid, signum)
-            except ProcessLookupError:
-                continue
 
 
 def wait_until_gone(pids: Collection[int], seconds: float) -> set[int]:
