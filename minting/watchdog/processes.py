@@ -24,6 +24,9 @@ PARENT_POLL = 1.0
 AFTER_KILL = 5.0
 """Seconds that the kernel may take to clear away what was killed."""
 
+ADOPTS = sys.platform == "linux"
+"""Whether orphans become ours (``adopt_orphans``)."""
+
 _HELD = (signal.SIGTERM,)
 
 
@@ -69,13 +72,16 @@ def is_gone(pid: int) -> bool:
     try:
         return os.waitpid(pid, os.WNOHANG)[0] == pid
     except ChildProcessError:
-        if sys.platform == "linux":
-            return True  # orphans are ours: whoever has this id now is a stranger
+        # Where orphans are ours, whoever has this id now is a stranger.
+        return ADOPTS or not _is_there(pid)
+
+
+def _is_there(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, PermissionError):
-        return True
-    return False
+        return False
+    return True
 
 
 def send(pids: Collection[int], signum: signal.Signals) -> None:

@@ -36,7 +36,7 @@ WEDGED = 20.0
 SILENT = 60.0
 """Seconds without a sign of the sentinel; an outage of the database may cost it half of that."""
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.25, 2.0
 """Seconds before a cluster is started again; doubled each time until one lived for ``STEADY``."""
 
 STEADY = 30.0

@@ -10,15 +10,18 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from minting.models import MintSlice
 from tests.gridtoken.proc import is_alive, proc
+
+T = TypeVar("T")
 
 PATIENCE = 90.0
 """Seconds within which work goes on after any single kill."""
 
 
-def until(done: Callable[[], object], told: Callable[[], str] = str, seconds: float = PATIENCE):
+def until(done: Callable[[], T], told: Callable[[], str] = str, seconds: float = PATIENCE) -> T:
     """Waits until ``done`` answers something true, and returns it."""
     give_up = time.monotonic() + seconds
     while not (answer := done()):
