@@ -21,12 +21,15 @@ from minting.engine.states import (
 from minting.engine.types import Commitment
 from minting.journal.phase import atomic_phase
 from minting.journal.results import move_results
-from minting.models import MintBatch, MintTransaction
+from minting.models import MintBatch, MintResult, MintTransaction
 
 log = structlog.get_logger(__name__)
 
-MAX_SIGNATURES = 3
-"""Transactions that one result may be part of and see land with an error (engine.md, "blame")."""
+MAX_SIGNATURES_ALONE = 3
+"""Transactions signed for a wallet that made one of them land with an error."""
+
+MAX_SIGNATURES = 10
+"""Transactions signed for a result whose neighbours, or nobody, made them fail."""
 
 _OPEN = (TransactionStatus.SIGNED, TransactionStatus.SENT)
 
@@ -84,16 +87,19 @@ def record_error_seen(error: OnChainError) -> None:
 
 
 @atomic_phase
-def record_failed(error: OnChainError, *, code: str, reason: str, permanent: bool) -> bool:
+def record_failed(
+    error: OnChainError, *, code: str, reason: str, blamed: str | None = None
+) -> bool:
     """A finalized error: the fee is paid, the results are free again.
 
-    They go back to pending and travel alone, three times at most; then they fail.
+    They go back to pending. Those of the wallet that made it fail travel alone from now on, three
+    times at most; its neighbours are planned as before, though not for ever.
 
     Args:
         error: What the finalized chain says.
-        code: Whose fault it is, for results that have no attempts left or are to blame.
+        code: For results that have no attempts left.
         reason: The sentence that goes with it.
-        permanent: Whether the results are ended at once, since trying again would fail again.
+        blamed: The wallet whose instruction failed; ``None`` where none is to blame.
     """
     row = _lock_one(error.transaction_id, *_OPEN, TransactionStatus.CONFIRMED)
     if row is None:
@@ -107,20 +113,22 @@ def record_failed(error: OnChainError, *, code: str, reason: str, permanent: boo
         signature=row.signature,
         slot=error.slot,
         err=error.err,
+        blamed=blamed,
     )
-    mine = Q(transaction_id=row.id)
     # Back to open first: a confirmed result whose transaction failed after all has lost its slot.
-    _release(mine, old=SUCCEEDED_RESULTS | OPEN_RESULTS, alone=True)
+    _release(Q(transaction_id=row.id), old=SUCCEEDED_RESULTS | OPEN_RESULTS)
     freed = Q(batch_id=row.batch_id, reading_id__in=row.reading_ids, transaction__isnull=True)
-    if not permanent:
-        freed &= Q(attempts__gte=MAX_SIGNATURES)
+    MintResult.objects.filter(
+        freed, status=ResultStatus.PENDING, wallet_address=blamed or ""
+    ).update(alone=True)
+    worn_out = Q(alone=True, attempts__gte=MAX_SIGNATURES_ALONE) | Q(attempts__gte=MAX_SIGNATURES)
     move_results(
-        freed,
+        freed & worn_out,
         old={ResultStatus.PENDING},
         new=ResultStatus.FAILED,
         reason=reason,
         code=code,
-        columns={"permanent": permanent, "settled_at": Now()},
+        columns={"settled_at": Now()},
     )
     if row.status == TransactionStatus.CONFIRMED:
         _pay(row, rent=row.rent_lamports, sign=-1)
@@ -210,7 +218,9 @@ def _land(row: MintTransaction, landing: Landing) -> bool:
         confirmed_at=Coalesce("confirmed_at", Now()),
         finalized_at=Now() if final else None,
     )
-    log.info(
+    # Each is told once to people, as soon as it counts; that it became final is routine.
+    tell = log.debug if row.status == TransactionStatus.CONFIRMED else log.info
+    tell(
         "transaction_landed",
         batch_id=str(row.batch_id),
         signature=row.signature,
@@ -244,16 +254,9 @@ def _succeed(transaction_ids: Collection[UUID], *, success_at: Commitment) -> No
     )
 
 
-def _release(which: Q, *, old: frozenset[ResultStatus], alone: bool = False) -> None:
+def _release(which: Q, *, old: frozenset[ResultStatus]) -> None:
     """Takes results off their transaction and makes them pending, to be planned anew."""
-    columns: dict[str, Any] = {
-        "transaction": None,
-        "tx_signature": "",
-        "slot": None,
-        "settled_at": None,
-    }
-    if alone:
-        columns["alone"] = True
+    columns = {"transaction": None, "tx_signature": "", "slot": None, "settled_at": None}
     move_results(which, old=old, new=ResultStatus.PENDING, columns=columns)
 
 

@@ -72,12 +72,13 @@ def record_signed(
     moved = _point_results_at(rows, signings)
     if moved != expected:
         raise LostClaimError(f"{moved} of {expected} results were still ours")
-    for row in rows:
+    for row, signing in zip(rows, signings, strict=True):
         log.info(
             "transaction_signed",
             batch_id=str(row.batch_id),
             signature=row.signature,
             readings=len(row.reading_ids),
+            wallets=[str(each.group.wallet) for each in signing.signed.plan.destinations],
             base_units=int(row.base_units),
             last_valid_block_height=row.last_valid_block_height,
             lamports=row.network_fee_lamports + row.priority_fee_lamports + row.rent_lamports,

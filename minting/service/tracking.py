@@ -17,11 +17,12 @@ import structlog
 from django.db import transaction
 
 from minting import journal
+from minting.engine.apart import blamed_token_account
 from minting.engine.states import TransactionStatus
 from minting.engine.types import Commitment, SignatureStatus, Watched
 from minting.engine.verdicts import is_past_life
 from minting.journal import Landing, OnChainError
-from minting.models import MintTransaction
+from minting.models import MintInfo, MintTransaction
 from minting.service.session import Session
 
 log = structlog.get_logger(__name__)
@@ -233,7 +234,20 @@ def _settle_error(flight: Flight, status: SignatureStatus) -> bool:
         error,
         code="transaction_failed",
         reason=f"The transaction landed with an error: {json.dumps(status.err)}",
-        permanent=False,
+        blamed=_blamed_wallet(flight, status.err),
     )
     flight.status = TransactionStatus.FAILED
     return False
+
+
+def _blamed_wallet(flight: Flight, err: object) -> str | None:
+    """The wallet whose instruction made a landed transaction fail, if one did."""
+    token_account = blamed_token_account(flight.raw, err)
+    if token_account is None:
+        return None
+    row = MintTransaction.objects.get(id=flight.id)
+    info = MintInfo.objects.get(genesis_hash=row.genesis_hash, address=row.mint_address)
+    wallets = row.results.values_list("wallet_address", flat=True).distinct()
+    return next(
+        (wallet for wallet in wallets if info.token_account_of(wallet) == token_account), None
+    )
