@@ -7,7 +7,6 @@ twice at once.
 from __future__ import annotations
 
 import os
-import socket
 from dataclasses import asdict
 from typing import Any
 from uuid import UUID
@@ -17,12 +16,13 @@ from minting.service.doubt import collect_proof
 from minting.service.recover import recover
 from minting.service.session import open_session
 from minting.service.submit import drive_waiting
+from minting.service.upkeep import worker_name
 
 
 def look() -> dict[str, Any]:
     """Drives slices that nobody drives, as many at once as ``BLOCKCHAIN_CONCURRENT_BATCHES``."""
     with open_session() as session:
-        return asdict(drive_waiting(session, worker=worker_name()))
+        return asdict(drive_waiting(session, worker=worker_name(os.getpid())))
 
 
 def sweep() -> dict[str, Any]:
@@ -40,8 +40,3 @@ def prove(transaction_id: str) -> bool:
 def retry_due() -> dict[str, Any]:
     """Every minute: new batches of the failures whose retry is due."""
     return asdict(retry.retry_due())
-
-
-def worker_name() -> str:
-    """Host and process, for people to read."""
-    return f"{socket.gethostname()}:{os.getpid()}"

@@ -19,7 +19,7 @@ from django.utils.safestring import SafeString
 
 from minting.admin import show, tables
 from minting.engine.states import ResultStatus
-from minting.models import MintBatch, MintResult
+from minting.models import MintBatch, MintResult, MintSlice
 
 SHOWN = 20
 """Rows of a table before the page links to the whole list."""
@@ -97,6 +97,7 @@ def facts(batch: MintBatch) -> list[tuple[str, SafeString | str]]:
         ("Tried again in", _retries(batch)),
         ("Next retry due", show.utc(_next_retry(batch))),
         ("Mint", batch.mint_address),
+        *((f"Slice {each.number} parked", parked(each)) for each in batch.slices.parked()[:SHOWN]),
     ]
     return [(name, value) for name, value in known if value]
 
@@ -116,6 +117,11 @@ def _next_retry(batch: MintBatch) -> datetime | None:
         .values_list("retry_at", flat=True)
         .first()
     )
+
+
+def parked(slice_: MintSlice) -> str:
+    """Why workers leave it alone, and how long."""
+    return f"until {show.utc(slice_.parked_until)}: {slice_.parked_reason}"
 
 
 def costs(batch: MintBatch) -> dict[str, Any]:

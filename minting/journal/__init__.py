@@ -8,6 +8,7 @@ status, the batch's counters, the slice, the batch's end.
 ========================  ==========================================================
 ``opening.open_batch``    readings → results, slices, batch
 ``claims``                who works on which slice, under a fence
+``parking``               what workers die of waits, with its reason
 ``signing``               I2, I3: transactions and the results they pay
 ``settling``              what the chain said: landed, failed, vanished, dead, in doubt
 ``results``               the one place where a result changes its status
@@ -20,6 +21,7 @@ status, the batch's counters, the slice, the batch's end.
 from minting.journal.cancelling import cancel_unsigned
 from minting.journal.claims import Claim, claim_slices, hand_back, renew_claims
 from minting.journal.opening import NewResult, open_batch
+from minting.journal.parking import release_of_the_dead
 from minting.journal.results import Refusal, refuse_results
 from minting.journal.retrying import Waiting, give_up_retries, hold_waiting, take_waiting
 from minting.journal.settling import (
@@ -71,6 +73,7 @@ __all__ = [
     "record_vanished",
     "refuse_results",
     "refuse_while_stopped",
+    "release_of_the_dead",
     "renew_claims",
     "resume_minting",
     "stop_minting",

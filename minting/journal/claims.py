@@ -37,23 +37,20 @@ class Claim:
 
 @atomic_phase
 def claim_slices(*, worker: str, limit: int, batch_id: UUID | None = None) -> list[Claim]:
-    """Claims up to ``limit`` slices that nobody drives, oldest first.
+    """Claims up to ``limit`` slices that nobody drives and that are not parked, oldest first.
+
+    A slice that a worker died of travels alone, so that the next death blames no neighbour.
 
     Args:
-        worker: Who claims, for people to read.
+        worker: Who claims: host and process, as ``parking.release_of_the_dead`` asks for it.
         limit: ``BLOCKCHAIN_CONCURRENT_BATCHES``.
         batch_id: Only slices of this batch.
     """
-    free = Q(status=SliceStatus.QUEUED) | Q(status=SliceStatus.RUNNING, lease_until__lt=Now())
+    found = MintSlice.objects.waiting().select_for_update(skip_locked=True)
     if batch_id is not None:
-        free &= Q(batch_id=batch_id)
-    found = list(
-        MintSlice.objects.select_for_update(skip_locked=True)
-        .filter(free)
-        .order_by("batch_id", "number")[:limit]
-    )
+        found = found.filter(batch_id=batch_id)
     claims = []
-    for slice_ in found:
+    for slice_ in _fellows(list(found.order_by("batch_id", "number")[:limit])):
         if slice_.status == SliceStatus.QUEUED:
             assert_move(SliceStatus.QUEUED, SliceStatus.RUNNING)
         else:
@@ -86,6 +83,13 @@ def hand_back(claims: Collection[Claim]) -> int:
     return MintSlice.objects.filter(_held(claims)).update(
         status=SliceStatus.QUEUED, claim=None, claimed_by="", lease_until=None
     )
+
+
+def _fellows(found: list[MintSlice]) -> list[MintSlice]:
+    """The first alone, if a worker died of it; else all of which none died."""
+    if found and found[0].deaths:
+        return found[:1]
+    return [slice_ for slice_ in found if not slice_.deaths]
 
 
 def _held(claims: Collection[Claim]) -> Q:

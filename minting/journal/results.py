@@ -32,6 +32,7 @@ from minting.engine.states import (
     batch_status,
     reading_status,
 )
+from minting.journal.parking import forgive
 from minting.journal.phase import atomic_phase
 from minting.models import MintBatch, MintResult, MintSlice
 from readings import queries
@@ -268,6 +269,7 @@ def _close_or_reopen_slices(slice_ids: set[UUID]) -> None:
     """A slice is done when none of its results is open; a fork can open it again."""
     if not slice_ids:
         return
+    forgive(slice_ids)
     slices: dict[bool, list[UUID]] = defaultdict(list)
     open_results = MintResult.objects.filter(slice=OuterRef("pk"), status__in=OPEN_RESULTS)
     for slice_id, status, has_open in (

@@ -18,10 +18,11 @@ from minting.engine.errors import DailyLimitPassed, InsufficientFunds
 from minting.engine.states import LIVE_TRANSACTIONS, ResultStatus, TransactionStatus
 from minting.engine.types import SignedTransaction
 from minting.journal.claims import Claim
+from minting.journal.parking import forgive
 from minting.journal.phase import atomic_phase
 from minting.journal.results import lock_slices
 from minting.journal.stopping import DAILY_LIMIT, require_not_stopped
-from minting.models import MintInfo, MintingStop, MintResult, MintSlice, MintTransaction
+from minting.models import MintInfo, MintingStop, MintResult, MintTransaction
 
 log = structlog.get_logger(__name__)
 
@@ -85,8 +86,7 @@ def record_signed(
         _row(signing, mint=mint, fee_payer=fee_payer) for signing in signings
     )
     expected = sum(len(row.reading_ids) for row in rows)
-    # Something moves: earlier fruitless starts of these slices are forgiven.
-    MintSlice.objects.filter(id__in={row.slice_id for row in rows}).update(starts=0)
+    forgive({row.slice_id for row in rows})
     moved = _point_results_at(rows, signings)
     if moved != expected:
         raise LostClaimError(f"{moved} of {expected} results were still ours")

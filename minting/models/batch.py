@@ -7,6 +7,7 @@ from enum import StrEnum
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Now
 from uuid_utils.compat import uuid7
 
 from minting.engine.states import FINAL_BATCHES, BatchStatus, SliceStatus
@@ -99,6 +100,21 @@ class MintBatch(models.Model):
         return self.status in FINAL_BATCHES
 
 
+class MintSliceQuerySet(models.QuerySet["MintSlice"]):
+    """Named questions about slices."""
+
+    def waiting(self) -> MintSliceQuerySet:
+        """There is work in them, nobody drives them, and they are not parked."""
+        return self.filter(
+            Q(status=SliceStatus.QUEUED) | Q(status=SliceStatus.RUNNING, lease_until__lt=Now()),
+            Q(parked_until__isnull=True) | Q(parked_until__lte=Now()),
+        )
+
+    def parked(self) -> MintSliceQuerySet:
+        """Not done, and left alone for a while because workers died of them."""
+        return self.exclude(status=SliceStatus.DONE).filter(parked_until__gt=Now())
+
+
 class MintSlice(models.Model):
     """Part of a batch that one task drives, claimed by compare-and-set.
 
@@ -119,6 +135,8 @@ class MintSlice(models.Model):
     )
     parked_until = models.DateTimeField(null=True, blank=True)
     parked_reason = models.TextField(blank=True)
+
+    objects = MintSliceQuerySet.as_manager()
 
     class Meta:
         verbose_name = "slice"

@@ -13,14 +13,12 @@ from typing import Any
 
 import structlog
 from django.db import transaction
-from django.db.models import Q
-from django.db.models.functions import Now
 from django.utils import timezone
 from solders.pubkey import Pubkey
 
 from minting import journal
 from minting.engine.errors import MintingRefused, SolanaError
-from minting.engine.states import LIVE_TRANSACTIONS, SliceStatus, TransactionStatus
+from minting.engine.states import LIVE_TRANSACTIONS, TransactionStatus
 from minting.engine.types import DeathEvidence, Verdict
 from minting.engine.verdicts import Judgement, judge
 from minting.journal import Expiry
@@ -86,10 +84,7 @@ def nudge_if_waiting() -> bool:
 
 def slices_wait() -> bool:
     """Whether there is work that nobody drives, and that may be driven: minting is not stopped."""
-    waiting = MintSlice.objects.filter(
-        Q(status=SliceStatus.QUEUED) | Q(status=SliceStatus.RUNNING, lease_until__lt=Now())
-    )
-    return waiting.exists() and journal.current_stop() is None
+    return bool(MintSlice.objects.waiting().exists()) and journal.current_stop() is None
 
 
 def prove_dead(session: Session, flights: Sequence[Flight]) -> int:

@@ -51,4 +51,13 @@ def open_session(config: MintingConfig | None = None) -> Iterator[Session]:
         try:
             yield Session(config, cluster, runner)
         finally:
-            runner.run(cluster.__aexit__(None, None, None))
+            runner.run(_close(cluster))
+
+
+async def _close(cluster: Cluster) -> None:
+    """A phase that a signal ended in the middle does not go on while its connections close."""
+    abandoned = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in abandoned:
+        task.cancel()
+    await asyncio.gather(*abandoned, return_exceptions=True)
+    await cluster.__aexit__(None, None, None)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 import structlog
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from solders.pubkey import Pubkey
 
 from minting import journal
@@ -29,7 +29,7 @@ from minting.models import MintBatch, MintInfo, MintResult, MintSlice, MintTrans
 from minting.service import nudges, wave
 from minting.service.planning import RefusedGroup, Terms, learn_terms, plan_payments
 from minting.service.preflight import inspect_mint
-from minting.service.recover import live_flights, prove_dead
+from minting.service.recover import live_flights, prove_dead, slices_wait
 from minting.service.session import Session
 from minting.service.tracking import Flight, tick
 
@@ -97,11 +97,19 @@ def drive_waiting(
         )
     if not claims:
         return DriveReport()
+    if len(claims) < session.config.concurrent_batches and slices_wait():
+        # What workers died of travels alone: the others are for somebody else.
+        nudges.nudge()
     driver = Driver(session, claims, signer)
     try:
         return driver.run()
+    except SystemExit:
+        # The queue's timeout or a stop, perhaps in the middle of a query: that one is not ours any
+        # more, and its connection takes no other.
+        connection.close()
+        raise
     finally:
-        # Also when the queue's timeout ends us: whoever comes next need not wait for the lease.
+        # However it ends, whoever comes next need not wait for the lease.
         with transaction.atomic():
             unsigned = MintResult.objects.unsigned(list(driver.claims)).exists()
             stopped = journal.current_stop() is not None

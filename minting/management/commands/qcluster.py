@@ -5,21 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 import structlog
-from django.core.management.base import CommandError
-from django_q.management.commands.qcluster import Command as QueueCommand
+from django.core.management.base import BaseCommand, CommandError
 
 from minting import schedules
 from minting.management.answers import told
 from minting.service.preflight import inspect_patiently
 from minting.service.session import open_session
+from minting.watchdog.watchdog import Watchdog
 
 log = structlog.get_logger(__name__)
 
 
-class Command(QueueCommand):
-    help = "Starts a worker: django-q2's cluster, with our schedules and checks."
+class Command(BaseCommand):
+    help = "Starts a worker: a django-q2 cluster with our schedules, checks, and a watchdog."
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *_args: Any, **_options: Any) -> None:
         """Refuses to start on a wrong cluster, mint or key, or on a database that may forget."""
         # A silent node is a warning only.
         self.check(databases=["default"])
@@ -32,5 +32,7 @@ class Command(QueueCommand):
                 )
             found = inspect_patiently(session)
         log.info("worker_starts", asked_the_chain=found is not None)
+        watchdog = Watchdog()
+        watchdog.listen()
         schedules.synchronise()
-        super().handle(*args, **options)
+        watchdog.run()

@@ -13,6 +13,7 @@ from django.db.models import Model
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
 from django_q.models import Failure, OrmQ, Schedule, Success
 
 from minting.access.models import ApiToken
@@ -118,6 +119,16 @@ def test_a_batch_tells_failures_and_doubts(viewer: Client):
     page = viewer.get(url(MintBatch, "change", doubtful.pk)).content.decode()
     assert "In doubt" in page
     assert doubtful.transactions.get().signature in page
+
+
+def test_a_batch_tells_what_is_parked_and_why(viewer: Client):
+    batch = journal.open_batch()
+    batch.slices.update(
+        parked_until=timezone.now() + timedelta(minutes=10), parked_reason="5 workers died of it."
+    )
+    page = viewer.get(url(MintBatch, "change", batch.pk)).content.decode()
+    assert "Slice 0 parked" in page
+    assert "5 workers died of it." in page
 
 
 def test_an_unknown_batch_leads_back(viewer: Client):

@@ -1,0 +1,166 @@
+"""``manage.py qcluster`` itself: starts the cluster, watches it, ends it, starts it again."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from multiprocessing.process import BaseProcess
+from types import FrameType
+
+import structlog
+from django.db import Error as DatabaseError
+from django.db import close_old_connections, connections
+from django_q.conf import Conf
+
+from minting.service import upkeep
+from minting.service.upkeep import Fallen
+from minting.watchdog import processes
+from minting.watchdog.board import Board
+from minting.watchdog.sentinel import HAND_OVER, LONGEST_STOP, run_sentinel
+
+log = structlog.get_logger(__name__)
+
+LOOK = 0.2
+"""Seconds between two looks at the sentinel."""
+
+LOOK_AT_TABLES = 5.0
+"""Seconds between two looks at what waits in the tables: a lost nudge costs no more."""
+
+WEDGED = 20.0
+"""Seconds for which a task may wait in the queue while a worker is idle."""
+
+SILENT = 60.0
+"""Seconds without a sign of the sentinel; an outage of the database may cost it half of that."""
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.25, 2.0
+"""Seconds before a cluster is started again; doubled each time until one lived for ``STEADY``."""
+
+STEADY = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A sentinel and what it forked."""
+
+    sentinel: BaseProcess
+    board: Board
+    started: float
+    """``time.monotonic()``."""
+
+
+class Watchdog:
+    """Keeps one cluster going until it is told to stop."""
+
+    def __init__(self) -> None:
+        self._stopping = False
+        self._pause = FIRST_PAUSE
+
+    def listen(self) -> None:
+        """From here on SIGTERM and SIGINT are requests to stop."""
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(signum, self._ask_to_stop)
+
+    def run(self) -> None:
+        """Returns when it was told to stop and nothing of the cluster is left."""
+        processes.adopt_orphans()
+        while not self._stopping:
+            cluster = self._start()
+            trouble = ""
+            try:
+                trouble = self._watch(cluster)
+            finally:
+                self._end(cluster)
+            if trouble:
+                log.error("cluster_ended", reason=trouble, lived=round(_age(cluster), 1))
+                self._rest(cluster)
+        log.info("cluster_stopped")
+
+    def _ask_to_stop(self, _signum: int, _frame: FrameType | None) -> None:
+        self._stopping = True
+
+    def _start(self) -> Cluster:
+        # A connection that two processes share gives each the other's answers.
+        connections.close_all()
+        board = Board(Conf.WORKERS)
+        sentinel = multiprocessing.get_context("fork").Process(
+            target=run_sentinel, args=(board, os.getpid()), name="sentinel"
+        )
+        with processes.terms_held():
+            sentinel.start()
+        cluster = Cluster(sentinel, board, time.monotonic())
+        log.info("cluster_started", sentinel=sentinel.pid, workers=Conf.WORKERS)
+        return cluster
+
+    def _watch(self, cluster: Cluster) -> str:
+        """Returns what is wrong, once something is; nothing when told to stop."""
+        tables_at = 0.0
+        while not self._stopping:
+            if not cluster.sentinel.is_alive():
+                return f"the sentinel ended with code {cluster.sentinel.exitcode}"
+            if cluster.board.silence > SILENT:
+                return "the sentinel does not answer"
+            if time.monotonic() >= tables_at:
+                if _is_wedged(cluster):
+                    return "tasks wait, and an idle worker takes none"
+                tables_at = time.monotonic() + LOOK_AT_TABLES
+            time.sleep(LOOK)
+        return ""
+
+    def _end(self, cluster: Cluster) -> None:
+        """Leaves no process of the cluster, and nothing claimed by one."""
+        board = cluster.board
+        if cluster.sentinel.is_alive() and board.silence <= SILENT:
+            cluster.sentinel.terminate()
+            cluster.sentinel.join(LONGEST_STOP)
+        cluster.sentinel.kill()
+        cluster.sentinel.join(processes.AFTER_KILL)
+        # Where the kernel tells children of their parent's end, workers hand over already.
+        processes.send(board.workers, signal.SIGTERM)
+        left = processes.end(board.members, HAND_OVER + 1)
+        if left:
+            log.error("processes_left", pids=sorted(left))
+        gone = [pid for pid in board.workers if pid not in left]
+        try:
+            close_old_connections()
+            upkeep.release_the_dead(gone, _fallen(board))
+        except DatabaseError as error:
+            # Their leases run out by themselves.
+            log.warning("slices_not_released", reason=str(error).strip())
+
+    def _rest(self, cluster: Cluster) -> None:
+        """A pause that grows while clusters do not live."""
+        self._pause = FIRST_PAUSE if _age(cluster) > STEADY else min(2 * self._pause, LONGEST_PAUSE)
+        until = time.monotonic() + self._pause
+        while time.monotonic() < until and not self._stopping:
+            time.sleep(LOOK)
+
+
+def _is_wedged(cluster: Cluster) -> bool:
+    """Calls a worker for what waits unattended; a call that no idle worker takes is a wedge."""
+    try:
+        close_old_connections()
+        if cluster.board.idleness > WEDGED and upkeep.untaken(timedelta(seconds=WEDGED)):
+            return True
+        if upkeep.call_if_unattended():
+            log.info("worker_called")
+    except DatabaseError as error:
+        # Without the tables there is nothing to do for anybody; asked again soon.
+        log.warning("tables_not_seen", reason=str(error).strip())
+    return False
+
+
+def _fallen(board: Board) -> Fallen | None:
+    if board.fallen is None:
+        return None
+    pid, code = board.fallen
+    if code < 0:
+        return Fallen(pid, f"was ended by {signal.Signals(-code).name}")
+    return Fallen(pid, f"ended with code {code}")
+
+
+def _age(cluster: Cluster) -> float:
+    return time.monotonic() - cluster.started
