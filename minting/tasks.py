@@ -11,6 +11,8 @@ import socket
 from dataclasses import asdict
 from typing import Any
 
+from minting.service import reconcile as reconciling
+from minting.service.describe import describe_reconciliation
 from minting.service.recover import recover
 from minting.service.session import open_session
 from minting.service.submit import drive_waiting
@@ -26,6 +28,18 @@ def sweep() -> dict[str, Any]:
     """Every minute: one recovery pass, and a nudge if slices wait."""
     with open_session() as session:
         return asdict(recover(session))
+
+
+def reconcile() -> dict[str, Any]:
+    """Every ten minutes: the chain against the journal, what is new of both."""
+    with open_session() as session:
+        return describe_reconciliation(reconciling.reconcile(session))
+
+
+def reconcile_all() -> dict[str, Any]:
+    """Once a day: the same, and all of the journal against its results."""
+    with open_session() as session:
+        return describe_reconciliation(reconciling.reconcile(session, thorough=True))
 
 
 def worker_name() -> str:

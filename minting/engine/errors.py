@@ -8,6 +8,7 @@
     ├── InvalidBatchData            invalid_batch_data    reason, items
     ├── PartiallySuccessful         partially_successful  success, total
     ├── MintingRefused              minting_refused       wrong cluster, authority, mint or decimals
+    │   └── GateClosed              gate_closed           the chain knows what the journal does not
     ├── InsufficientFunds           insufficient_funds    missing lamports
     ├── FeeEstimationDisabled       fee_estimation_disabled
     ├── VerificationFailed          verification_failed   signed bytes differ from the plan (I6)
@@ -94,6 +95,12 @@ class MintingRefused(BlockchainError):
     """Nothing may be queued or signed: wrong cluster, authority, mint or decimals."""
 
     code = "minting_refused"
+
+
+class GateClosed(MintingRefused):
+    """Nothing may be signed until ``reconcile`` has explained what the chain holds."""
+
+    code = "gate_closed"
 
 
 class InsufficientFunds(BlockchainError):

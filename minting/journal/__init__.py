@@ -12,12 +12,40 @@ status, the batch's counters, the slice, the batch's end.
 ``settling``              what the chain said: landed, failed, vanished, dead, in doubt
 ``results``               the one place where a result changes its status
 ``cancelling``            what is not signed yet can be taken back
+``reconciling``           what comparing with the chain found, and how far it came
+``adopting``              what the chain remembers and a restored database does not
+``gate``                  whether anything may be signed
 ========================  ==========================================================
 """
 
+from minting.journal.adopting import Adoption, CannotAdoptError, Payee, record_adopted
 from minting.journal.cancelling import cancel_unsigned
 from minting.journal.claims import Claim, claim_slices, hand_back, renew_claims
+from minting.journal.gate import (
+    Identity,
+    close_gate,
+    open_gate,
+    pass_gate,
+    read_gate,
+    uncheck_gate,
+)
 from minting.journal.opening import NewResult, open_batch
+from minting.journal.reconciling import (
+    GATING,
+    Progress,
+    acknowledge,
+    begin_run,
+    fail_run,
+    finish_run,
+    move_cursor,
+    of_mint,
+    open_findings,
+    overlooked,
+    record_audit,
+    record_findings,
+    store_page,
+    supply_ceiling,
+)
 from minting.journal.results import Refusal, refuse_results
 from minting.journal.settling import (
     Expiry,
@@ -33,27 +61,51 @@ from minting.journal.settling import (
 from minting.journal.signing import Balance, LostClaimError, Signing, record_sent, record_signed
 
 __all__ = [
+    "GATING",
+    "Adoption",
     "Balance",
+    "CannotAdoptError",
     "Claim",
     "Expiry",
+    "Identity",
     "Landing",
     "LostClaimError",
     "NewResult",
     "OnChainError",
+    "Payee",
+    "Progress",
     "Refusal",
     "Signing",
+    "acknowledge",
+    "begin_run",
     "cancel_unsigned",
     "claim_slices",
+    "close_gate",
+    "fail_run",
+    "finish_run",
     "hand_back",
+    "move_cursor",
+    "of_mint",
     "open_batch",
+    "open_findings",
+    "open_gate",
+    "overlooked",
+    "pass_gate",
+    "read_gate",
+    "record_adopted",
+    "record_audit",
     "record_doubt",
     "record_error_seen",
     "record_expired",
     "record_failed",
+    "record_findings",
     "record_landed",
     "record_sent",
     "record_signed",
     "record_vanished",
     "refuse_results",
     "renew_claims",
+    "store_page",
+    "supply_ceiling",
+    "uncheck_gate",
 ]

@@ -17,11 +17,11 @@ from django.db import transaction
 from solders.pubkey import Pubkey
 
 from minting import journal
-from minting.engine.errors import BlockchainError, SolanaError
+from minting.engine.errors import BlockchainError, GateClosed, SolanaError
 from minting.engine.types import MintBatchData, PlannedTransaction, Signer
 from minting.journal import Claim, LostClaimError, Refusal, Signing
 from minting.models import MintBatch, MintInfo, MintResult, MintSlice
-from minting.service import nudges, wave
+from minting.service import gate, nudges, wave
 from minting.service.planning import RefusedGroup, Terms, learn_terms, plan_payments
 from minting.service.preflight import inspect_mint
 from minting.service.recover import live_flights, prove_dead
@@ -96,7 +96,8 @@ def drive_waiting(
         # Also when the queue's timeout ends us: whoever comes next need not wait for the lease.
         with transaction.atomic():
             unsigned = MintResult.objects.unsigned(list(driver.claims)).exists()
-            if journal.hand_back(driver.claims.values()) and unsigned:
+            # Behind a closed gate the sweep is often enough.
+            if journal.hand_back(driver.claims.values()) and unsigned and not driver.gate_closed:
                 nudges.nudge()
 
 
@@ -119,6 +120,8 @@ class Driver:
     terms_until: float = 0.0
     stumbles: Counter[Pubkey] = field(default_factory=Counter)
     """Failed simulations by wallet that nobody is proven to be at fault for."""
+    gate_closed: bool = False
+    """Whether the gate let nothing be signed; what flies is still followed."""
 
     def __post_init__(self) -> None:
         self.claims = {claim.slice_id: claim for claim in self.claimed}
@@ -137,7 +140,8 @@ class Driver:
             else:
                 self.silent_since = None
             now = time.monotonic()
-            if now >= end + OVERTIME or (not self.flights and (now >= end or not self._has_work())):
+            idle = now >= end or self.gate_closed or not self._has_work()
+            if now >= end + OVERTIME or (idle and not self.flights):
                 break
             time.sleep(STEP)
         return DriveReport(
@@ -153,7 +157,7 @@ class Driver:
         self._settle()
         room = IN_FLIGHT - len(self.flights)
         # Half a wave at least: what a wave shares is asked once for many.
-        if signing and room >= IN_FLIGHT // 2 and self._has_work():
+        if signing and not self.gate_closed and room >= IN_FLIGHT // 2 and self._has_work():
             self._sign(room)
 
     def _renew(self) -> None:
@@ -199,6 +203,7 @@ class Driver:
         """Plans if nothing is planned, then signs, journals and sends one wave."""
         try:
             mint, terms = self._learn()
+            gate.require_open(self.session, mint)
             if not self.ready:
                 self._plan(terms)
             items = [self.ready.popleft() for _ in range(min(room, len(self.ready)))]
@@ -211,6 +216,11 @@ class Driver:
             log.warning("claim_lost", reason=str(lost))
             self.ready.clear()
             self.renew_at = 0.0
+        except GateClosed as closed:
+            # The readings wait: whether they are minted already is what nobody knows now.
+            log.warning("nothing_signed", reason=str(closed))
+            self.ready.clear()
+            self.gate_closed = True
         except BlockchainError as error:
             # Payer, authority or mint: nobody's wallet is to blame, and nothing more is signed.
             self._give_up(error.code, str(error))

@@ -10,6 +10,7 @@ from django_q.management.commands.qcluster import Command as QueueCommand
 
 from minting import schedules
 from minting.management.answers import told
+from minting.service import gate
 from minting.service.preflight import inspect_patiently
 from minting.service.session import open_session
 
@@ -31,6 +32,7 @@ class Command(QueueCommand):
                     f"MINT_AUTHORITY_ADDRESS says {session.config.need_authority()}"
                 )
             found = inspect_patiently(session)
+            gate.check_at_start(session, found[0] if found else None)
         log.info("worker_starts", asked_the_chain=found is not None)
         schedules.synchronise()
         super().handle(*args, **options)
