@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from decimal import Decimal
 from io import StringIO
 from pathlib import Path
 from unittest.mock import patch
