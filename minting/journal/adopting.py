@@ -28,7 +28,7 @@ from minting.engine.states import (
     reading_status,
 )
 from minting.journal.phase import atomic_phase
-from minting.journal.results import move_results, record_inserted
+from minting.journal.results import lock_slices, move_results, record_inserted
 from minting.models import (
     BatchSource,
     MintBatch,
@@ -139,13 +139,13 @@ def _make_way(adoption: Adoption) -> dict[UUID, UUID]:
         Pending results of the very batch that the memo names, by reading: these are settled.
     """
     due = {each.reading_id: each for each in adoption.paid}
+    live = MintResult.objects.filter(
+        reading_id__in=due, status__in=[each.value for each in LIVE_RESULTS]
+    )
+    lock_slices(live.order_by().values_list("slice_id"))
     waiting: dict[UUID, UUID] = {}
     in_the_way: list[UUID] = []
-    for row in (
-        MintResult.objects.select_for_update()
-        .filter(reading_id__in=due, status__in=[each.value for each in LIVE_RESULTS])
-        .order_by("id")
-    ):
+    for row in live.select_for_update().order_by("id"):
         if row.transaction_id is not None:
             raise CannotAdoptError(
                 f"Reading {row.reading_id} was signed for again, in batch {row.batch_id}"
@@ -169,7 +169,7 @@ def _make_way(adoption: Adoption) -> dict[UUID, UUID]:
 
 def _batch_for(adoption: Adoption, mint: MintInfo) -> MintBatch:
     """The memo's batch; a new one where that ended otherwise meanwhile."""
-    batch = MintBatch.objects.select_for_update().filter(id=adoption.batch_id).first()
+    batch = MintBatch.objects.filter(id=adoption.batch_id).first()
     if batch is not None:
         ended = MintResult.objects.filter(
             batch=batch, reading_id__in=[each.reading_id for each in adoption.paid]

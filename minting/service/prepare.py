@@ -136,6 +136,8 @@ def request_batch(
         InvalidBatchData: ``strict``, and some cannot be minted; every one is told in ``items``.
         MintingRefused: Wrong cluster, mint, authority or decimals.
     """
+    if (made := _batch_of(selection)) is not None:
+        return made
     _require_size(ids, max_size)
     if strict:
         _require_distinct(ids)
@@ -174,6 +176,7 @@ def request_batch(
     return batch
 
 
+@transaction.atomic
 def _batch_of(selection: MintSelection | None) -> MintBatch | None:
     """The batch that a selection made already; its row's lock makes a second press wait."""
     if selection is None:
