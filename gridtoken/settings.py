@@ -200,6 +200,8 @@ UNFOLD: dict[str, Any] = {
                     _page("Results", "fact_check", "mintresult"),
                     _page("Transactions", "receipt_long", "minttransaction"),
                     _page("Mint", "toll", "mintinfo"),
+                    _page("Reconciliations", "balance", "reconcilerun"),
+                    _page("Differences", "difference", "reconcilefinding"),
                 ],
             },
             {
