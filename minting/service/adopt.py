@@ -20,10 +20,11 @@ from solders.transaction import VersionedTransaction
 from minting import journal
 from minting.cluster.client import Node
 from minting.cluster.history import fetch_landed
-from minting.engine.audit import Contents, Difference, Paid, compare, read_transaction
+from minting.engine.audit import Contents, Difference, Paid, compare
 from minting.engine.types import LandedTransaction, MintFacts
 from minting.journal import Adoption, CannotAdoptError, Payee
 from minting.models import MintInfo, ReconcileFinding
+from minting.service.auditing import landed_contents
 from minting.service.session import Session
 from readings import queries
 
@@ -128,9 +129,7 @@ def _adopt(line: Line, landed: LandedTransaction, *, mint: MintInfo, facts: Mint
     Raises:
         CannotAdoptError: It proves nothing, or the database speaks against it.
     """
-    contents = read_transaction(
-        landed.raw, facts.address, called=landed.called or (), loaded=landed.loaded_addresses
-    )
+    contents = landed_contents(landed, facts.address)
     _require_proof(line, landed, contents, facts)
     payees = {
         reading.id: Payee(reading.owner.user_id if reading.owner else "", reading.kwh_amount)

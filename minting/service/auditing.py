@@ -8,10 +8,12 @@ from uuid import UUID
 
 from django.db import connection, transaction
 from django.db.models import F, Q
+from solders.pubkey import Pubkey
 
 from minting import journal
 from minting.cluster.client import Node
 from minting.engine.audit import Contents, Difference, Finding, Paid, compare, read_transaction
+from minting.engine.errors import SolanaError
 from minting.engine.states import (
     LIVE_RESULTS,
     SUCCEEDED_RESULTS,
@@ -89,6 +91,20 @@ def own_contents(row: MintTransaction, facts: MintFacts) -> Contents | None:
     except ValueError:
         return None
     return contents if contents.signed and contents.signature == row.signature else None
+
+
+def landed_contents(landed: LandedTransaction, mint: Pubkey) -> Contents:
+    """What a fetched transaction does, with all that its programs called.
+
+    Raises:
+        SolanaError: The answer cannot be read, so that it might hide a mint.
+    """
+    try:
+        return read_transaction(
+            landed.raw, mint, called=landed.called or (), loaded=landed.loaded_addresses
+        )
+    except (ValueError, IndexError) as error:
+        raise SolanaError(f"{landed.signature} cannot be read: {error}") from error
 
 
 def _chunks(mint: MintInfo, up_to_slot: int, *, thorough: bool) -> Iterator[list[MintTransaction]]:

@@ -17,12 +17,12 @@ from django.db import DatabaseError, connection, transaction
 from minting import journal
 from minting.cluster.client import HISTORY_PER_CALL, Node
 from minting.cluster.history import fetch_landed
-from minting.engine.audit import read_transaction
 from minting.engine.errors import GateClosed, SolanaError
 from minting.engine.receipts import memo_in_history
-from minting.engine.types import Commitment, HistoryEntry
+from minting.engine.types import Commitment, HistoryEntry, LandedTransaction
 from minting.journal import Identity
 from minting.models import MintInfo, MintTransaction
+from minting.service.auditing import landed_contents
 from minting.service.session import Session
 
 log = structlog.get_logger(__name__)
@@ -161,7 +161,7 @@ def _find_unknown(session: Session, node: Node) -> str | None:
             some = [entry.signature for entry in candidates[at : at + READ_AT_ONCE]]
             for landed in session.run(fetch_landed(node, some)):
                 # Success is read from the transaction's own record alone.
-                if landed.err is None and _mints(landed.raw, session):
+                if landed.err is None and _mints(landed, session):
                     return landed.signature
         if known or len(page) < HISTORY_PER_CALL:
             return None
@@ -173,7 +173,7 @@ def _may_be_ours(entry: HistoryEntry, known: set[str]) -> bool:
     return entry.signature not in known and memo_in_history(entry.memo) is not None
 
 
-def _mints(raw: bytes, session: Session) -> bool:
+def _mints(landed: LandedTransaction, session: Session) -> bool:
     """Whether it mints our mint: an authority may serve another one besides."""
-    contents = read_transaction(raw, session.config.need_mint())
+    contents = landed_contents(landed, session.config.need_mint())
     return contents.memo is not None and bool(contents.mints)

@@ -25,7 +25,6 @@ from minting.engine.audit import (
     Contents,
     Difference,
     Finding,
-    read_transaction,
     sort_page,
 )
 from minting.engine.errors import BlockchainError, MintingRefused, SolanaError
@@ -41,7 +40,12 @@ from minting.models import (
     RunStatus,
 )
 from minting.service.adopt import AdoptReport, adopt_file
-from minting.service.auditing import audit_journal, audit_statuses, own_contents
+from minting.service.auditing import (
+    audit_journal,
+    audit_statuses,
+    landed_contents,
+    own_contents,
+)
 from minting.service.gate import database_identity, pinned_node
 from minting.service.preflight import look_at_mint
 from minting.service.recover import recover
@@ -212,12 +216,7 @@ class _Comparison:
         """One transaction that the journal does not know, or of which it knows otherwise."""
         if landed.err is not None:
             return  # nothing was minted; a row that says otherwise is found missing
-        contents = read_transaction(
-            landed.raw,
-            self.facts.address,
-            called=landed.called or (),
-            loaded=landed.loaded_addresses,
-        )
+        contents = landed_contents(landed, self.facts.address)
         self._count(contents, journalled=row is not None)
         if row is not None:
             result.met[landed.slot].append(row.id)
