@@ -31,7 +31,6 @@ from minting.journal.gate import (
 )
 from minting.journal.opening import NewResult, open_batch
 from minting.journal.reconciling import (
-    GATING,
     Progress,
     acknowledge,
     begin_run,
@@ -45,6 +44,7 @@ from minting.journal.reconciling import (
     record_findings,
     store_page,
     supply_ceiling,
+    unexplained,
 )
 from minting.journal.results import Refusal, refuse_results
 from minting.journal.settling import (
@@ -61,7 +61,6 @@ from minting.journal.settling import (
 from minting.journal.signing import Balance, LostClaimError, Signing, record_sent, record_signed
 
 __all__ = [
-    "GATING",
     "Adoption",
     "Balance",
     "CannotAdoptError",
@@ -108,4 +107,5 @@ __all__ = [
     "store_page",
     "supply_ceiling",
     "uncheck_gate",
+    "unexplained",
 ]

@@ -35,8 +35,15 @@ log = structlog.get_logger(__name__)
 ABANDONED = timedelta(hours=6)
 """After which a run that never ended was killed."""
 
-GATING = (Difference.UNKNOWN_MINT, Difference.SUPPLY_DIFFERENCE, Difference.MINT_CHANGED)
-"""Kinds that stop minting: the chain holds units that the journal does not explain."""
+GATING = Q(
+    kind__in=[
+        Difference.UNKNOWN_MINT.value,
+        Difference.SUPPLY_DIFFERENCE.value,
+        Difference.MINT_CHANGED.value,
+    ]
+    # A transaction that landed though it was thought dead: its readings may be free again.
+) | Q(kind=Difference.STATUS_DIFFERS.value, on_chain__gt=0)
+"""Findings that stop minting: the chain holds units that the journal does not explain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +236,11 @@ def open_findings(mint: MintInfo) -> Any:
     return ReconcileFinding.objects.filter(
         mint=mint, resolved_at__isnull=True, acknowledged_at__isnull=True
     )
+
+
+def unexplained(mint: MintInfo) -> Any:
+    """Those of them that stop minting."""
+    return open_findings(mint).filter(GATING)
 
 
 def _resolve_gone(run: ReconcileRun) -> None:

@@ -275,7 +275,7 @@ class _Comparison:
 
     def _turn_gate(self) -> None:
         """Open when nothing is on chain that the journal does not explain; else closed."""
-        unexplained = journal.open_findings(self.mint).filter(kind__in=journal.GATING)
+        unexplained = journal.unexplained(self.mint)
         identity = database_identity()
         if unexplained.exists():
             journal.close_gate(

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -228,7 +229,7 @@ def test_point_20_a_database_older_than_the_chain_signs_nothing_and_is_healed_fr
 ):
     mint(drain, MeterReadingFactory())
     compare()
-    readings = [household().reading(), *(MeterReadingFactory() for _ in range(3))]
+    readings: list[MeterReading] = [MeterReadingFactory() for _ in range(4)]
     lost = mint(drain, *readings)
     signatures = set(MintTransaction.objects.filter(batch=lost).values_list("signature", flat=True))
     costs = lost.fee_paid_lamports, lost.rent_paid_lamports
@@ -400,15 +401,16 @@ def test_rows_that_were_changed_are_found_and_found_no_more_when_put_right(
 ):
     mint(drain, MeterReadingFactory())
     assert compare().clean
-    saved = {
-        model: list(model.objects.values()) for model in (MintTransaction, MintResult, MeterReading)
-    }
+    models: tuple[Any, ...] = (MintTransaction, MintResult, MeterReading)
+    saved = {model: list(model.objects.values()) for model in models}
 
     spoil()
     report = compare()
 
     assert not report.clean
     assert kind in kinds()
+    landed_though_dead = MintTransaction.objects.filter(status="expired").exists()
+    assert (MintingGate.objects.get().closed_since is not None) == landed_though_dead
     for model, rows in saved.items():
         for row in rows:
             row.pop("success", None)
