@@ -214,6 +214,8 @@ UNFOLD: dict[str, Any] = {
                     _page("Transactions", "receipt_long", "minttransaction"),
                     _page("Mint", "toll", "mintinfo"),
                     _page("Stops", "block", "mintingstop"),
+                    _page("Reconciliations", "balance", "reconcilerun"),
+                    _page("Differences", "difference", "reconcilefinding"),
                 ],
             },
             {

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from django_q.models import Schedule
 
-SCHEDULES: dict[str, str] = {
-    "sweep": "minting.tasks.sweep",
-    "retry": "minting.tasks.retry_due",
-    "rejudge": "readings.tasks.rejudge",
+SCHEDULES: dict[str, tuple[str, int]] = {
+    "sweep": ("minting.tasks.sweep", 1),
+    "retry": ("minting.tasks.retry_due", 1),
+    "rejudge": ("readings.tasks.rejudge", 1),
+    "reconcile": ("minting.tasks.reconcile", 10),
+    "reconcile_all": ("minting.tasks.reconcile_all", 24 * 60),
 }
-"""Name and dotted path; all of them every minute, the shortest that django-q2 knows."""
+"""Name, dotted path, and minutes between two runs; one is the least that django-q2 knows."""
 
 
 def synchronise() -> None:
     """Makes the schedules as they are written here; names are ours, so that none is doubled."""
-    for name, path in SCHEDULES.items():
+    for name, (path, minutes) in SCHEDULES.items():
         Schedule.objects.update_or_create(
             name=name,
             defaults={
                 "func": path,
                 "schedule_type": Schedule.MINUTES,
-                "minutes": 1,
+                "minutes": minutes,
                 "repeats": -1,
             },
         )

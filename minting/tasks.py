@@ -11,7 +11,9 @@ from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
+from minting.service import reconcile as reconciling
 from minting.service import retry
+from minting.service.describe import describe_reconciliation
 from minting.service.doubt import collect_proof
 from minting.service.recover import recover
 from minting.service.session import open_session
@@ -40,3 +42,15 @@ def prove(transaction_id: str) -> bool:
 def retry_due() -> dict[str, Any]:
     """Every minute: new batches of the failures whose retry is due."""
     return asdict(retry.retry_due())
+
+
+def reconcile() -> dict[str, Any]:
+    """Every ten minutes: the chain against the journal, what is new of both."""
+    with open_session() as session:
+        return describe_reconciliation(reconciling.reconcile(session))
+
+
+def reconcile_all() -> dict[str, Any]:
+    """Once a day: the same, and all of the journal against its results."""
+    with open_session() as session:
+        return describe_reconciliation(reconciling.reconcile(session, thorough=True))

@@ -37,6 +37,9 @@ COLOURS = {
     "confirmed": "success",
     "finalized": "success",
     "failed": "danger",
+    "clean": "success",
+    "differences": "danger",
+    "open": "danger",
 }
 """Of statuses; those that are not here are over without anybody having to act, and are grey."""
 

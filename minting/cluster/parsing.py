@@ -17,6 +17,7 @@ from minting.engine.errors import SolanaError
 from minting.engine.types import (
     AccountView,
     Blockhash,
+    CalledInstruction,
     Commitment,
     EpochInfo,
     HistoryEntry,
@@ -96,17 +97,20 @@ def account(value: object) -> AccountView | None:
     if value is None:
         return None
     holder = mapping(value)
-    owner = text(field(holder, "owner"))
-    try:
-        owner_key = Pubkey.from_string(owner)
-    except ValueError:
-        raise _unusable("an address", owner) from None
     return AccountView(
         lamports=integer(field(holder, "lamports")),
-        owner=owner_key,
+        owner=_pubkey(field(holder, "owner")),
         data=encoded(field(holder, "data")),
         executable=field(holder, "executable") is True,
     )
+
+
+def _pubkey(value: object) -> Pubkey:
+    address = text(value)
+    try:
+        return Pubkey.from_string(address)
+    except ValueError:
+        raise _unusable("an address", address) from None
 
 
 def encoded(value: object) -> bytes:
@@ -211,7 +215,59 @@ def landed(signature: str, answer: object) -> LandedTransaction | None:
         pre_balances=tuple(integer(n) for n in sequence(field(meta, "preBalances"))),
         post_balances=tuple(integer(n) for n in sequence(field(meta, "postBalances"))),
         block_time=None if block_time is None else integer(block_time),
+        called=_called(meta.get("innerInstructions")),
+        loaded_addresses=_loaded(meta.get("loadedAddresses")),
+        token_owners=_token_owners(meta.get("postTokenBalances")),
     )
+
+
+def _called(value: object) -> tuple[CalledInstruction, ...] | None:
+    if value is None:
+        return None
+    return tuple(
+        CalledInstruction(
+            program=integer(field(row, "programIdIndex")),
+            accounts=tuple(integer(index) for index in sequence(field(row, "accounts"))),
+            data=_base58(text(field(row, "data"))),
+        )
+        for group in map(mapping, sequence(value))
+        for row in map(mapping, sequence(field(group, "instructions")))
+    )
+
+
+def _loaded(value: object) -> tuple[Pubkey, ...]:
+    if value is None:
+        return ()
+    holder = mapping(value)
+    return tuple(
+        _pubkey(address)
+        for name in ("writable", "readonly")
+        for address in sequence(field(holder, name))
+    )
+
+
+def _token_owners(value: object) -> tuple[tuple[int, Pubkey], ...]:
+    rows = (mapping(row) for row in sequence(value or []))
+    return tuple(
+        (integer(field(row, "accountIndex")), _pubkey(row["owner"]))
+        for row in rows
+        if row.get("owner")
+    )
+
+
+_LETTERS = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+
+
+def _base58(letters: str) -> bytes:
+    """Data of any length; solders reads base58 of keys, hashes and signatures only."""
+    number = 0
+    for letter in letters:
+        digit = _LETTERS.find(letter)
+        if digit < 0:
+            raise _unusable("base58", letters)
+        number = number * 58 + digit
+    zeros = len(letters) - len(letters.lstrip("1"))
+    return bytes(zeros) + number.to_bytes((number.bit_length() + 7) // 8, "big")
 
 
 def token_amount(value: object) -> int:

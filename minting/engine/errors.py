@@ -8,6 +8,7 @@
     ├── InvalidBatchData            invalid_batch_data    reason, items
     ├── PartiallySuccessful         partially_successful  success, total
     ├── MintingRefused              minting_refused       wrong cluster, authority, mint or decimals
+    │   └── GateClosed              gate_closed           the chain knows what the journal does not
     ├── MintingStopped              minting_stopped       a person or a limit stopped minting
     │   └── DailyLimitPassed        daily_limit_passed    MINT_MAX_KWH_PER_DAY; stops minting
     ├── NothingToRetry              nothing_to_retry      no failed reading that may be minted
@@ -130,6 +131,12 @@ class NothingToRetry(BlockchainError):
 
     def __init__(self) -> None:
         super().__init__("No reading of this batch failed and may be minted now")
+
+
+class GateClosed(MintingRefused):
+    """Nothing may be signed until ``reconcile`` has explained what the chain holds."""
+
+    code = "gate_closed"
 
 
 class InsufficientFunds(BlockchainError):

@@ -260,6 +260,15 @@ class Simulation:
 
 
 @dataclass(frozen=True, slots=True)
+class CalledInstruction:
+    """An instruction by the numbers of its accounts, as messages and nodes write it."""
+
+    program: int
+    accounts: tuple[int, ...]
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class LandedTransaction:
     """``getTransaction``: what the chain keeps of one transaction."""
 
@@ -275,6 +284,12 @@ class LandedTransaction:
     post_balances: tuple[int, ...]
     block_time: int | None = None
     """Unix seconds."""
+    called: tuple[CalledInstruction, ...] | None = None
+    """What its programs called; ``None`` if the node does not keep that."""
+    loaded_addresses: tuple[Pubkey, ...] = ()
+    """From lookup tables, writable ones first; they follow the message's own accounts."""
+    token_owners: tuple[tuple[int, Pubkey], ...] = ()
+    """(Number of a token account, whose it is afterwards), for those that it names."""
 
 
 class Verdict(StrEnum):

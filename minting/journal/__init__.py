@@ -15,13 +15,41 @@ status, the batch's counters, the slice, the batch's end.
 ``cancelling``            what is not signed yet can be taken back
 ``retrying``              failures that wait for their retry
 ``stopping``              nothing new is signed while minting is stopped
+``reconciling``           what comparing with the chain found, and how far it came
+``adopting``              what the chain remembers and a restored database does not
+``gate``                  whether anything may be signed
 ========================  ==========================================================
 """
 
+from minting.journal.adopting import Adoption, CannotAdoptError, Payee, record_adopted
 from minting.journal.cancelling import cancel_unsigned
 from minting.journal.claims import Claim, claim_slices, hand_back, renew_claims
+from minting.journal.gate import (
+    Identity,
+    close_gate,
+    open_gate,
+    pass_gate,
+    read_gate,
+    uncheck_gate,
+)
 from minting.journal.opening import NewResult, open_batch
 from minting.journal.parking import release_of_the_dead
+from minting.journal.reconciling import (
+    Progress,
+    acknowledge,
+    begin_run,
+    fail_run,
+    finish_run,
+    move_cursor,
+    of_mint,
+    open_findings,
+    overlooked,
+    record_audit,
+    record_findings,
+    store_page,
+    supply_ceiling,
+    unexplained,
+)
 from minting.journal.results import Refusal, refuse_results
 from minting.journal.retrying import Waiting, give_up_retries, hold_waiting, take_waiting
 from minting.journal.settling import (
@@ -46,27 +74,47 @@ from minting.journal.stopping import (
 
 __all__ = [
     "DAILY_LIMIT",
+    "Adoption",
     "Balance",
+    "CannotAdoptError",
     "Claim",
     "Expiry",
+    "Identity",
     "Landing",
     "LostClaimError",
     "NewResult",
     "OnChainError",
+    "Payee",
+    "Progress",
     "Refusal",
     "Signing",
     "Waiting",
+    "acknowledge",
+    "begin_run",
     "cancel_unsigned",
     "claim_slices",
+    "close_gate",
     "current_stop",
+    "fail_run",
+    "finish_run",
     "give_up_retries",
     "hand_back",
     "hold_waiting",
+    "move_cursor",
+    "of_mint",
     "open_batch",
+    "open_findings",
+    "open_gate",
+    "overlooked",
+    "pass_gate",
+    "read_gate",
+    "record_adopted",
+    "record_audit",
     "record_doubt",
     "record_error_seen",
     "record_expired",
     "record_failed",
+    "record_findings",
     "record_landed",
     "record_sent",
     "record_signed",
@@ -77,5 +125,9 @@ __all__ = [
     "renew_claims",
     "resume_minting",
     "stop_minting",
+    "store_page",
+    "supply_ceiling",
     "take_waiting",
+    "uncheck_gate",
+    "unexplained",
 ]

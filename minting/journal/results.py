@@ -17,7 +17,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from django.db.models import Case, DateTimeField, Exists, OuterRef, Q, When
+from django.db.models import Case, DateTimeField, Exists, F, OuterRef, Q, When
 from django.db.models.functions import Now
 
 from minting.engine.retries import NO_RETRIES, RetryPolicy
@@ -185,6 +185,28 @@ def _retry_at(policy: RetryPolicy) -> Case:
         default=None,
         output_field=DateTimeField(null=True),
     )
+
+
+@atomic_phase
+def record_inserted(batch_id: UUID, succeeded: int, *, fee: int, rent: int) -> None:
+    """Counts results that were inserted as succeeded, and what their transaction cost.
+
+    Args:
+        batch_id: Their batch; it grows by them.
+        succeeded: How many.
+        fee: Lamports, network and priority fee.
+        rent: Lamports.
+    """
+    batch = MintBatch.objects.select_for_update().get(id=batch_id)
+    batch.total_readings += succeeded
+    batch.successful_mints += succeeded
+    MintBatch.objects.filter(id=batch_id).update(
+        total_readings=batch.total_readings,
+        successful_mints=batch.successful_mints,
+        fee_paid_lamports=F("fee_paid_lamports") + fee,
+        rent_paid_lamports=F("rent_paid_lamports") + rent,
+    )
+    _end_or_reopen(batch)
 
 
 def lock_slices(slice_ids: Any) -> dict[UUID, UUID | None]:

@@ -2,6 +2,13 @@
 
 from minting.models.batch import BatchSource, MintBatch, MintSlice
 from minting.models.mint import MintInfo
+from minting.models.reconcile import (
+    MintingGate,
+    ReconcileCursor,
+    ReconcileFinding,
+    ReconcileRun,
+    RunStatus,
+)
 from minting.models.result import MintResult
 from minting.models.selection import MintSelection, MintSelectionItem
 from minting.models.stop import MintingStop
@@ -16,5 +23,10 @@ __all__ = [
     "MintSelectionItem",
     "MintSlice",
     "MintTransaction",
+    "MintingGate",
     "MintingStop",
+    "ReconcileCursor",
+    "ReconcileFinding",
+    "ReconcileRun",
+    "RunStatus",
 ]

@@ -61,6 +61,12 @@ class MintTransaction(models.Model):
     doubted_at = models.DateTimeField(null=True, blank=True, help_text="In doubt since.")
     confirmed_at = models.DateTimeField(null=True, blank=True)
     finalized_at = models.DateTimeField(null=True, blank=True)
+    chain_slot = models.BigIntegerField(
+        null=True, blank=True, help_text="Where reconciliation met it in the mint's history."
+    )
+    audited_at = models.DateTimeField(
+        null=True, blank=True, help_text="When its bytes were last found to pay its results."
+    )
 
     class Meta:
         verbose_name = "transaction"
@@ -70,6 +76,17 @@ class MintTransaction(models.Model):
                 fields=["last_valid_block_height"],
                 name="transaction_live",
                 condition=Q(status__in=values(LIVE_TRANSACTIONS)),
+            ),
+            # What may have landed and is not in the walk's sums yet: asked before each wave.
+            models.Index(
+                fields=["chain_slot"],
+                name="transaction_chain_slot",
+                include=["status", "base_units"],
+            ),
+            models.Index(
+                fields=["id"],
+                name="transaction_not_audited",
+                condition=Q(status=TransactionStatus.FINALIZED.value, audited_at__isnull=True),
             ),
         ]
         constraints = [

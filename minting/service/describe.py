@@ -6,15 +6,19 @@ The fields are contract.md's; every value is one that JSON has.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from django.db.models import Count
 
 from minting.engine.states import TransactionStatus
-from minting.models import MintBatch, MintResult, MintTransaction
+from minting.journal import open_findings
+from minting.models import MintBatch, MintResult, MintTransaction, ReconcileFinding
 from minting.service.prepare import Preview
+from minting.service.reconcile import ReconcileReport
 
 WHOLE_RESULTS = 1_000
 """Readings up to which the API carries a batch's results in its description."""
@@ -53,6 +57,44 @@ def describe_result(result: MintResult) -> dict[str, Any]:
         "tx_signature": result.tx_signature or None,
         "slot": result.slot,
     }
+
+
+def describe_reconciliation(report: ReconcileReport) -> dict[str, Any]:
+    """A run, what it left open, and what was adopted, as JSON values."""
+    run = report.run
+    findings = open_findings(run.mint).order_by("id")
+    return {
+        "id": str(run.id),
+        "status": str(run.status),
+        "slot": run.to_slot,
+        "transactions_seen": run.transactions_seen,
+        "transactions_read": run.transactions_read,
+        "audited": run.audited,
+        "supply_on_chain": _whole(run.supply_on_chain),
+        "supply_explained": _whole(run.supply_explained),
+        "in_flight": run.in_flight,
+        "differences": run.differences,
+        "findings": [_describe_finding(row) for row in findings[:WHOLE_RESULTS]],
+        "adopted": report.adopted.adopted if report.adopted else 0,
+        "held": [asdict(held) for held in report.adopted.held] if report.adopted else [],
+    }
+
+
+def _describe_finding(row: ReconcileFinding) -> dict[str, Any]:
+    return {
+        "id": str(row.id),
+        "kind": str(row.kind),
+        "signature": row.signature or None,
+        "wallet": row.wallet or None,
+        "on_chain": _whole(row.on_chain),
+        "in_journal": _whole(row.in_journal),
+        "detail": row.detail,
+    }
+
+
+def _whole(amount: Decimal | None) -> int | None:
+    """Base units: JSON's numbers are whole here."""
+    return None if amount is None else int(amount)
 
 
 def results_path(batch_id: UUID) -> str:

@@ -32,6 +32,18 @@ def inspect_mint(session: Session) -> tuple[MintInfo, MintFacts]:
     return record_mint(facts, genesis_hash), facts
 
 
+def look_at_mint(session: Session) -> tuple[MintInfo, MintFacts]:
+    """As ``inspect_mint``, but whatever authority the mint has: to compare, not to mint.
+
+    Raises:
+        MintingRefused: wrong cluster, or no mint.
+        SolanaError: no node answered.
+    """
+    genesis_hash, facts = session.run(_ask(session))
+    require_same_cluster(session.config, genesis_hash)
+    return record_mint(facts, genesis_hash), facts
+
+
 async def _ask(session: Session) -> tuple[str, MintFacts]:
     address = session.config.need_mint()
     genesis_hash = await session.cluster.genesis_hash()

@@ -20,13 +20,14 @@ from minting import journal
 from minting.engine.errors import (
     BlockchainError,
     DailyLimitPassed,
+    GateClosed,
     MintingStopped,
     SolanaError,
 )
 from minting.engine.types import MintBatchData, PlannedTransaction, Signer
 from minting.journal import Claim, LostClaimError, Refusal, Signing
 from minting.models import MintBatch, MintInfo, MintResult, MintSlice, MintTransaction
-from minting.service import nudges, wave
+from minting.service import gate, nudges, wave
 from minting.service.planning import RefusedGroup, Terms, learn_terms, plan_payments
 from minting.service.preflight import inspect_mint
 from minting.service.recover import live_flights, prove_dead, slices_wait
@@ -112,7 +113,8 @@ def drive_waiting(
         # However it ends, whoever comes next need not wait for the lease.
         with transaction.atomic():
             unsigned = MintResult.objects.unsigned(list(driver.claims)).exists()
-            stopped = journal.current_stop() is not None
+            # While nothing may be signed the sweep is often enough.
+            stopped = driver.stopped or journal.current_stop() is not None
             if journal.hand_back(driver.claims.values()) and unsigned and not stopped:
                 nudges.nudge()
 
@@ -135,7 +137,8 @@ class Driver:
     terms: tuple[MintInfo, Terms] | None = None
     terms_until: float = 0.0
     stopped: bool = False
-    """Whether minting was stopped: what flies is followed, and the slices are given back."""
+    """Whether minting was stopped, or the gate is closed: what flies is followed, and the slices
+    are given back."""
     stumbles: Counter[Pubkey] = field(default_factory=Counter)
     """Failed simulations by wallet that nobody is proven to be at fault for."""
 
@@ -173,7 +176,7 @@ class Driver:
         self._settle()
         room = IN_FLIGHT - len(self.flights)
         # Half a wave at least: what a wave shares is asked once for many.
-        if signing and room >= IN_FLIGHT // 2 and self._has_work():
+        if signing and not self.stopped and room >= IN_FLIGHT // 2 and self._has_work():
             self._sign(room)
 
     def _renew(self) -> None:
@@ -220,6 +223,7 @@ class Driver:
         try:
             journal.refuse_while_stopped()
             mint, terms = self._learn()
+            gate.require_open(self.session, mint)
             if not self.ready:
                 self._plan(terms)
             items = [self.ready.popleft() for _ in range(min(room, len(self.ready)))]
@@ -232,15 +236,15 @@ class Driver:
             log.warning("claim_lost", reason=str(lost))
             self.ready.clear()
             self.renew_at = 0.0
-        except MintingStopped as stopped:
+        except (MintingStopped, GateClosed) as stopped:
             self._stop(stopped)
         except BlockchainError as error:
             # Payer, authority or mint: nobody's wallet is to blame, and nothing more is signed.
             self._give_up(error.code, str(error), permanent=error.permanent)
 
-    def _stop(self, stopped: MintingStopped) -> None:
+    def _stop(self, stopped: MintingStopped | GateClosed) -> None:
         """Signs nothing more, and fails nothing: what is unsigned waits in its slice."""
-        log.warning("signing_paused", code=stopped.code, reason=stopped.reason)
+        log.warning("signing_paused", code=stopped.code, reason=str(stopped))
         if isinstance(stopped, DailyLimitPassed):
             with transaction.atomic():
                 journal.stop_minting(reason=stopped.reason, by=journal.DAILY_LIMIT)

@@ -181,9 +181,7 @@ class ExactlyOnce(RuleBasedStateMachine):
 
     @rule()
     def leases_run_out(self) -> None:
-        MintSlice.objects.filter(status=SliceStatus.RUNNING).update(
-            lease_until="2020-01-01T00:00Z"
-        )
+        MintSlice.objects.filter(status=SliceStatus.RUNNING).update(lease_until="2020-01-01T00:00Z")
 
     @rule()
     def recover(self) -> None:
@@ -306,7 +304,8 @@ class ExactlyOnce(RuleBasedStateMachine):
 
     def landed(self, row: MintTransaction):
         """Its landing without error in the chain as it is, or what the journal keeps of one that
-        the cache of statuses has forgotten since."""
+        the cache of statuses has forgotten since.
+        """
         status = self.net.ledger.status(Signature.from_string(row.signature))
         if status is None and row.status == TransactionStatus.FINALIZED:
             return row.slot

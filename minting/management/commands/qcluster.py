@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from minting import schedules
 from minting.management.answers import told
+from minting.service import gate
 from minting.service.preflight import inspect_patiently
 from minting.service.session import open_session
 from minting.watchdog.watchdog import Watchdog
@@ -31,6 +32,7 @@ class Command(BaseCommand):
                     f"MINT_AUTHORITY_ADDRESS says {session.config.need_authority()}"
                 )
             found = inspect_patiently(session)
+            gate.check_at_start(session, found[0] if found else None)
         log.info("worker_starts", asked_the_chain=found is not None)
         watchdog = Watchdog()
         watchdog.listen()

@@ -343,6 +343,7 @@ def test_nothing_failed_is_said(minting_chain, drain):
 
 def test_every_schedule_names_a_function_that_is_there():
     """A wrong dotted name would kill the queue's pusher again and again."""
-    assert SCHEDULES["retry"] == "minting.tasks.retry_due"
-    for path in (*SCHEDULES.values(), nudges.LOOK, nudges.PROVE):
+    assert SCHEDULES["retry"] == ("minting.tasks.retry_due", 1)
+    paths = [path for path, _ in SCHEDULES.values()]
+    for path in (*paths, nudges.LOOK, nudges.PROVE):
         assert callable(import_string(path))
