@@ -39,7 +39,8 @@ class RetryPolicy:
         for _ in range(retry_number):
             if seconds == cap or self.multiplier == 1:
                 break
-            seconds = min(seconds * self.multiplier, cap)
+            # Divided, not multiplied, to compare: an absurd multiplier overflows nothing.
+            seconds = cap if self.multiplier >= cap / seconds else seconds * self.multiplier
         return timedelta(seconds=int(seconds.to_integral_value(ROUND_CEILING)))
 
 

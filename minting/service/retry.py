@@ -7,7 +7,7 @@ A retry is a new batch; the first keeps its results. What waits is in the result
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -51,12 +51,15 @@ def retry_due() -> RetryReport:
     if journal.current_stop() is not None:
         return RetryReport()
     batches = readings = given_up = postponed = 0
+    policy = current().retry
     end = time.monotonic() + PASS
     for batch in _batches_due():
         if time.monotonic() >= end:
             break
+        due = _due(batch)
+        again = [id_ for id_, number in due.items() if policy.has_attempt_left(number)]
         try:
-            made = _retry_what_is_due(batch)
+            made = _queue_again(batch, again)
         except BlockchainError as error:
             # What was due stays due, and the next pass asks again.
             log.warning(
@@ -64,7 +67,8 @@ def retry_due() -> RetryReport:
             )
             postponed += 1
             continue
-        given_up += _give_up_the_rest(batch)
+        # Only what was asked about: more may have become due meanwhile, and has its turn next.
+        given_up += _give_up(batch, due)
         if made is not None:
             batches += 1
             readings += made.total_readings
@@ -110,25 +114,17 @@ def _batches_due() -> Iterator[MintBatch]:
         yield MintBatch.objects.get(id=row["batch"])
 
 
-def _due_ids(batch: MintBatch) -> list[UUID]:
-    """Readings of a batch that are due, whether an attempt is left by now or not."""
-    due = MintResult.objects.filter(
-        batch=batch, status=ResultStatus.FAILED, retry_at__lte=Now()
-    ).order_by("reading_id")
-    return list(due.values_list("reading_id", flat=True))
-
-
-def _retry_what_is_due(batch: MintBatch) -> MintBatch | None:
-    """The new batch; ``None`` where nothing is left to be tried."""
-    attempts = current().retry.max_attempts
-    ids = list(
+def _due(batch: MintBatch) -> dict[UUID, int]:
+    """What of a batch is due now: automatic retries so far, by reading."""
+    return dict(
         MintResult.objects.filter(
-            batch=batch,
-            status=ResultStatus.FAILED,
-            retry_at__lte=Now(),
-            retry_number__lt=attempts,
-        ).values_list("reading_id", flat=True)
+            batch=batch, status=ResultStatus.FAILED, retry_at__lte=Now()
+        ).values_list("reading_id", "retry_number")
     )
+
+
+def _queue_again(batch: MintBatch, ids: Sequence[UUID]) -> MintBatch | None:
+    """The new batch; ``None`` where nothing is left to be tried."""
     try:
         return request_batch(
             ids,
@@ -142,11 +138,8 @@ def _retry_what_is_due(batch: MintBatch) -> MintBatch | None:
         return None
 
 
-def _give_up_the_rest(batch: MintBatch) -> int:
+@transaction.atomic
+def _give_up(batch: MintBatch, ids: Collection[UUID]) -> int:
     """Ends what was due and got into no batch: the settings or the readings forbid it now."""
-    ids = _due_ids(batch)
-    if not ids:
-        return 0
-    with transaction.atomic():
-        rest = due_of(batch, journal.hold_waiting(ids))
-        return journal.give_up_retries(rest) if rest else 0
+    rest = due_of(batch, journal.hold_waiting(ids))
+    return journal.give_up_retries(rest) if rest else 0

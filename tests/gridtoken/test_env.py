@@ -56,6 +56,15 @@ def test_what_is_no_decimal_above_zero_is_refused(text):
     assert said(error) == f"A must be a number above 0, not {text!r}"
 
 
+def test_numbers_with_a_least_value_of_their_own():
+    assert of(A="0").whole("A", 3, least=0) == 0
+    assert of(A="1").decimal("A", "2.0", least=1) == 1
+    assert of().decimal("A") is None
+    with pytest.raises(WrongVariableError) as error:
+        of(A="0.99").decimal("A", "2.0", least=1)
+    assert said(error) == "A must be a number from 1 on, not '0.99'"
+
+
 def test_a_word_that_is_no_choice_is_refused_with_the_choices():
     with pytest.raises(WrongVariableError) as error:
         of(A="processed").choice("A", "confirmed", "finalized")

@@ -7,7 +7,11 @@ import json
 import pytest
 from django.core.management import CommandError
 
+from minting.management.commands.mint import _hindrance
 from minting.models import MintingStop
+from minting.service.stopping import stop_minting
+from tests.factories.readings import household
+from tests.minting.api.history import queued_batch
 from tests.minting.commands.test_commands import run
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -43,3 +47,11 @@ def test_a_reason_is_needed_and_one_switch_at_a_time():
     with pytest.raises(CommandError, match="either --stop REASON or --resume"):
         run("mint", "--stop", "x", "--resume")
     assert not MintingStop.objects.exists()
+
+
+def test_whoever_waits_is_told_why_nothing_happens():
+    batch = queued_batch([household().reading()])
+    assert _hindrance(batch, waited=1) == ""
+    assert "is `manage.py qcluster` running?" in _hindrance(batch, waited=60)
+    stop_minting("audit", by="chief")
+    assert _hindrance(batch, waited=60) == "Minting is stopped by chief: audit"

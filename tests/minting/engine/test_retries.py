@@ -33,6 +33,11 @@ def test_without_attempts_nothing_is_tried_again():
     assert not NO_RETRIES.has_attempt_left(0)
 
 
+def test_an_absurd_multiplier_is_capped():
+    policy = RetryPolicy(3, 300, Decimal("1e999999"), 3600)
+    assert [policy.delay(number).seconds for number in range(3)] == [300, 3600, 3600]
+
+
 @given(policies, st.integers(0, 12))
 def test_each_delay_is_the_exact_product_rounded_up_and_capped(policy, number):
     exact = policy.initial_delay * Fraction(policy.multiplier) ** number

@@ -273,6 +273,24 @@ def test_a_reading_that_may_not_be_minted_any_more_ends(minting_chain):
     assert waits() == []
 
 
+def test_what_becomes_due_during_a_pass_has_its_turn_in_the_next(minting_chain):
+    early, late = household().reading(), solar_farm().reading()
+    fail(queue(early, late))
+    make_due()
+    MintResult.objects.filter(reading=late).update(retry_at=timezone.now() + timedelta(hours=1))
+
+    def slow(session):
+        make_due()
+        return inspect_or_recall(session)
+
+    with patch.object(prepare, "inspect_or_recall", slow):
+        report = retry_due()
+
+    assert (report.readings, report.given_up) == (1, 0)
+    assert retry_due().readings == 1
+    assert MintBatch.objects.filter(source="retry").count() == 2
+
+
 def test_while_minting_is_stopped_nothing_is_retried(minting_chain):
     fail(queue(household().reading()))
     make_due()
