@@ -529,12 +529,14 @@ def test_silent_nodes_conclude_nothing(minting_chain, drain):
     assert compare().clean
     minting_chain.net.faults = FaultPlan(seed=1, error=1.0, methods=("getSignaturesForAddress",))
 
-    with pytest.raises(SolanaError):
-        compare()
-    with pytest.raises(CommandError) as told:
-        call_command("reconcile", stdout=StringIO())
+    try:
+        with pytest.raises(SolanaError):
+            compare()
+        with pytest.raises(CommandError) as told:
+            call_command("reconcile", stdout=StringIO())
+    finally:
+        minting_chain.net.faults = FaultPlan()
 
-    minting_chain.net.faults = FaultPlan()
     assert told.value.returncode == 2
     assert ReconcileRun.objects.order_by("-id")[0].status == "failed"
     assert compare().clean
@@ -613,6 +615,14 @@ def _unchecked(read_gate):
     return read
 
 
+def start_worker(chain) -> bool:
+    """All that ``qcluster`` does before the queue's own command; whether it comes that far."""
+    chain.settings.MINT_AUTHORITY_KEYPAIR = chain.keypair_file
+    with patch("minting.management.commands.qcluster.QueueCommand.handle") as started:
+        call_command("qcluster")
+    return bool(started.called)
+
+
 def test_a_worker_checks_the_gate_at_its_start(minting_chain, drain):
     batch = mint(drain, MeterReadingFactory())
     minting_chain.net.wait_slots(40)
@@ -620,10 +630,7 @@ def test_a_worker_checks_the_gate_at_its_start(minting_chain, drain):
     restore_from_before(batch)
     MintingGate.objects.update(timeline=timeline)  # a copy of the data, on the same server
 
-    with patch("minting.management.commands.qcluster.QueueCommand.handle") as started:
-        call_command("qcluster")
-
-    assert started.called  # recovery and reconciliation go on
+    assert start_worker(minting_chain)  # recovery and reconciliation go on
     assert MintingGate.objects.get().closed_since is not None
 
 
@@ -631,14 +638,14 @@ def test_a_worker_that_finds_no_node_leaves_the_gate_to_the_first_wave(minting_c
     mint(drain, MeterReadingFactory())
     minting_chain.net.faults = FaultPlan(seed=1, error=1.0, methods=("getSignaturesForAddress",))
 
-    with patch("minting.management.commands.qcluster.QueueCommand.handle"):
-        call_command("qcluster")
-
-    assert MintingGate.objects.get().checked_at is None
-    request_batch([MeterReadingFactory().id], source=BatchSource.CLI, strict=True)
-    with patch.object(submit, "PATIENCE", 0.5):
-        assert work_once().signed == 0
-    minting_chain.net.faults = FaultPlan()
+    try:
+        start_worker(minting_chain)
+        assert MintingGate.objects.get().checked_at is None
+        request_batch([MeterReadingFactory().id], source=BatchSource.CLI, strict=True)
+        with patch.object(submit, "PATIENCE", 0.5):
+            assert work_once().signed == 0
+    finally:
+        minting_chain.net.faults = FaultPlan()
     drain()
     assert MintingGate.objects.get().checked_at is not None
     assert minting_chain.supply() == 2 * UNITS
