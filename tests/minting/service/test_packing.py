@@ -7,7 +7,7 @@ from unittest.mock import patch
 import pytest
 
 from minting.models import BatchSource, MintResult, MintTransaction
-from minting.service import faults, planning, wave
+from minting.service import faults, planning, slices, wave
 from minting.service.prepare import estimate_readings, request_batch
 from tests.factories.readings import MeterReadingFactory, WalletFactory, keypair
 from tests.minting.service.test_minting import mint
@@ -58,6 +58,23 @@ def test_the_estimate_is_exact_for_old_and_new_wallets_together(minting_chain, d
     assert estimate.new_accounts == 13
     assert before - minting_chain.lamports() == estimate.cost.total
     assert batch.transactions.count() == estimate.transactions == 2
+
+
+def test_the_estimate_is_exact_over_several_slices(minting_chain, drain):
+    readings = readings_of(*(f"slices-{n}" for n in range(9)))
+    before = minting_chain.lamports()
+
+    with patch.object(slices, "READINGS_A_SLICE", 4):
+        estimate = estimate_readings([reading.id for reading in readings]).estimate
+        batch = mint(readings, drain=drain)
+
+    assert (batch.slices.count(), batch.transactions.count()) == (3, 3)
+    assert estimate.transactions == 3
+    assert (
+        before - minting_chain.lamports()
+        == estimate.cost.total
+        == (batch.fee_paid_lamports + batch.rent_paid_lamports)
+    )
 
 
 def test_i8_a_wallet_that_goes_bad_after_the_plan_is_evicted_and_costs_one_simulation(
