@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.db import transaction
 from django_q.models import Schedule
 
 SCHEDULES: dict[str, tuple[str, int]] = {
@@ -14,6 +15,7 @@ SCHEDULES: dict[str, tuple[str, int]] = {
 """Name, dotted path, and minutes between two runs; one is the least that django-q2 knows."""
 
 
+@transaction.atomic
 def synchronise() -> None:
     """Makes the schedules as they are written here; names are ours, so that none is doubled."""
     for name, (path, minutes) in SCHEDULES.items():
