@@ -10,9 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING
 
 from minting.engine.types import Commitment
+
+if TYPE_CHECKING:
+    from minting.service.tracking import Sighting  # the worker reads this before Django is set up
 
 
 class When(StrEnum):
@@ -54,7 +57,7 @@ class Point:
         return f"{self.number}: {self.deed} {self.when} {self.where.rpartition('.')[2]}"
 
 
-def _is_processed(_session: object, sighting: Any) -> bool:
+def _is_processed(sighting: Sighting) -> bool:
     return sighting.status is not None and sighting.status.commitment is Commitment.PROCESSED
 
 
