@@ -616,11 +616,11 @@ def _unchecked(read_gate):
 
 
 def start_worker(chain) -> bool:
-    """All that ``qcluster`` does before the queue's own command; whether it comes that far."""
+    """All that ``qcluster`` does before it starts a cluster; whether it comes that far."""
     chain.settings.MINT_AUTHORITY_KEYPAIR = chain.keypair_file
-    with patch("minting.management.commands.qcluster.QueueCommand.handle") as started:
+    with patch("minting.management.commands.qcluster.Watchdog") as watchdog:
         call_command("qcluster")
-    return bool(started.called)
+    return bool(watchdog.return_value.run.called)
 
 
 def test_a_worker_checks_the_gate_at_its_start(minting_chain, drain):
