@@ -1,4 +1,4 @@
-"""Several nodes: one that fails, lags or belongs elsewhere never costs a reading or pays it twice."""
+"""Several nodes: a bad one costs no reading and pays none twice."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def node_that_answers(status: int, headers: dict[str, str] | None = None) -> Ite
     """A node that gives every request the same refusal."""
 
     class Refusal(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:  # noqa: N802 (the base class calls it so)
+        def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
             self.send_response(status)
             for name, value in {"Content-Length": "0", **(headers or {})}.items():
