@@ -261,13 +261,21 @@ def _resolve_gone(run: ReconcileRun) -> None:
     ).update(resolved_at=Now())
 
 
+# Two sums and not one with OR: each is then a range of the index, however long the journal is.
 _CEILING = """
-SELECT coalesce(max(c.minted - c.burned + c.accepted), 0) + coalesce((
-    SELECT sum(t.base_units) FROM minting_minttransaction t
-    WHERE (t.chain_slot IS NULL OR t.chain_slot > coalesce(max(c.slot), -1))
-      AND t.status = ANY(%s) AND t.genesis_hash = %s AND t.mint_address = %s
+WITH walked AS (
+    SELECT coalesce(max(slot), -1) AS slot, coalesce(max(minted - burned + accepted), 0) AS units
+    FROM minting_reconcilecursor WHERE mint_id = %(mint)s
+)
+SELECT (SELECT units FROM walked) + coalesce((
+    SELECT sum(base_units) FROM minting_minttransaction
+    WHERE chain_slot IS NULL
+      AND status = ANY(%(landed)s) AND genesis_hash = %(genesis)s AND mint_address = %(address)s
+), 0) + coalesce((
+    SELECT sum(base_units) FROM minting_minttransaction
+    WHERE chain_slot > (SELECT slot FROM walked)
+      AND status = ANY(%(landed)s) AND genesis_hash = %(genesis)s AND mint_address = %(address)s
 ), 0)
-FROM minting_reconcilecursor c WHERE c.mint_id = %s
 """
 
 
@@ -280,7 +288,12 @@ def supply_ceiling(mint: MintInfo) -> int:
     with connection.cursor() as sql:
         sql.execute(
             _CEILING,
-            [[each.value for each in LANDED], mint.genesis_hash, mint.address, mint.pk],
+            {
+                "mint": mint.pk,
+                "landed": [each.value for each in LANDED],
+                "genesis": mint.genesis_hash,
+                "address": mint.address,
+            },
         )
         return int(sql.fetchone()[0])
 
