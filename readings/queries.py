@@ -6,7 +6,7 @@ became of each reading. Both take any number of ids in a constant number of quer
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -18,7 +18,7 @@ from django.db.models import F, Sum
 
 from readings.conf import limits
 from readings.errors import UnknownReading
-from readings.models import MeterReading, MeterReadingQuerySet
+from readings.models import MeterReading, MeterReadingQuerySet, Wallet
 from readings.rules import (
     IN_FLIGHT,
     UNCODED,
@@ -169,6 +169,15 @@ def readings_for_display(ids: Sequence[UUID]) -> MeterReadingQuerySet:
         MeterReading.objects.filter(id__in=ids)
         .select_related("meter", "owner")
         .with_wallet_address()
+    )
+
+
+def program_owned_wallets(addresses: Collection[str]) -> frozenset[str]:
+    """Which of these wallets may be accounts of a program, because a person said so."""
+    return frozenset(
+        Wallet.objects.filter(address__in=addresses, allow_program_owned=True).values_list(
+            "address", flat=True
+        )
     )
 
 

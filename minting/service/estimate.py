@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -13,6 +13,7 @@ from minting.service.planning import RefusedGroup, learn_terms, plan_payments
 from minting.service.preflight import inspect_mint
 from minting.service.session import Session
 from minting.service.slices import cut_slices
+from readings import queries
 
 _NO_BATCH = UUID(int=0)
 """Stands where a batch's id would: the memo has the same length."""
@@ -61,11 +62,17 @@ def estimate_payments(session: Session, payments: Sequence[MintBatchData]) -> Es
         SolanaError: the cluster did not answer.
     """
     _, facts = inspect_mint(session)
-    return session.run(_estimate(session, facts, payments))
+    wallets = {payment.wallet_address for payment in payments}
+    allowed = queries.program_owned_wallets(wallets)
+    return session.run(_estimate(session, facts, payments, program_owned=allowed))
 
 
 async def _estimate(
-    session: Session, facts: MintFacts, payments: Sequence[MintBatchData]
+    session: Session,
+    facts: MintFacts,
+    payments: Sequence[MintBatchData],
+    *,
+    program_owned: Collection[str],
 ) -> Estimate:
     config = session.config
     terms = await learn_terms(session.cluster, config, facts)
@@ -76,6 +83,7 @@ async def _estimate(
             part,
             batch_id=_NO_BATCH,
             max_tokens=config.max_tokens_per_transaction,
+            program_owned=program_owned,
         )
         for part in cut_slices(payments)
     ]

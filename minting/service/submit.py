@@ -33,6 +33,7 @@ from minting.service.preflight import inspect_mint
 from minting.service.recover import live_flights, prove_dead, slices_wait
 from minting.service.session import Session
 from minting.service.tracking import Flight, tick
+from readings import queries
 
 log = structlog.get_logger(__name__)
 
@@ -264,7 +265,7 @@ class Driver:
         """Plans what is unsigned of every slice; wallets that cannot be paid end here."""
         refused: list[Refusal] = []
         for claim in self.claims.values():
-            rows = MintResult.objects.unsigned([claim.slice_id]).select_related("reading__owner")
+            rows = MintResult.objects.unsigned([claim.slice_id])
             payments = [_payment(row) for row in rows]
             if not payments:
                 continue
@@ -275,6 +276,9 @@ class Driver:
                     payments,
                     batch_id=claim.batch_id,
                     max_tokens=self.session.config.max_tokens_per_transaction,
+                    program_owned=queries.program_owned_wallets(
+                        {payment.wallet_address for payment in payments}
+                    ),
                     alone={row.wallet_address for row in rows if row.alone},
                 )
             )

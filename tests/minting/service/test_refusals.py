@@ -85,6 +85,24 @@ def test_i9_a_wallet_that_is_a_program_account_is_refused_with_its_code(minting_
     assert outcome(good) == (True, "")
 
 
+def test_a_wallet_of_a_program_is_paid_where_a_person_allowed_it(minting_chain, drain):
+    """A multisig's vault: off the curve, and its account belongs to a program."""
+    odd = reading_of("vault")
+    vault = minting_chain.open_account(str(keypair("vault-owner").pubkey()))
+    Wallet.objects.filter(owner=odd.owner).update(
+        address=str(vault),
+        allow_off_curve=True,
+        allow_program_owned=True,
+        exception_reason="multisig of the cooperative",
+    )
+
+    batch = mint([odd], drain=drain)
+
+    assert batch.status == "succeeded"
+    assert batch.rent_estimate_lamports == batch.rent_paid_lamports
+    assert minting_chain.balance_of(str(vault)) == 250_000_000
+
+
 def test_insufficient_sol_signs_nothing_and_blames_no_wallet(minting_chain, drain, settings):
     poor = Keypair()
     minting_chain.net.airdrop(poor.pubkey(), 3_000_000)
