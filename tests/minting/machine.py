@@ -181,9 +181,7 @@ class ExactlyOnce(RuleBasedStateMachine):
 
     @rule()
     def leases_run_out(self) -> None:
-        MintSlice.objects.filter(status=SliceStatus.RUNNING).update(
-            lease_until="2020-01-01T00:00Z"
-        )
+        MintSlice.objects.filter(status=SliceStatus.RUNNING).update(lease_until="2020-01-01T00:00Z")
 
     @rule()
     def recover(self) -> None:

@@ -11,8 +11,8 @@ from hypothesis.stateful import run_state_machine_as_test
 from tests.minting.machine import LONG, ExactlyOnce
 
 SETTINGS = settings(
-    max_examples=int(LONG or 12),
-    stateful_step_count=40 if LONG else 15,
+    max_examples=int(LONG or 5),
+    stateful_step_count=40 if LONG else 12,
     derandomize=not LONG,
     deadline=None,
     suppress_health_check=list(HealthCheck),
