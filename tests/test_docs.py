@@ -92,7 +92,7 @@ def test_every_mistake_of_the_model_is_documented_and_no_other():
     macros = set(re.findall(r"^#if(?:n?def|\b.*defined) ?([A-Z_]+)", model, re.MULTILINE))
     macros -= {"SIGNATURES"}  # a bound, not a mistake
     page = (ROOT / "model" / "README.md").read_text()
-    listed = {name for name in re.findall(r"^\| `([A-Z_]+)` \|", page, re.MULTILINE)}
+    listed = set(re.findall(r"^\| `([A-Z_]+)` \|", page, re.MULTILINE))
 
     assert macros == set(MISTAKES) == listed
     assert macros <= named(text("invariants.md"))

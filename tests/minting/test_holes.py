@@ -56,8 +56,7 @@ def signed_and_not_sent(drain, reading) -> MintTransaction:
 
 
 def test_a_send_error_never_discards_a_signature(minting_chain, drain):
-    """Others sign anew when a send fails, and both land. Here the send arrives, the answer does
-    not, and the worker dies on the spot: the signature was saved before, and stays the only one."""
+    """The send arrives, its answer does not, the worker dies: one signature, saved before."""
     reading = household().reading()
     queue(reading)
     minting_chain.net.faults = FaultPlan(lost_reply=1.0, methods=("sendTransaction",))
@@ -73,8 +72,7 @@ def test_a_send_error_never_discards_a_signature(minting_chain, drain):
 
 
 def test_an_error_while_looking_up_is_not_absence(minting_chain, drain, quick_proof):
-    """The transaction has landed, its life is over, and the node answers errors: nothing is freed
-    on such an answer; the next good one settles it."""
+    """It has landed, its life is over, the node answers errors: that frees nothing."""
     reading = household().reading()
     queue(reading)
     die(drain, "minting.journal.record_landed")
@@ -242,8 +240,7 @@ async def _evidence_of(session, row):
 def test_no_deadline_is_shorter_than_the_blockhashs_life_and_attempts_survive(
     minting_chain, drain, quick_proof
 ):
-    """A first transaction dies; the worker that proved it dies too. The attempt is not forgotten,
-    and until the proof no second signature was made."""
+    """No second signature before the proof; after two dead workers two attempts are counted."""
     reading = household().reading()
     row = signed_and_not_sent(drain, reading)
     minting_chain.net.faults = FaultPlan(drop=1.0)
