@@ -31,6 +31,7 @@ from gridtoken.processes import Child, ProcessError, run
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 HOST = "127.0.0.1"
+ENV_FILE = "demo.env"
 CHAIN_PORT = 8899
 READINGS_MINTED = 40
 """Of the first batch; the others stay pending, for whoever tries it out."""
@@ -104,6 +105,7 @@ class Demo:
         self._step("web", self._start_web)
         if not self._state.minted:
             self._step(f"first batch, {READINGS_MINTED} readings", self._mint)
+        self._write_env_file()
 
     def wait(self) -> NoReturn:
         """Until somebody stops us, or a child ends by itself.
@@ -171,6 +173,12 @@ class Demo:
         self._manage("mint", *chosen, "--wait")
         self._remember(minted=True)
 
+    def _write_env_file(self) -> None:
+        """For a person's own ``manage.py``: ``ENV_FILE`` names it; ``.env`` is never touched."""
+        values = self._settings() | self._key()
+        lines = [f"{name}={value}\n" for name, value in values.items()]
+        write_private(self._data / ENV_FILE, "".join(lines))
+
     # -------------------------------------------------------------- how
     def _step(self, what: str, act: Callable[[], object]) -> None:
         say(f"  {what} … ", end="")
@@ -185,9 +193,11 @@ class Demo:
 
     def _environment(self) -> dict[str, str]:
         """Of the children; what is not named here is theirs to inherit."""
+        return {**os.environ, "ENV_FILE": "", **self._settings()}
+
+    def _settings(self) -> dict[str, str]:
+        """What makes it this demo and no other installation."""
         return {
-            **os.environ,
-            "ENV_FILE": "",
             "DATA_DIR": str(self._data),
             "DATABASE_URL": "",
             "DJANGO_SETTINGS_MODULE": "gridtoken.settings",
@@ -257,6 +267,7 @@ Ready. Ctrl-C stops all of it; the next `make demo` goes on from here.
            operator / {self._state.operator_password}
   API      {site}/api/docs/
            curl -H 'Authorization: Bearer {self._state.api_token}' {site}/api/v1/readings
+  Shell    ENV_FILE={self._data / ENV_FILE} .venv/bin/python manage.py mint --pending --wait
   Chain    {self._chain_url()} (Solana JSON-RPC)
   Mint     {self._state.mint}
   Logs     {self._logs}

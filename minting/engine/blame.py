@@ -77,7 +77,7 @@ _TRANSACTION_ERRORS: Mapping[str, tuple[Fault, str]] = {
 }
 
 # InstructionError of any instruction: a limit of the whole transaction was reached in it.
-_LIMIT_ERRORS = frozenset(
+LIMIT_ERRORS = frozenset(
     {
         "ComputationalBudgetExceeded",
         "MaxAccountsDataAllocationsExceeded",
@@ -111,7 +111,7 @@ _CREATE_SUSPICIONS: Mapping[int | str, str] = {
 }
 
 # SystemError::ResultWithNegativeLamports, met inside a create: the payer ran out of SOL there.
-_NEGATIVE_LAMPORTS = 1
+NEGATIVE_LAMPORTS = 1
 
 
 def blame(
@@ -137,9 +137,9 @@ def blame(
     if name != "InstructionError":
         fault, code = _TRANSACTION_ERRORS.get(name, (Fault.WAVE, "transaction_refused"))
         return _limited(fault, code, f"the transaction failed: {name}", plan)
-    index, reason = _instruction_error(detail)
+    index, reason = instruction_error(detail)
     why = f"instruction {index} failed: {_text(reason)}"
-    if reason in _LIMIT_ERRORS:
+    if reason in LIMIT_ERRORS:
         return _limited(Fault.SPLIT, "limits_exceeded", why, plan)
     numbered = numbered_instructions(
         plan, mint=mint, program=program, authority=authority, payer=payer
@@ -185,7 +185,7 @@ def _suspect(
 ) -> Blame:
     """A destination's own instruction failed: the wallet's fault, or the wave's."""
     creates = instruction.program_id == ASSOCIATED_TOKEN_PROGRAM_ID
-    if creates and reason == _NEGATIVE_LAMPORTS:
+    if creates and reason == NEGATIVE_LAMPORTS:
         return Blame(Fault.WAVE, "insufficient_funds", why)
     suspicions = _CREATE_SUSPICIONS if creates else _MINT_SUSPICIONS
     code = suspicions.get(reason)
@@ -209,8 +209,8 @@ def _named(err: object) -> tuple[str, object]:
     return str(err), None
 
 
-def _instruction_error(detail: object) -> tuple[int | None, int | str]:
-    """(index, reason): a number for custom errors, else the kind's name."""
+def instruction_error(detail: object) -> tuple[int | None, int | str]:
+    """(index, reason) of an ``InstructionError``: a number for custom errors, else its name."""
     if not isinstance(detail, Sequence) or isinstance(detail, str) or len(detail) != 2:
         return None, str(detail)
     index, (name, custom) = detail[0], _named(detail[1])

@@ -10,8 +10,8 @@ from django.db.models.functions import Coalesce, Now
 
 from minting.engine.states import ResultStatus
 from minting.journal.phase import atomic_phase
-from minting.journal.results import move_results
-from minting.models import MintBatch
+from minting.journal.results import lock_slices, move_results
+from minting.models import MintBatch, MintSlice
 
 log = structlog.get_logger(__name__)
 
@@ -23,9 +23,8 @@ def cancel_unsigned(batch_id: UUID, *, by: str) -> int:
     Returns:
         How many readings are free again.
     """
-    MintBatch.objects.filter(id=batch_id).update(
-        cancel_requested_at=Coalesce("cancel_requested_at", Now())
-    )
+    # All of the batch's slices first: no wave of it can be journalled meanwhile.
+    lock_slices(MintSlice.objects.filter(batch=batch_id).values_list("id"))
     moved = move_results(
         Q(batch_id=batch_id, transaction__isnull=True),
         old={ResultStatus.PENDING},
@@ -33,6 +32,9 @@ def cancel_unsigned(batch_id: UUID, *, by: str) -> int:
         reason=f"Cancelled by {by} before anything was signed",
         code="cancelled",
         columns={"settled_at": Now()},
+    )
+    MintBatch.objects.filter(id=batch_id).update(
+        cancel_requested_at=Coalesce("cancel_requested_at", Now())
     )
     log.info("batch_cancelled", batch_id=str(batch_id), by=by, cancelled=len(moved))
     return len(moved)

@@ -1,8 +1,11 @@
 """The one place where a result changes its status, and all that follows from it.
 
 A result's change is its reading's change, its batch's count, and perhaps the end of its slice and
-batch. All of it is written here, in the caller's database transaction, in the same order of locks
-for everyone: results by id, readings by id, batches by id, slices by id.
+batch. All of it is written here, in the caller's database transaction.
+
+Locks are taken in one order by every step of the journal, so that none waits for another in a
+circle: transactions, slices, results, readings, batches; several of a kind in the order of their
+ids. (``queries.lock_for_minting`` holds readings first, but only such as have no live result.)
 """
 
 from __future__ import annotations
@@ -81,6 +84,7 @@ def move_results(
     Returns:
         What moved; results in another status are left as they are.
     """
+    lock_slices(MintResult.objects.filter(which, status__in=old).order_by().values_list("slice_id"))
     rows = [
         Moved(id_, batch, slice_, reading, ResultStatus(status))
         for id_, batch, slice_, reading, status in MintResult.objects.select_for_update()
@@ -100,8 +104,8 @@ def move_results(
     # A reading that is free again has nothing to explain; one that failed has.
     told = code if new is ResultStatus.FAILED else ""
     queries.set_status((row.reading_id, status_of_reading, told, row.id) for row in rows)
-    _count(rows, new)
     _close_or_reopen_slices({row.slice_id for row in rows if row.slice_id})
+    _count(rows, new)
     return rows
 
 
@@ -124,6 +128,20 @@ def refuse_results(refusals: Sequence[Refusal]) -> int:
             )
         )
         for refusal in refusals
+    )
+
+
+def lock_slices(slice_ids: Any) -> dict[UUID, UUID | None]:
+    """Locks slices in the order of their ids; their claims, by id.
+
+    Args:
+        slice_ids: Ids, or a queryset of them.
+    """
+    return dict(
+        MintSlice.objects.select_for_update()
+        .filter(id__in=slice_ids)
+        .order_by("id")
+        .values_list("id", "claim")
     )
 
 
@@ -198,8 +216,7 @@ def _close_or_reopen_slices(slice_ids: set[UUID]) -> None:
     slices: dict[bool, list[UUID]] = defaultdict(list)
     open_results = MintResult.objects.filter(slice=OuterRef("pk"), status__in=OPEN_RESULTS)
     for slice_id, status, has_open in (
-        MintSlice.objects.select_for_update(of=("self",))
-        .filter(id__in=slice_ids)
+        MintSlice.objects.filter(id__in=slice_ids)
         .order_by("id")
         .annotate(has_open=Exists(open_results))
         .values_list("id", "status", "has_open")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -21,12 +21,15 @@ from minting.engine.states import (
 from minting.engine.types import Commitment
 from minting.journal.phase import atomic_phase
 from minting.journal.results import move_results
-from minting.models import MintBatch, MintTransaction
+from minting.models import MintBatch, MintResult, MintTransaction
 
 log = structlog.get_logger(__name__)
 
-MAX_SIGNATURES = 3
-"""Transactions that one result may be part of and see land with an error (engine.md, "blame")."""
+MAX_SIGNATURES_ALONE = 3
+"""Transactions signed for a wallet that made one of them land with an error."""
+
+MAX_SIGNATURES = 10
+"""Transactions signed for a result whose neighbours, or nobody, made them fail."""
 
 _OPEN = (TransactionStatus.SIGNED, TransactionStatus.SENT)
 
@@ -65,35 +68,14 @@ def record_landed(landings: Sequence[Landing], *, success_at: Commitment) -> int
     A finalized landing overrides a confirmed one, with its slot. Results succeed when the landing
     has reached ``success_at`` (``SOLANA_COMMITMENT``).
     """
-    moved = 0
-    for landing in landings:
-        final = landing.commitment is Commitment.FINALIZED
-        row = _lock(
-            landing.transaction_id, *_OPEN, *([TransactionStatus.CONFIRMED] if final else [])
-        )
-        if row is None:
-            continue
-        new = TransactionStatus.FINALIZED if final else TransactionStatus.CONFIRMED
-        assert_move(TransactionStatus(row.status), new)
-        MintTransaction.objects.filter(id=row.id).update(
-            status=new,
-            slot=landing.slot,
-            error=None,
-            confirmed_at=Coalesce("confirmed_at", Now()),
-            finalized_at=Now() if final else None,
-        )
+    latest = {landing.transaction_id: landing for landing in landings}
+    rows = _lock(latest, *_OPEN, TransactionStatus.CONFIRMED)
+    moved = [row for row in rows if _land(row, latest[row.id])]
+    _succeed(latest, success_at=success_at)
+    for row in moved:
         if row.status != TransactionStatus.CONFIRMED:
             _pay(row, rent=row.rent_lamports)
-        moved += 1
-        log.info(
-            "transaction_landed",
-            batch_id=str(row.batch_id),
-            signature=row.signature,
-            slot=landing.slot,
-            commitment=landing.commitment.value,
-        )
-    _succeed([landing.transaction_id for landing in landings], success_at=success_at)
-    return moved
+    return len(moved)
 
 
 @atomic_phase
@@ -105,61 +87,65 @@ def record_error_seen(error: OnChainError) -> None:
 
 
 @atomic_phase
-def record_failed(error: OnChainError, *, code: str, reason: str, permanent: bool) -> bool:
+def record_failed(
+    error: OnChainError, *, code: str, reason: str, blamed: str | None = None
+) -> bool:
     """A finalized error: the fee is paid, the results are free again.
 
-    They go back to pending and travel alone, three times at most; then they fail.
+    They go back to pending. Those of the wallet that made it fail travel alone from now on, three
+    times at most; its neighbours are planned as before, though not for ever.
 
     Args:
         error: What the finalized chain says.
-        code: Whose fault it is, for results that have no attempts left or are to blame.
+        code: For results that have no attempts left.
         reason: The sentence that goes with it.
-        permanent: Whether the results are ended at once, since trying again would fail again.
+        blamed: The wallet whose instruction failed; ``None`` where none is to blame.
     """
-    row = _lock(error.transaction_id, *_OPEN, TransactionStatus.CONFIRMED)
+    row = _lock_one(error.transaction_id, *_OPEN, TransactionStatus.CONFIRMED)
     if row is None:
         return False
-    if row.status == TransactionStatus.CONFIRMED:
-        _pay(row, rent=row.rent_lamports, sign=-1)
     MintTransaction.objects.filter(id=row.id).update(
         status=TransactionStatus.FAILED, slot=error.slot, error=error.err, finalized_at=Now()
     )
-    _pay(row, rent=0)
     log.error(
         "transaction_failed",
         batch_id=str(row.batch_id),
         signature=row.signature,
         slot=error.slot,
         err=error.err,
+        blamed=blamed,
     )
-    mine = Q(transaction_id=row.id)
     # Back to open first: a confirmed result whose transaction failed after all has lost its slot.
-    _release(mine, old=SUCCEEDED_RESULTS | OPEN_RESULTS, alone=True)
+    _release(Q(transaction_id=row.id), old=SUCCEEDED_RESULTS | OPEN_RESULTS)
     freed = Q(batch_id=row.batch_id, reading_id__in=row.reading_ids, transaction__isnull=True)
-    if not permanent:
-        freed &= Q(attempts__gte=MAX_SIGNATURES)
+    MintResult.objects.filter(
+        freed, status=ResultStatus.PENDING, wallet_address=blamed or ""
+    ).update(alone=True)
+    worn_out = Q(alone=True, attempts__gte=MAX_SIGNATURES_ALONE) | Q(attempts__gte=MAX_SIGNATURES)
     move_results(
-        freed,
+        freed & worn_out,
         old={ResultStatus.PENDING},
         new=ResultStatus.FAILED,
         reason=reason,
         code=code,
-        columns={"permanent": permanent, "settled_at": Now()},
+        columns={"settled_at": Now()},
     )
+    if row.status == TransactionStatus.CONFIRMED:
+        _pay(row, rent=row.rent_lamports, sign=-1)
+    _pay(row, rent=0)
     return True
 
 
 @atomic_phase
 def record_vanished(transaction_id: UUID) -> bool:
     """A confirmed transaction whose fork lost: back to sent, in doubt, to be sent again."""
-    row = _lock(transaction_id, TransactionStatus.CONFIRMED)
+    row = _lock_one(transaction_id, TransactionStatus.CONFIRMED)
     if row is None:
         return False
     assert_move(TransactionStatus.CONFIRMED, TransactionStatus.SENT)
     MintTransaction.objects.filter(id=row.id).update(
         status=TransactionStatus.SENT, slot=None, confirmed_at=None, doubted_at=Now()
     )
-    _pay(row, rent=row.rent_lamports, sign=-1)
     log.error(
         "transaction_vanished",
         batch_id=str(row.batch_id),
@@ -172,13 +158,14 @@ def record_vanished(transaction_id: UUID) -> bool:
         new=ResultStatus.IN_DOUBT,
         columns={"tx_signature": "", "slot": None, "settled_at": None},
     )
+    _pay(row, rent=row.rent_lamports, sign=-1)
     return True
 
 
 @atomic_phase
 def record_doubt(transaction_id: UUID, why: dict[str, Any]) -> bool:
     """A transaction past its due time whose fate is not proven: staff see it."""
-    row = _lock(transaction_id, *_OPEN)
+    row = _lock_one(transaction_id, *_OPEN)
     if row is None:
         return False
     MintTransaction.objects.filter(id=row.id).update(
@@ -191,7 +178,7 @@ def record_doubt(transaction_id: UUID, why: dict[str, Any]) -> bool:
 @atomic_phase
 def record_expired(expiry: Expiry) -> bool:
     """Proven dead: evidence, state and the release of the results are one commit (I4)."""
-    row = _lock(expiry.transaction_id, *_OPEN)
+    row = _lock_one(expiry.transaction_id, *_OPEN)
     if row is None:
         return False
     assert_move(TransactionStatus(row.status), TransactionStatus.EXPIRED)
@@ -203,16 +190,47 @@ def record_expired(expiry: Expiry) -> bool:
     return True
 
 
-def _lock(transaction_id: UUID, *statuses: TransactionStatus) -> MintTransaction | None:
-    """The transaction, locked, if it is still in one of ``statuses``."""
-    return (
+def _lock(transaction_ids: Collection[UUID], *statuses: TransactionStatus) -> list[MintTransaction]:
+    """Those of the transactions that are still in one of ``statuses``, locked by id."""
+    return list(
         MintTransaction.objects.select_for_update()
-        .filter(id=transaction_id, status__in=statuses)
-        .first()
+        .filter(id__in=transaction_ids, status__in=statuses)
+        .order_by("id")
     )
 
 
-def _succeed(transaction_ids: Sequence[UUID], *, success_at: Commitment) -> None:
+def _lock_one(transaction_id: UUID, *statuses: TransactionStatus) -> MintTransaction | None:
+    """The transaction, locked, if it is still in one of ``statuses``."""
+    return next(iter(_lock([transaction_id], *statuses)), None)
+
+
+def _land(row: MintTransaction, landing: Landing) -> bool:
+    """Moves one transaction to where it was seen; ``row`` keeps the status that it had."""
+    final = landing.commitment is Commitment.FINALIZED
+    new = TransactionStatus.FINALIZED if final else TransactionStatus.CONFIRMED
+    if row.status == new:
+        return False
+    assert_move(TransactionStatus(row.status), new)
+    MintTransaction.objects.filter(id=row.id).update(
+        status=new,
+        slot=landing.slot,
+        error=None,
+        confirmed_at=Coalesce("confirmed_at", Now()),
+        finalized_at=Now() if final else None,
+    )
+    # Each is told once to people, as soon as it counts; that it became final is routine.
+    tell = log.debug if row.status == TransactionStatus.CONFIRMED else log.info
+    tell(
+        "transaction_landed",
+        batch_id=str(row.batch_id),
+        signature=row.signature,
+        slot=landing.slot,
+        commitment=landing.commitment.value,
+    )
+    return True
+
+
+def _succeed(transaction_ids: Collection[UUID], *, success_at: Commitment) -> None:
     """Moves the results of landed transactions to where the transactions are."""
     landed = MintTransaction.objects.filter(pk=OuterRef("transaction_id"))
     columns = {
@@ -236,16 +254,9 @@ def _succeed(transaction_ids: Sequence[UUID], *, success_at: Commitment) -> None
     )
 
 
-def _release(which: Q, *, old: frozenset[ResultStatus], alone: bool = False) -> None:
+def _release(which: Q, *, old: frozenset[ResultStatus]) -> None:
     """Takes results off their transaction and makes them pending, to be planned anew."""
-    columns: dict[str, Any] = {
-        "transaction": None,
-        "tx_signature": "",
-        "slot": None,
-        "settled_at": None,
-    }
-    if alone:
-        columns["alone"] = True
+    columns = {"transaction": None, "tx_signature": "", "slot": None, "settled_at": None}
     move_results(which, old=old, new=ResultStatus.PENDING, columns=columns)
 
 

@@ -17,6 +17,7 @@ from minting.engine.states import LIVE_TRANSACTIONS, ResultStatus, TransactionSt
 from minting.engine.types import SignedTransaction
 from minting.journal.claims import Claim
 from minting.journal.phase import atomic_phase
+from minting.journal.results import lock_slices
 from minting.models import MintInfo, MintSlice, MintTransaction
 
 log = structlog.get_logger(__name__)
@@ -71,12 +72,13 @@ def record_signed(
     moved = _point_results_at(rows, signings)
     if moved != expected:
         raise LostClaimError(f"{moved} of {expected} results were still ours")
-    for row in rows:
+    for row, signing in zip(rows, signings, strict=True):
         log.info(
             "transaction_signed",
             batch_id=str(row.batch_id),
             signature=row.signature,
             readings=len(row.reading_ids),
+            wallets=[str(each.group.wallet) for each in signing.signed.plan.destinations],
             base_units=int(row.base_units),
             last_valid_block_height=row.last_valid_block_height,
             lamports=row.network_fee_lamports + row.priority_fee_lamports + row.rent_lamports,
@@ -94,12 +96,7 @@ def record_sent(transaction_ids: Collection[UUID]) -> int:
 
 def _hold_claims(claims: set[Claim]) -> None:
     """Locks the slices and compares their claims, so that a takeover waits for our commit."""
-    held = dict(
-        MintSlice.objects.select_for_update()
-        .filter(id__in=[claim.slice_id for claim in claims])
-        .order_by("id")
-        .values_list("id", "claim")
-    )
+    held = lock_slices([claim.slice_id for claim in claims])
     lost = [claim for claim in claims if held.get(claim.slice_id) != claim.token]
     if lost:
         raise LostClaimError(f"slice {lost[0].slice_id} was taken over")

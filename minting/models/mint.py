@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from django.db import models
+from solders.pubkey import Pubkey
+from spl.token.instructions import get_associated_token_address
 from uuid_utils.compat import uuid7
 
 from minting.models.fields import address_field
@@ -32,6 +34,14 @@ class MintInfo(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["genesis_hash", "address"], name="mint_once_a_cluster"),
         ]
+
+    def token_account_of(self, wallet: str) -> Pubkey:
+        """The associated token account that this mint pays for ``wallet``."""
+        return get_associated_token_address(
+            Pubkey.from_string(wallet),
+            Pubkey.from_string(self.address),
+            Pubkey.from_string(self.token_program),
+        )
 
     def __str__(self) -> str:
         return str(self.address)

@@ -93,4 +93,4 @@ class MintTransaction(models.Model):
         ]
 
     def __str__(self) -> str:
-        return str(self.signature)
+        return f"transaction {self.signature}"

@@ -12,6 +12,7 @@ from minting.engine.types import Cost, MintBatchData, MintFacts
 from minting.service.planning import RefusedGroup, learn_terms, plan_payments
 from minting.service.preflight import inspect_mint
 from minting.service.session import Session
+from minting.service.slices import cut_slices
 
 _NO_BATCH = UUID(int=0)
 """Stands where a batch's id would: the memo has the same length."""
@@ -68,21 +69,25 @@ async def _estimate(
 ) -> Estimate:
     config = session.config
     terms = await learn_terms(session.cluster, config, facts)
-    plan = await plan_payments(
-        session.cluster,
-        terms,
-        payments,
-        batch_id=_NO_BATCH,
-        max_tokens=config.max_tokens_per_transaction,
-    )
+    plans = [
+        await plan_payments(
+            session.cluster,
+            terms,
+            part,
+            batch_id=_NO_BATCH,
+            max_tokens=config.max_tokens_per_transaction,
+        )
+        for part in cut_slices(payments)
+    ]
+    transactions = [each for plan in plans for each in plan.transactions]
     balance, _ = await session.cluster.balance(terms.authority)
-    paid = [each for tx in plan.transactions for each in tx.destinations]
+    paid = [each for tx in transactions for each in tx.destinations]
     return Estimate(
         readings=sum(len(each.group.payments) for each in paid),
         wallets=len({each.group.wallet for each in paid}),
         new_accounts=len({each.token_account for each in paid if each.create}),
-        transactions=len(plan.transactions),
-        cost=total_cost(plan.transactions),
+        transactions=len(transactions),
+        cost=total_cost(transactions),
         balance=balance,
-        refused=plan.refused,
+        refused=tuple(group for plan in plans for group in plan.refused),
     )

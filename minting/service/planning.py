@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 import structlog
@@ -39,9 +39,8 @@ from minting.engine.wallets import (
 
 log = structlog.get_logger(__name__)
 
-GROUPS_A_TRANSACTION = 1
-"""One wallet a transaction: none can fail another's. Packing many is a matter of this number and
-of taking a failed simulation apart."""
+GROUPS_A_TRANSACTION = 64
+"""More than any format holds: the packer's own bounds decide (``engine.packing``)."""
 
 
 VERSION_KEPT = 600.0
@@ -123,6 +122,7 @@ async def plan_payments(
     batch_id: UUID,
     max_tokens: int,
     program_owned: Collection[str] = (),
+    alone: Collection[str] = (),
 ) -> Plan:
     """Groups by (user, wallet), looks at the accounts, refuses, packs.
 
@@ -133,27 +133,40 @@ async def plan_payments(
         batch_id: The batch; its id is in every memo.
         max_tokens: ``BLOCKCHAIN_MAX_TOKENS_PER_TRANSACTION``.
         program_owned: Wallets that may be accounts of a program, because a person said so.
+        alone: Wallets that made a landed transaction fail: each travels alone, and with its
+            create instruction, since its owner may close the account again.
     """
     groups = group_by_wallet(payments, max_tokens=max_tokens)
     destinations, refused = await find_destinations(
         cluster, terms.mint, groups, program_owned=program_owned
     )
-    return Plan(
-        transactions=tuple(
-            pack(
-                destinations,
-                batch_id=batch_id,
-                version=terms.version,
-                max_tokens=max_tokens,
-                groups_per_transaction=GROUPS_A_TRANSACTION,
-                mint=terms.mint,
-                program=terms.program,
-                authority=terms.authority,
-                prices=terms.prices,
-            )
-        ),
-        refused=tuple(refused),
-    )
+    lonely = [
+        _with_create(each, terms.prices) for each in destinations if str(each.group.wallet) in alone
+    ]
+    social = [each for each in destinations if str(each.group.wallet) not in alone]
+    transactions = [
+        plan
+        for part, groups_together in ((social, GROUPS_A_TRANSACTION), (lonely, 1))
+        for plan in pack(
+            part,
+            batch_id=batch_id,
+            version=terms.version,
+            max_tokens=max_tokens,
+            groups_per_transaction=groups_together,
+            mint=terms.mint,
+            program=terms.program,
+            authority=terms.authority,
+            prices=terms.prices,
+        )
+    ]
+    return Plan(transactions=tuple(transactions), refused=tuple(refused))
+
+
+def _with_create(destination: Destination, prices: Prices) -> Destination:
+    """With its idempotent create instruction; where the account exists that costs no rent."""
+    if destination.create:
+        return destination
+    return replace(destination, create=True, held_lamports=prices.account_rent)
 
 
 async def find_destinations(

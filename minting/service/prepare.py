@@ -6,7 +6,7 @@ look (no lock) → ask the chain (no transaction) → lock, judge again, write (
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -34,6 +34,7 @@ from minting.service import nudges
 from minting.service.estimate import Estimate, estimate_payments
 from minting.service.preflight import inspect_mint, inspect_or_recall
 from minting.service.session import Session, open_session
+from minting.service.slices import cut_slices
 from readings import queries
 from readings.queries import MintableRow
 from readings.rules import ReadingStatus
@@ -43,9 +44,6 @@ NAMED = frozenset({ReadingStatus.PENDING, ReadingStatus.RETRYING, ReadingStatus.
 
 MATCHING = frozenset({ReadingStatus.PENDING})
 """What ``--pending``, the poller and "all that match" may mint."""
-
-READINGS_A_SLICE = 2_000
-"""Large enough that a slice fills many transactions, small enough to stay in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +134,8 @@ def request_batch(
         InvalidBatchData: ``strict``, and some cannot be minted; every one is told in ``items``.
         MintingRefused: Wrong cluster, mint, authority or decimals.
     """
+    if (made := _batch_of(selection)) is not None:
+        return made
     _require_size(ids, max_size)
     if strict:
         _require_distinct(ids)
@@ -154,7 +154,7 @@ def request_batch(
             excluded = [_item(row) for row in locked.excluded] + unpayable
             _require_payable(payable, excluded, strict=strict)
             batch = journal.open_batch(
-                list(cut_slices(payable)),
+                [[_new_result(data) for data in part] for part in cut_slices(payable)],
                 source=source,
                 mint=mint,
                 created_by=created_by,
@@ -174,6 +174,7 @@ def request_batch(
     return batch
 
 
+@transaction.atomic
 def _batch_of(selection: MintSelection | None) -> MintBatch | None:
     """The batch that a selection made already; its row's lock makes a second press wait."""
     if selection is None:
@@ -227,30 +228,6 @@ def payments_of(
     return payable, refused
 
 
-def cut_slices(payable: Sequence[MintBatchData]) -> Iterator[list[NewResult]]:
-    """Sorts by wallet and cuts into slices, between wallets wherever a slice can hold one."""
-    ordered = sorted(payable, key=lambda data: (data.wallet_address, data.user_id))
-    start = 0
-    while start < len(ordered):
-        end = min(start + READINGS_A_SLICE, len(ordered))
-        cut = end
-        while end < len(ordered) and cut > start and _same_wallet(ordered[cut - 1], ordered[cut]):
-            cut -= 1
-        # One wallet with more readings than a slice holds is cut between readings after all.
-        end = cut if cut > start else end
-        yield [
-            NewResult(
-                reading_id=data.reading_id,
-                user_id=data.user_id,
-                wallet_address=data.wallet_address,
-                kwh_amount=data.kwh_amount,
-                base_units=data.tokens_to_mint,
-            )
-            for data in ordered[start:end]
-        ]
-        start = end
-
-
 def _exceptions(row: MintableRow) -> set[Pubkey]:
     """The wallet itself, where a person allowed that it has no private key."""
     if not row.allow_off_curve:
@@ -261,10 +238,6 @@ def _exceptions(row: MintableRow) -> set[Pubkey]:
         return set()  # parse_wallet says what is wrong with it
 
 
-def _same_wallet(left: MintBatchData, right: MintBatchData) -> bool:
-    return left.wallet_address == right.wallet_address
-
-
 def _estimate(session: Session, payable: Sequence[MintBatchData]) -> Estimate | None:
     """The plan's cost; a silent node leaves the batch without one, and is no reason to refuse."""
     if not session.config.fee_estimation_enabled:
@@ -273,6 +246,16 @@ def _estimate(session: Session, payable: Sequence[MintBatchData]) -> Estimate | 
         return estimate_payments(session, payable)
     except NodeUnreachable:
         return None
+
+
+def _new_result(data: MintBatchData) -> NewResult:
+    return NewResult(
+        reading_id=data.reading_id,
+        user_id=data.user_id,
+        wallet_address=data.wallet_address,
+        kwh_amount=data.kwh_amount,
+        base_units=data.tokens_to_mint,
+    )
 
 
 def _item(row: queries.Excluded) -> InvalidItem:

@@ -239,6 +239,7 @@ class Driver:
                     payments,
                     batch_id=claim.batch_id,
                     max_tokens=self.session.config.max_tokens_per_transaction,
+                    alone={row.wallet_address for row in rows if row.alone},
                 )
             )
             ids = {row.reading_id: row.id for row in rows}
@@ -260,8 +261,10 @@ class Driver:
         self._refuse_groups(prepared.refused)
         if not prepared.signed:
             return
-        # A batch's slices share no reading: a plan's first tells which slice it is of.
-        claim_of = {planned.payments[0].reading_id: claim for claim, planned in items}
+        # Plans may have been taken apart, so any reading of one tells which slice it is of.
+        claim_of = {
+            payment.reading_id: claim for claim, planned in items for payment in planned.payments
+        }
         signings = [
             Signing(claim_of[each.plan.payments[0].reading_id], each) for each in prepared.signed
         ]

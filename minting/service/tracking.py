@@ -17,11 +17,12 @@ import structlog
 from django.db import transaction
 
 from minting import journal
+from minting.engine.apart import blamed_token_account
 from minting.engine.states import TransactionStatus
 from minting.engine.types import Commitment, SignatureStatus, Watched
 from minting.engine.verdicts import is_past_life
 from minting.journal import Landing, OnChainError
-from minting.models import MintTransaction
+from minting.models import MintInfo, MintTransaction
 from minting.service.session import Session
 
 log = structlog.get_logger(__name__)
@@ -89,6 +90,15 @@ class Sighting:
     context_slot: int
     past_life: bool
 
+    @property
+    def landed(self) -> bool:
+        """Whether it is on chain without error, and not only processed, which can vanish."""
+        return (
+            self.status is not None
+            and self.status.err is None
+            and self.status.commitment is not Commitment.PROCESSED
+        )
+
 
 def tick(
     session: Session, flights: Sequence[Flight], *, search_history: bool = False
@@ -105,8 +115,15 @@ def tick(
     if not flights:
         return []
     sightings = session.run(_look_up(session, flights, search_history=search_history))
-    with transaction.atomic():
-        still = [sighting.flight for sighting in sightings if _settle(session, sighting)]
+    landed = [sighting for sighting in sightings if sighting.landed]
+    _settle_landed(session, landed)
+    still = [sighting.flight for sighting in landed if not _is_enough(session, sighting)]
+    for sighting in sightings:
+        if not sighting.landed:
+            # One database transaction each: what goes wrong is rare.
+            with transaction.atomic():
+                if _settle(sighting):
+                    still.append(sighting.flight)
     resend(session, [flight for flight in still if not flight.past_life])
     return still
 
@@ -159,26 +176,37 @@ async def _send_all(session: Session, flights: Sequence[Flight]) -> None:
             log.debug("send_noted", signature=flight.signature, note=note)
 
 
-def _settle(session: Session, sighting: Sighting) -> bool:
-    """Applies one sighting; returns whether the flight has to be followed further."""
+def _settle_landed(session: Session, sightings: Sequence[Sighting]) -> None:
+    """Applies all landings at once."""
+    landings = []
+    for sighting in sightings:
+        flight, status = sighting.flight, sighting.status
+        if status is not None:
+            landings.append(Landing(flight.id, status.slot, status.commitment))
+            final = status.commitment is Commitment.FINALIZED
+            flight.status = TransactionStatus.FINALIZED if final else TransactionStatus.CONFIRMED
+            flight.slot = status.slot
+    if landings:
+        with transaction.atomic():
+            journal.record_landed(landings, success_at=session.config.commitment)
+
+
+def _is_enough(session: Session, sighting: Sighting) -> bool:
+    """Whether it has reached the commitment at which results succeed."""
+    return sighting.status is not None and _ORDER.index(sighting.status.commitment) >= _ORDER.index(
+        session.config.commitment
+    )
+
+
+def _settle(sighting: Sighting) -> bool:
+    """Applies what is no landing; returns whether the flight has to be followed further."""
     flight, status = sighting.flight, sighting.status
     flight.past_life = sighting.past_life
     if status is None:
         return _settle_silence(sighting)
     if status.commitment is Commitment.PROCESSED:
         return True
-    if status.err is not None:
-        return _settle_error(flight, status)
-    journal.record_landed(
-        [Landing(flight.id, status.slot, status.commitment)], success_at=session.config.commitment
-    )
-    flight.status = (
-        TransactionStatus.FINALIZED
-        if status.commitment is Commitment.FINALIZED
-        else TransactionStatus.CONFIRMED
-    )
-    flight.slot = status.slot
-    return _ORDER.index(status.commitment) < _ORDER.index(session.config.commitment)
+    return _settle_error(flight, status)
 
 
 def _settle_silence(sighting: Sighting) -> bool:
@@ -206,7 +234,20 @@ def _settle_error(flight: Flight, status: SignatureStatus) -> bool:
         error,
         code="transaction_failed",
         reason=f"The transaction landed with an error: {json.dumps(status.err)}",
-        permanent=False,
+        blamed=_blamed_wallet(flight, status.err),
     )
     flight.status = TransactionStatus.FAILED
     return False
+
+
+def _blamed_wallet(flight: Flight, err: object) -> str | None:
+    """The wallet whose instruction made a landed transaction fail, if one did."""
+    token_account = blamed_token_account(flight.raw, err)
+    if token_account is None:
+        return None
+    row = MintTransaction.objects.get(id=flight.id)
+    info = MintInfo.objects.get(genesis_hash=row.genesis_hash, address=row.mint_address)
+    wallets = row.results.values_list("wallet_address", flat=True).distinct()
+    return next(
+        (wallet for wallet in wallets if info.token_account_of(wallet) == token_account), None
+    )

@@ -6,14 +6,13 @@ between it and ``send``.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import structlog
 
-from minting.engine.compose import limits_from, sign, unsigned_for_simulation
+from minting.engine.compose import limits_from, sign
 from minting.engine.errors import InsufficientFunds, SolanaError
 from minting.engine.packing import total_cost, transaction_cost
 from minting.engine.types import (
@@ -28,7 +27,7 @@ from minting.engine.verdicts import is_fresh
 from minting.journal import Balance
 from minting.models import MintInfo
 from minting.service import journal_file
-from minting.service.faults import judge_failure
+from minting.service.faults import learn
 from minting.service.planning import RefusedGroup, Terms
 from minting.service.session import Session
 from minting.service.tracking import Flight, resend
@@ -64,17 +63,12 @@ async def prepare(
     missing = total_cost(plans).total + terms.floor - lamports
     if missing > 0:
         raise InsufficientFunds(missing)
-    simulations = await asyncio.gather(*(_simulate(session, terms, plan) for plan in plans))
-    good: list[tuple[PlannedTransaction, Simulation]] = []
-    refused: list[tuple[PlannedTransaction, RefusedGroup]] = []
-    for plan, simulation in zip(plans, simulations, strict=True):
-        if simulation.err is None:
-            good.append((plan, simulation))
-        else:
-            refused.append((plan, await judge_failure(session, terms, plan, simulation)))
+    learned = await learn(session, terms, plans)
     blockhash = await fresh_blockhash(session)
-    signed = [await _sign(terms, signer, plan, simulation, blockhash) for plan, simulation in good]
-    return Prepared(tuple(signed), tuple(refused), Balance(lamports, slot, terms.floor))
+    signed = [
+        await _sign(terms, signer, plan, simulation, blockhash) for plan, simulation in learned.good
+    ]
+    return Prepared(tuple(signed), learned.left_out, Balance(lamports, slot, terms.floor))
 
 
 async def fresh_blockhash(session: Session) -> Blockhash:
@@ -106,14 +100,6 @@ def write_journal_file(
 def send(session: Session, flights: Sequence[Flight]) -> None:
     """First sending; what happened is seen by looking it up, never by the answer."""
     resend(session, flights)
-
-
-async def _simulate(session: Session, terms: Terms, plan: PlannedTransaction) -> Simulation:
-    return await session.cluster.simulate(
-        unsigned_for_simulation(
-            plan, mint=terms.mint, program=terms.program, authority=terms.authority
-        )
-    )
 
 
 async def _sign(

@@ -31,13 +31,6 @@ ARGUMENTS = [
 PICTURES = Path(__file__).resolve().parents[2] / "artifacts" / "admin"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """No browser on this machine: say so, and go on."""
-    for item in items:
-        if item.get_closest_marker("browser") and CHROMIUM is None:
-            item.add_marker(pytest.mark.skip(reason="no chromium on this machine"))
-
-
 @pytest.fixture
 def chromium(monkeypatch: pytest.MonkeyPatch) -> Iterator[Browser]:
     """A browser of the test's own.
@@ -48,7 +41,11 @@ def chromium(monkeypatch: pytest.MonkeyPatch) -> Iterator[Browser]:
     """
     monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        # The system's, else the one that Playwright installed.
+        executable = CHROMIUM or playwright.chromium.executable_path
+        if not Path(executable).exists():
+            pytest.skip("no Chromium here: install one, or run `playwright install chromium`")
+        browser = playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
         yield browser
         browser.close()
         # Django keeps a connection for threads with an event loop apart from the one without.
