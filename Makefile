@@ -12,10 +12,10 @@ COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-h
 	--no-header --no-emit-index-url --no-emit-find-links
 
 .DEFAULT_GOAL := help
-.PHONY: help install lint test chaos demo lock format clean browser
+.PHONY: help install lint test chaos demo lock format clean browser model model-long
 
 help: ## Lists these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(INSTALLED) ## Makes .venv with everything the demo and the tests need
 
@@ -48,6 +48,12 @@ browser: install
 
 demo: install ## Runs it all here: database, chain, worker, web (PORT, DATA_DIR)
 	@exec $(BIN)/python -m gridtoken.demo
+
+model: ## Searches the formal model of the protocol and nine mistakes (needs spin and gcc)
+	@PYTHONPATH=. $(PYTHON) model/check.py
+
+model-long: install ## Journal and chain under drawn faults, for long (MODEL_EXAMPLES=200)
+	@MODEL_EXAMPLES=$${MODEL_EXAMPLES:-200} $(BIN)/python -m pytest -n 0 tests/minting/test_state_machine.py
 
 format: install ## Rewrites the code in the house's style
 	$(BIN)/ruff check --fix .

@@ -14,6 +14,7 @@ from minting.engine.states import (
     SliceStatus,
     TransactionStatus,
 )
+from model.check import MISTAKES
 from readings.rules import ReadingCode, ReadingStatus
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -86,7 +87,18 @@ def test_every_invariant_names_a_test_that_is_there():
         assert f"| I{number} |" in text("invariants.md")
 
 
+def test_every_mistake_of_the_model_is_documented_and_no_other():
+    model = (ROOT / "model" / "exactly_once.pml").read_text()
+    macros = set(re.findall(r"^#if(?:n?def|\b.*defined) ?([A-Z_]+)", model, re.MULTILINE))
+    macros -= {"SIGNATURES"}  # a bound, not a mistake
+    page = (ROOT / "model" / "README.md").read_text()
+    listed = set(re.findall(r"^\| `([A-Z_]+)` \|", page, re.MULTILINE))
+
+    assert macros == set(MISTAKES) == listed
+    assert macros <= named(text("invariants.md"))
+
+
 def test_links_lead_somewhere():
-    for page in [ROOT / "README.md", *DOCS.glob("*.md")]:
+    for page in [ROOT / "README.md", ROOT / "model" / "README.md", *DOCS.glob("*.md")]:
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
