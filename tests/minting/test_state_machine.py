@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -24,7 +25,7 @@ SETTINGS = settings(
 def test_whatever_happens_in_whatever_order_no_reading_is_paid_twice_or_lost(minting_chain):
     minting_chain.net.pause()
     try:
-        make: Any = lambda: ExactlyOnce(minting_chain)  # a class, says its type; any maker will do
+        make: Any = partial(ExactlyOnce, minting_chain)  # typed as a class; any maker will do
         run_state_machine_as_test(make, settings=SETTINGS)
     finally:
         minting_chain.net.resume()
