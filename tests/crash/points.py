@@ -57,7 +57,7 @@ class Point:
         return f"{self.number}: {self.deed} {self.when} {self.where.rpartition('.')[2]}"
 
 
-def _is_processed(sighting: Sighting) -> bool:
+def _is_processed(_session: object, sighting: Sighting) -> bool:
     return sighting.status is not None and sighting.status.commitment is Commitment.PROCESSED
 
 
