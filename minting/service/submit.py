@@ -30,8 +30,9 @@ from minting.models import MintBatch, MintInfo, MintResult, MintSlice, MintTrans
 from minting.service import gate, nudges, wave
 from minting.service.planning import RefusedGroup, Terms, learn_terms, plan_payments
 from minting.service.preflight import inspect_mint
-from minting.service.recover import live_flights, prove_dead, slices_wait
+from minting.service.recover import live_flights, prove_dead
 from minting.service.session import Session
+from minting.service.share import Share
 from minting.service.tracking import Flight, tick
 from readings import queries
 
@@ -93,16 +94,11 @@ def drive_waiting(
     if journal.current_stop() is not None:
         # What is signed is recovery's; what is not waits until a person resumes.
         return DriveReport()
-    with transaction.atomic():
-        claims = journal.claim_slices(
-            worker=worker, limit=session.config.concurrent_batches, batch_id=batch_id
-        )
+    share = Share(worker=worker, limit=session.config.concurrent_batches, batch_id=batch_id)
+    claims = share.take(())
     if not claims:
         return DriveReport()
-    if len(claims) < session.config.concurrent_batches and slices_wait():
-        # What workers died of travels alone: the others are for somebody else.
-        nudges.nudge()
-    driver = Driver(session, claims, signer)
+    driver = Driver(session, share, claims, signer)
     try:
         return driver.run()
     except SystemExit:
@@ -125,7 +121,8 @@ class Driver:
     """One task's work on the slices that it has claimed."""
 
     session: Session
-    claimed: Sequence[Claim]
+    share: Share
+    claimed: list[Claim]
     signer: Signer | None = None
     claims: dict[UUID, Claim] = field(init=False)
     """Those that are still ours, by slice."""
@@ -175,10 +172,19 @@ class Driver:
         """One round: keep the claims, settle what flies, sign more if there is room."""
         self._renew()
         self._settle()
+        if signing and not self.stopped:
+            self._take_more()
         room = IN_FLIGHT - len(self.flights)
         # Half a wave at least: what a wave shares is asked once for many.
         if signing and not self.stopped and room >= IN_FLIGHT // 2 and self._has_work():
             self._sign(room)
+
+    def _take_more(self) -> None:
+        """Drives more slices, as long as nobody else takes them."""
+        more = self.share.take(self.claims.values())
+        self.claimed += more
+        self.claims |= {claim.slice_id: claim for claim in more}
+        self.flights += live_flights([claim.slice_id for claim in more])
 
     def _renew(self) -> None:
         if time.monotonic() < self.renew_at:

@@ -14,6 +14,7 @@ from django.utils import timezone
 from django_q.brokers import get_broker
 from django_q.conf import Conf
 from django_q.models import OrmQ
+from redis import RedisError
 
 from gridtoken.broker import RedisBroker
 from minting import journal
@@ -62,7 +63,12 @@ def call_if_unattended() -> bool:
     Returns:
         Whether it called.
     """
-    if get_broker().queue_size() or not slices_wait():
+    try:
+        if get_broker().queue_size() or not slices_wait():
+            return False
+    except RedisError as error:
+        # Who asks goes on without; whoever asks next will call.
+        log.warning("broker_away", reason=str(error))
         return False
     nudges.nudge()
     return True
