@@ -99,7 +99,8 @@ class Throttle:
         now = time.monotonic()
         kept = os.pread(descriptor, _MOMENT.size, 0)
         if len(kept) == _MOMENT.size:
-            since = now - _MOMENT.unpack(kept)[0]
+            taken: float = _MOMENT.unpack(kept)[0]
+            since = now - taken
             # A turn in the future was taken before this machine was started again.
             if 0 <= since < self._interval:
                 return self._interval - since

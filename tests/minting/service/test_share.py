@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 import pytest
 from django.db import transaction
 from django_q.models import OrmQ
@@ -27,8 +29,8 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 class Task:
     """Takes, and remembers."""
 
-    def __init__(self, name: str, **options: object) -> None:
-        self.share = Share(worker=name, limit=LIMIT, **options)
+    def __init__(self, name: str, batch_id: UUID | None = None) -> None:
+        self.share = Share(worker=name, limit=LIMIT, batch_id=batch_id)
         self.held: list[Claim] = []
 
     def take(self) -> int:
