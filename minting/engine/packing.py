@@ -32,6 +32,9 @@ from minting.engine.types import (
 OPEN_TRANSACTIONS = 8
 """How many unfilled transactions wait for a group that still fits them (bounded first fit)."""
 
+GROUPS_A_TRANSACTION = 64
+"""More than any format holds: its own bounds decide."""
+
 
 @dataclass(frozen=True, slots=True)
 class Prices:
@@ -119,7 +122,7 @@ class Packer:
             max_readings: Readings that a transaction may pay.
             groups_per_transaction: At most so many groups in one transaction, if fewer than fit.
         """
-        groups = groups_per_transaction or max_readings
+        groups = groups_per_transaction or GROUPS_A_TRANSACTION
         self._carrier = carrier
         self._batch_id = batch_id
         self._limit = Limit(carrier.version, max_tokens, max_readings, groups)

@@ -6,7 +6,7 @@ from unittest.mock import patch
 
 import pytest
 
-from minting.engine.packing import Packer
+from minting.engine import packing
 from minting.models import BatchSource, MintResult, MintTransaction
 from minting.service import faults, slices, wave
 from minting.service.prepare import estimate_readings, request_batch
@@ -21,12 +21,6 @@ def readings_of(*names: str) -> list:
         MeterReadingFactory(owner=WalletFactory(address=str(keypair(name).pubkey())).owner)
         for name in names
     ]
-
-
-def transactions_of(readings: int):
-    """Transactions that pay so many readings at most."""
-    limit = {"max_readings": readings, "groups_per_transaction": None}
-    return patch.object(Packer.__init__, "__kwdefaults__", limit)
 
 
 def again(readings) -> list:
@@ -71,7 +65,10 @@ def test_the_estimate_is_exact_over_several_slices(minting_chain, drain):
     readings = readings_of(*(f"slices-{n}" for n in range(9)))
     before = minting_chain.lamports()
 
-    with patch.object(slices, "READINGS_A_SLICE", 4), transactions_of(4):
+    with (
+        patch.object(slices, "READINGS_A_SLICE", 4),
+        patch.object(packing, "GROUPS_A_TRANSACTION", 4),
+    ):
         estimate = estimate_readings([reading.id for reading in readings]).estimate
         batch = mint(readings, drain=drain)
 
