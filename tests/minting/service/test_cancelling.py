@@ -12,6 +12,7 @@ from django.db import connection
 from django.urls import reverse
 
 from minting.access.scopes import Scope
+from minting.engine import packing
 from minting.journal import cancelling, signing
 from minting.journal.results import move_results
 from minting.models import BatchSource, MintBatch, MintResult, MintTransaction
