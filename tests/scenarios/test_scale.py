@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from gridtoken.embedded.faults import FaultPlan, Faults, Reply
+from minting.engine import packing
 from minting.models import MintBatch, MintSlice, MintTransaction
 from minting.service import slices
 from minting.service.session import open_session
@@ -47,6 +48,7 @@ def shares() -> Counter[str]:
 
 
 def test_a_large_batch_is_driven_by_all_workers_of_all_clusters(minting_chain, start, monkeypatch):
+    monkeypatch.setattr(packing, "GROUPS_A_TRANSACTION", 2)
     monkeypatch.setattr(slices, "READINGS_A_SLICE", 2)
     clusters = [start(), start()]
     for cluster in clusters:
@@ -67,6 +69,7 @@ def test_a_large_batch_is_driven_by_all_workers_of_all_clusters(minting_chain, s
 def test_all_processes_together_keep_the_rate_that_the_nodes_allow(
     minting_chain, child_environment, start, settings, monkeypatch
 ):
+    monkeypatch.setattr(packing, "GROUPS_A_TRANSACTION", 2)
     monkeypatch.setattr(slices, "READINGS_A_SLICE", 2)
     settings.SOLANA_RPC_MAX_PER_SECOND = PER_SECOND
     assert child_environment["DATA_DIR"] == str(settings.DATA_DIR)
