@@ -271,6 +271,7 @@ def _new_result(dealt: Dealt, numbers: Mapping[UUID, int]) -> NewResult:
         base_units=data.tokens_to_mint,
         slice_number=dealt.slice_number,
         planned=dealt.planned,
+        rent_elsewhere=dealt.rent_elsewhere,
         retry_number=numbers.get(data.reading_id, 0),
     )
 
