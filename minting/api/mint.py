@@ -14,7 +14,8 @@ from rest_framework.response import Response
 from minting.access.scopes import Scope
 from minting.api.answers import queued
 from minting.api.base import ApiView, caller
-from minting.api.documents import PREFER_WAIT, problems
+from minting.api.documents import IDEMPOTENCY_KEY, PREFER_WAIT, problems
+from minting.api.idempotency import batch_once
 from minting.api.serializers.batches import (
     BatchSerializer,
     EstimateSerializer,
@@ -35,7 +36,7 @@ class MintBatchRequest(ApiView):
 
     @extend_schema(
         operation_id="mint_batch",
-        parameters=[PREFER_WAIT],
+        parameters=[*IDEMPOTENCY_KEY, PREFER_WAIT],
         request=MintRequestSerializer,
         responses={
             200: BatchSerializer,
@@ -73,12 +74,12 @@ class ReadingMint(ApiView):
 
     @extend_schema(
         operation_id="readings_mint",
-        parameters=[PREFER_WAIT],
+        parameters=[*IDEMPOTENCY_KEY, PREFER_WAIT],
         request=None,
         responses={
             200: SingleMintSerializer,
             202: BatchSerializer,
-            **problems(404, 409, 422, 502, 503),
+            **problems(400, 404, 409, 422, 502, 503),
         },
     )
     def post(self, request: Request, reading_id: UUID) -> Response:
@@ -88,12 +89,16 @@ class ReadingMint(ApiView):
 
 
 def _queue(ids: Sequence[UUID], request: Request) -> MintBatch:
-    return request_batch(
-        ids,
-        source=BatchSource.API,
-        created_by=caller(request),
-        strict=True,
-        max_size=settings.BLOCKCHAIN_MAX_BATCH_SIZE,
+    return batch_once(
+        request,
+        lambda written: request_batch(
+            ids,
+            source=BatchSource.API,
+            created_by=caller(request),
+            strict=True,
+            max_size=settings.BLOCKCHAIN_MAX_BATCH_SIZE,
+            written=written,
+        ),
     )
 
 
