@@ -98,7 +98,8 @@ def _once(named: KeyedRequest, run: Callable[[], T], again: Callable[[Idempotenc
                 try:
                     return run()
                 except Exception:
-                    kept = repeats.read_back(named)
+                    # A commit's answer was lost, or somebody was faster: then it is done.
+                    kept = repeats.find(named)
                     if kept is None:
                         raise
     if kept.fingerprint != named.fingerprint:

@@ -15,7 +15,7 @@ from minting.access.scopes import Scope
 from minting.api.answers import queued
 from minting.api.base import ApiView, caller
 from minting.api.documents import IDEMPOTENCY_KEY, PREFER_WAIT, problems
-from minting.api.idempotency import batch_once
+from minting.api.idempotency import Written, batch_once
 from minting.api.serializers.batches import (
     BatchSerializer,
     EstimateSerializer,
@@ -49,7 +49,10 @@ class MintBatchRequest(ApiView):
 
         A reading that is unknown, named twice, taken or minted is told, and nothing is queued.
         """
-        return queued(_queue(named_ids(request.data), request), request)
+        batch = batch_once(
+            request, lambda written: _queue(named_ids(request.data), request, written)
+        )
+        return queued(batch, request)
 
 
 class MintBatchEstimate(ApiView):
@@ -85,20 +88,18 @@ class ReadingMint(ApiView):
     def post(self, request: Request, reading_id: UUID) -> Response:
         """Queues a batch of this one reading."""
         shown_reading(reading_id)
-        return queued(_queue([reading_id], request), request, done=_describe_single)
+        batch = batch_once(request, lambda written: _queue([reading_id], request, written))
+        return queued(batch, request, done=_describe_single)
 
 
-def _queue(ids: Sequence[UUID], request: Request) -> MintBatch:
-    return batch_once(
-        request,
-        lambda written: request_batch(
-            ids,
-            source=BatchSource.API,
-            created_by=caller(request),
-            strict=True,
-            max_size=settings.BLOCKCHAIN_MAX_BATCH_SIZE,
-            written=written,
-        ),
+def _queue(ids: Sequence[UUID], request: Request, written: Written) -> MintBatch:
+    return request_batch(
+        ids,
+        source=BatchSource.API,
+        created_by=caller(request),
+        strict=True,
+        max_size=settings.BLOCKCHAIN_MAX_BATCH_SIZE,
+        written=written,
     )
 
 

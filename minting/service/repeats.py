@@ -36,12 +36,6 @@ def find(request: KeyedRequest) -> IdempotencyKey | None:
     )
 
 
-def read_back(request: KeyedRequest) -> IdempotencyKey | None:
-    """What was kept after all: a commit's answer was lost, or somebody else was faster."""
-    connection.close_if_unusable_or_obsolete()
-    return find(request)
-
-
 @contextmanager
 def alone(request: KeyedRequest) -> Iterator[bool]:
     """Whether nobody else runs a request with this key; nobody else may, until the block ends."""
