@@ -15,6 +15,7 @@ from functools import partial
 from hashlib import sha256
 from typing import Any, TypeVar
 
+import structlog
 from django.db import transaction
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
@@ -30,6 +31,8 @@ from minting.api.errors import (
 from minting.journal import KeyedRequest
 from minting.models import IdempotencyKey, MintBatch
 from minting.service import repeats
+
+log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
@@ -104,6 +107,7 @@ def _once(named: KeyedRequest, run: Callable[[], T], again: Callable[[Idempotenc
                         raise
     if kept.fingerprint != named.fingerprint:
         raise IdempotencyKeyReused
+    log.info("request_repeated", endpoint=named.endpoint, key=named.key, first_at=kept.created_at)
     return again(kept)
 
 

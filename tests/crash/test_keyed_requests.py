@@ -106,7 +106,8 @@ def caller(scene: Scene):
 def mint_all(scene: Scene, caller) -> Caller:
     """A request for all readings of the scene, that waits for a while."""
     ids = [str(reading.id) for reading in scene.readings]
-    return caller(MINT, {"reading_ids": ids}, Prefer="wait=1")
+    made: Caller = caller(MINT, {"reading_ids": ids}, Prefer="wait=1")
+    return made
 
 
 @keyed_points(Deed.KILL)

@@ -321,7 +321,7 @@ def test_an_idempotency_key_is_not_accepted_and_ignored(minting_chain, drain):
         answer = client.post(path, headers={"Idempotency-Key": key})
         assert answer.status_code == 202
         drain()
-        return answer.json()["id"]
+        return str(answer.json()["id"])
 
     made = {retry("once") for _ in range(3)}
     assert made == {str(batch.id) for batch in MintBatch.objects.filter(retry_of=failed)}

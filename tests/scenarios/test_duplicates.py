@@ -32,6 +32,7 @@ from readings.models import MeterReading
 from tests.factories.readings import MeterFactory, MeterReadingFactory
 from tests.minting.api.history import queued_batch
 from tests.minting.conftest import MintingChain, drain, minting_chain
+from tests.scenarios.clusters import until
 
 __all__ = ["drain", "minting_chain"]
 
@@ -48,8 +49,8 @@ class Web:
     url: str
     token: str
 
-    def post(self, path: str, body: Any, key: str) -> httpx2.Response:
-        headers = {"Authorization": f"Bearer {self.token}", "Idempotency-Key": key}
+    def post(self, path: str, body: Any, key: str, **more: str) -> httpx2.Response:
+        headers = {"Authorization": f"Bearer {self.token}", "Idempotency-Key": key, **more}
         return httpx2.post(f"{self.url}/api/v1{path}", json=body, headers=headers, timeout=60)
 
     def at_once(self, path: str, bodies: Sequence[Any], key: str) -> list[httpx2.Response]:
@@ -205,6 +206,19 @@ def test_twenty_lists_at_once_are_taken_once(web: Web) -> None:
     assert len(done) == 1
     assert web.post("/readings", items, "k").content in done
     assert web.post("/readings", items, "k").json()["created"] == 90
+
+
+def test_a_repeat_does_not_wait_for_a_first_that_waits(web: Web) -> None:
+    """Its batch is committed: that it waits for the outcome is nobody else's matter."""
+    body = named([MeterReadingFactory()])
+    with ThreadPoolExecutor(1) as thread:
+        first = thread.submit(web.post, "/mint-batch", body, "k", Prefer="wait=10")
+        until(IdempotencyKey.objects.exists)
+        again = web.post("/mint-batch", body, "k")
+        assert not first.done()
+
+    assert (again.status_code, first.result().status_code) == (202, 202)
+    assert again.json()["id"] == first.result().json()["id"] == str(MintBatch.objects.get().id)
 
 
 @contextmanager

@@ -195,7 +195,8 @@ def test_another_body_is_refused(minter: APIClient, minting_chain: MintingChain)
     one, other = household().reading(), solar_farm().reading()
     minter.post(MINT, named(one), headers=KEY)
 
-    for body in (named(other), named(one, other), {**named(one), "more": 1}, [], None):
+    bodies: list[Any] = [named(other), named(one, other), {**named(one), "more": 1}, [], None]
+    for body in bodies:
         problem(minter.post(MINT, body, headers=KEY), 422, "idempotency_key_reused")
 
     assert MintBatch.objects.count() == 1
