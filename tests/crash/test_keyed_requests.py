@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Q
 from rest_framework.test import APIClient
 
@@ -22,6 +24,7 @@ from minting.access.scopes import Scope
 from minting.engine.states import ResultStatus
 from minting.journal.results import move_results
 from minting.models import IdempotencyKey, MintBatch
+from minting.service import prepare
 from readings.models import MeterReading
 from tests.crash.caller import EFFECT, KEYED_POINTS
 from tests.crash.points import Deed, Point
@@ -160,6 +163,38 @@ def test_a_paused_process_keeps_its_key(mint_all, point):
 
     assert told["status"] == 202
     assert mint_all.again().json()["id"] == told["body"]["id"] == str(MintBatch.objects.get().id)
+
+
+def test_a_database_that_ends_our_session_gives_the_key_back(scene, mint_all):
+    """The lock is lost while the chain is asked: the first fails, the second has the effect."""
+    genuine = prepare.inspect_or_recall
+
+    def interrupted(session):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_backend_pid()")
+            ours = cursor.fetchone()[0]
+        with ThreadPoolExecutor(1) as thread:
+            assert thread.submit(end_session, ours).result()
+        return genuine(session)
+
+    client = APIClient(raise_request_exception=False)
+    with patch("minting.service.prepare.inspect_or_recall", interrupted):
+        first = client.post(mint_all.path, mint_all.body, headers=mint_all.headers)
+
+    assert first.status_code == 500
+    assert not MintBatch.objects.exists()
+    assert mint_all.again().json()["id"] == str(MintBatch.objects.get().id)
+    scene.start_again()
+    scene.check()
+
+
+def end_session(pid: int) -> bool:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+            return bool(cursor.fetchone()[0])
+    finally:
+        connection.close()
 
 
 COMMITS = [point for point in KEYED_POINTS if point.where.endswith("keep_batch")]
