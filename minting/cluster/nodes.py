@@ -24,7 +24,7 @@ from minting.cluster.evidence import collect_death_evidence
 from minting.cluster.roster import Member, Roster
 from minting.cluster.throttle import Throttle
 from minting.cluster.transport import DEFAULT_CONCURRENCY, DEFAULT_TIMEOUT
-from minting.engine.errors import SolanaError
+from minting.engine.errors import MintingRefused, SolanaError
 from minting.engine.types import (
     AccountView,
     Blockhash,
@@ -51,7 +51,7 @@ class Cluster:
     A read asks one node, the first configured if it is well, and fails over to the next. A send
     goes to all. What must come from *one* node is asked through ``one_node``.
 
-    Every method but ``send`` and ``health`` raises:
+    Every method but ``send``, ``offer`` and ``health`` raises:
         MintingRefused: Every node is on another cluster than expected.
         RateLimited: Every node that could answer still rests after ``patience`` seconds.
         NodeUnreachable: No node answered.
@@ -110,8 +110,8 @@ class Cluster:
     # What is asked of any node
 
     async def genesis_hash(self) -> str:
-        """The cluster's, as a node just answered it and as expected, if anything was."""
-        return await self._roster.ask(lambda node: node.genesis_hash())
+        """The cluster's: what a node answered before its first use, and what is expected."""
+        return await self._roster.genesis_hash()
 
     async def slot(self, commitment: Commitment = Commitment.CONFIRMED) -> int:
         """See ``Node.slot``."""
@@ -225,28 +225,33 @@ class Cluster:
     # What goes to all nodes, and what must stay on one
 
     async def send(self, raw: bytes) -> str | None:
-        """Hands the transaction to every node; never raises, for no answer has any meaning.
+        """As ``offer``; ``None`` if at least one node took it, else a note for the log."""
+        return "; ".join(map(str, await self.offer(raw))) or None
+
+    async def offer(self, raw: bytes) -> tuple[SolanaError | MintingRefused, ...]:
+        """Hands the transaction to every node; raises nothing, for no answer tells its fate.
 
         Nodes that did not answer lately are left out while there are others, so that a silent one
         does not hold up every wave.
 
-        Returns ``None`` if at least one node took it, else a note for the log.
+        Returns:
+            What the nodes said against it; nothing if at least one took it.
         """
         members = self._roster.by_favour()
         takers = [member for member in members if member.in_favour] or members
-        notes = await together(self._send_to(member, raw) for member in takers)
-        if not notes:
-            return str(self._roster.verdict([]))
-        return None if None in notes else "; ".join(note for note in notes if note)
+        failures = await together(self._send_to(member, raw) for member in takers)
+        if not failures:
+            return (self._roster.verdict([]),)
+        return () if None in failures else tuple(each for each in failures if each)
 
-    async def _send_to(self, member: Member, raw: bytes) -> str | None:
+    async def _send_to(self, member: Member, raw: bytes) -> SolanaError | None:
         try:
             if not await self._roster.admit(member):
-                return f"{member.node.name} is on another cluster"
+                return SolanaError(f"{member.node.name} is on another cluster")
             await member.node.submit(raw)
         except SolanaError as failure:
             member.note(failure)
-            return str(failure)
+            return failure
         return None
 
     async def health(self) -> dict[str, str | None]:

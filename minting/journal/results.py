@@ -17,6 +17,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
+from django.core.exceptions import EmptyResultSet
 from django.db import connection
 from django.db.models import Case, DateTimeField, Exists, F, OuterRef, Q, QuerySet, When
 from django.db.models.functions import Now
@@ -209,7 +210,7 @@ def _move(
 
 def _lock_results(matching: QuerySet[MintResult]) -> list[_Locked]:
     """Locks results in the order of their ids and groups those that are alike."""
-    locked, parameters = (
+    chosen = (
         matching.select_for_update(of=("self",))
         .order_by("id")
         .values(
@@ -222,8 +223,11 @@ def _lock_results(matching: QuerySet[MintResult]) -> list[_Locked]:
             "error_code",
             "permanent",
         )
-        .query.sql_with_params()
     )
+    try:
+        locked, parameters = chosen.query.sql_with_params()
+    except EmptyResultSet:
+        return []  # Django knows without asking
     with connection.cursor() as cursor:
         cursor.execute(_GROUP.format(locked=locked), parameters)
         return [

@@ -217,6 +217,13 @@ _answers: dict[tuple[str, ...], _VersionAnswer] = {}
 """By the nodes asked; kept by the process, since every task would ask the same."""
 
 
+def forget_v1(config: MintingConfig) -> None:
+    """These nodes do not take v1 after all: ``auto`` means v0 for as long as an answer is kept."""
+    _answers[config.rpc_urls] = _VersionAnswer(
+        takes_v1=False, until=time.monotonic() + VERSION_KEPT
+    )
+
+
 async def _version(cluster: Cluster, config: MintingConfig, authority: Pubkey) -> MessageVersion:
     if config.transaction_version != "auto":
         return MessageVersion(config.transaction_version)

@@ -16,6 +16,7 @@ from minting.cluster.nodes import Cluster
 from minting.cluster.signers import open_signer
 from minting.conf import MintingConfig, current
 from minting.engine.types import Signer
+from minting.service.heights import Heights, heights_of
 
 T = TypeVar("T")
 
@@ -27,6 +28,7 @@ class Session:
     config: MintingConfig
     cluster: Cluster
     runner: asyncio.Runner
+    heights: Heights
 
     def run(self, phase: Coroutine[Any, Any, T]) -> T:
         """Runs one network phase to its end."""
@@ -49,7 +51,7 @@ def open_session(config: MintingConfig | None = None) -> Iterator[Session]:
         )
         runner.run(cluster.__aenter__())
         try:
-            yield Session(config, cluster, runner)
+            yield Session(config, cluster, runner, heights_of(config.rpc_urls))
         finally:
             runner.run(_close(cluster))
 

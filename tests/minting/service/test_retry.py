@@ -37,7 +37,7 @@ def queue(*readings: MeterReading) -> MintBatch:
 
 def fail(*batches: MintBatch) -> None:
     """Lets a worker give these up: signing is refused, and nobody's wallet is to blame."""
-    with patch.object(submit, "learn_terms", side_effect=MintingRefused("broken")):
+    with patch.object(submit, "terms_of", side_effect=MintingRefused("broken")):
         look()
     for batch in batches:
         batch.refresh_from_db()
