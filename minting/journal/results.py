@@ -310,11 +310,10 @@ def _count(groups: Sequence[_Locked], new: ResultStatus) -> None:
     succeeded: Counter[UUID] = Counter()
     ended: Counter[UUID] = Counter()
     for group in groups:
-        batch = group.batch_id
-        succeeded[batch] += group.count * (
+        succeeded[group.batch_id] += group.count * (
             (new in SUCCEEDED_RESULTS) - (group.old in SUCCEEDED_RESULTS)
         )
-        ended[batch] += group.count * (
+        ended[group.batch_id] += group.count * (
             (new in ENDED_WITHOUT_TOKENS) - (group.old in ENDED_WITHOUT_TOKENS)
         )
     for batch in MintBatch.objects.select_for_update().filter(id__in=set(succeeded)).order_by("id"):

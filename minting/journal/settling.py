@@ -311,6 +311,7 @@ def _pay(landed: Iterable[tuple[MintTransaction, int]], *, sign: int = 1) -> Non
     batches = sorted(fees)
     # In their order, as everybody locks several.
     list(MintBatch.objects.select_for_update().filter(id__in=batches).order_by("id").values("id"))
-    columns = [batches, [fees[each] for each in batches], [rents[each] for each in batches]]
     with connection.cursor() as cursor:
-        cursor.execute(_PAY, columns)
+        cursor.execute(
+            _PAY, [batches, [fees[each] for each in batches], [rents[each] for each in batches]]
+        )

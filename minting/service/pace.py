@@ -10,13 +10,15 @@ FIRST_GUESS = 0.4
 SHORTEST = 0.05
 """Seconds between two looks, at least."""
 LONGEST = 0.5
-"""Seconds between two looks, at most: what is overdue is not forgotten."""
+"""Seconds between two looks at what is overdue, at most."""
+SLOWEST = 4.0
+"""Seconds that are believed to be usual, at most: an outage is no habit."""
 EAGER = 0.85
 """Of the usual time, when the first look is: landing sooner than usual must show."""
 PATIENT = 6.0
 """Of what is due, a look every so many parts of its age."""
 WEIGHT = 0.3
-"""Of the newest landing in what is usual."""
+"""Of a landing that took longer than usual; one that did not is the new usual at once."""
 
 
 @dataclass(slots=True)
@@ -28,7 +30,8 @@ class Pace:
 
     def landed(self, after: float) -> None:
         """Something was seen to have landed so many seconds after it was sent."""
-        self.usual += WEIGHT * (min(after, 10 * FIRST_GUESS) - self.usual)
+        late = min(after, SLOWEST) - self.usual
+        self.usual += late if late < 0 else WEIGHT * late
 
     def wait(self, ages: Iterable[float]) -> float:
         """Seconds until the next look.
@@ -37,5 +40,5 @@ class Pace:
             ages: Seconds since each transaction in flight was sent.
         """
         due = EAGER * self.usual
-        wanted = (due - age if age < due else age / PATIENT for age in ages)
-        return min(max(min(wanted, default=LONGEST), SHORTEST), LONGEST)
+        wanted = (due - age if age < due else min(age / PATIENT, LONGEST) for age in ages)
+        return max(min(wanted, default=LONGEST), SHORTEST)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 from django.db import transaction
@@ -111,7 +112,7 @@ def require_same_cluster(config: MintingConfig, genesis_hash: str) -> None:
 def record_mint(facts: MintFacts, genesis_hash: str) -> MintInfo:
     """Keeps what the mint account says; writes only what changed."""
     key = {"genesis_hash": genesis_hash, "address": str(facts.address)}
-    says = {
+    says: dict[str, Any] = {
         "token_program": str(facts.token_program),
         "decimals": facts.decimals,
         "account_size": facts.account_size,

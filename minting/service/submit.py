@@ -232,9 +232,9 @@ class Driver:
         self.flights = tick(self.session, before)
         now = time.monotonic()
         still = {flight.id for flight in self.flights}
-        for flight in before:
-            if flight.id not in still and flight.sent_at is not None:
-                self.pace.landed(now - flight.sent_at)
+        took = [now - each.sent_at for each in before if each.id not in still and each.sent_at]
+        if took:
+            self.pace.landed(min(took))
         self.landed += len(before) - len(still)
         past = [flight for flight in self.flights if flight.past_life]
         if past and len(past) == len(self.flights):
