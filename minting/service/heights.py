@@ -9,10 +9,17 @@ the height itself asked. Nothing is proven with it: a proof of death asks for it
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
-from minting.cluster.nodes import Cluster
 from minting.engine.types import Commitment, EpochInfo
 from minting.engine.verdicts import is_past_life
+
+
+class TellsHeights(Protocol):
+    """A node, or several as one."""
+
+    async def epoch_info(self, commitment: Commitment, /) -> EpochInfo:
+        """Slot and block height of one bank."""
 
 
 @dataclass(slots=True)
@@ -38,9 +45,9 @@ class Heights:
         height = self.at_most(self.seen_slot)
         return height is None or is_past_life(height, last_valid_block_height)
 
-    async def ask(self, cluster: Cluster) -> int:
+    async def ask(self, nodes: TellsHeights) -> int:
         """The confirmed height."""
-        self.known = await cluster.epoch_info(Commitment.CONFIRMED)
+        self.known = await nodes.epoch_info(Commitment.CONFIRMED)
         self.seen_slot = max(self.seen_slot, self.known.slot)
         return self.known.block_height
 

@@ -111,7 +111,7 @@ def require_same_cluster(config: MintingConfig, genesis_hash: str) -> None:
 @transaction.atomic
 def record_mint(facts: MintFacts, genesis_hash: str) -> MintInfo:
     """Keeps what the mint account says; writes only what changed."""
-    key = {"genesis_hash": genesis_hash, "address": str(facts.address)}
+    key: dict[str, Any] = {"genesis_hash": genesis_hash, "address": str(facts.address)}
     says: dict[str, Any] = {
         "token_program": str(facts.token_program),
         "decimals": facts.decimals,

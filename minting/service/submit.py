@@ -50,7 +50,7 @@ that what a wave shares (two calls) is little beside them, small enough that the
 way while the next are being prepared."""
 
 STEP = 0.2
-"""Seconds to pause where nothing could be signed, before that is tried again."""
+"""Seconds to pause after a failure, or where nothing flies, before it is tried again."""
 
 RENEW_EVERY = 15.0
 """Seconds between two renewals of the leases; a quarter of a lease."""
@@ -199,6 +199,7 @@ class Driver:
         time.sleep(max(0.0, self.look_at - time.monotonic()))
 
     def _plan_next_look(self) -> None:
+        """Not before something can have landed, and soon where it is due."""
         now = time.monotonic()
         ages = (now - (flight.sent_at or now) for flight in self.flights)
         self.look_at = now + self.pace.wait(ages)
@@ -346,6 +347,7 @@ class Driver:
         """Whether to go on after a failure of the nodes; gives up when it lasts."""
         now = time.monotonic()
         self.silent_since = self.silent_since or now
+        self.look_at = now + STEP
         log.warning("node_failed", code=error.code, reason=str(error))
         if now - self.silent_since < PATIENCE:
             return True

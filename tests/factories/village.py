@@ -43,6 +43,7 @@ def harvest(villagers: Sequence[Villager], *, each: int = 1) -> list[MeterReadin
 def reading_of(villager: Villager) -> MeterReading:
     """The next, not saved yet."""
     end = last_quarter() - next(_quarters) * QUARTER
-    return MeterReadingFactory.build(
+    reading: MeterReading = MeterReadingFactory.build(
         owner=villager.owner, meter=villager.meter, period_end=end, period_start=end - QUARTER
     )
+    return reading
