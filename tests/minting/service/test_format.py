@@ -7,9 +7,11 @@ from unittest.mock import patch
 import pytest
 
 from gridtoken.embedded.faults import FaultPlan
+from minting.conf import current
 from minting.models import BatchSource, MintBatch, MintTransaction
 from minting.service import faults, planning, wave
 from minting.service.prepare import request_batch
+from minting.service.terms import forget_v1
 from readings.models import MeterReading
 from tests.factories.village import harvest, village
 
@@ -77,9 +79,6 @@ def test_refused_when_simulating_nothing_is_signed_as_v1(minting_chain, batch, d
 
 def test_what_the_setting_fixes_is_not_changed(minting_chain, batch, settings):
     """``BLOCKCHAIN_TRANSACTION_VERSION=1`` means it."""
-    from minting.conf import current
-    from minting.service.terms import forget_v1
-
     settings.BLOCKCHAIN_TRANSACTION_VERSION = "1"
     assert not forget_v1(current())
-    assert not planning._answers
+    assert all(answer.takes_v1 for answer in planning._answers.values())
