@@ -24,7 +24,7 @@ from minting.cluster.evidence import collect_death_evidence
 from minting.cluster.roster import Member, Roster
 from minting.cluster.throttle import Throttle
 from minting.cluster.transport import DEFAULT_CONCURRENCY, DEFAULT_TIMEOUT
-from minting.engine.errors import MintingRefused, SolanaError
+from minting.engine.errors import FormatRefused, SolanaError
 from minting.engine.types import (
     AccountView,
     Blockhash,
@@ -45,13 +45,29 @@ DEFAULT_PATIENCE = 30.0
 """Seconds that a question may wait while every node that could answer it is rate limited."""
 
 
+class Note(str):
+    """What nodes said against a transaction that they were handed. Tells nothing of its fate.
+
+    Attributes:
+        format_refused: Whether one of them cannot read the format, whatever the transaction does.
+    """
+
+    format_refused: bool
+
+    def __new__(cls, failures: Sequence[Exception]) -> Self:
+        """From what went wrong at each node."""
+        note = super().__new__(cls, "; ".join(map(str, failures)))
+        note.format_refused = any(isinstance(each, FormatRefused) for each in failures)
+        return note
+
+
 class Cluster:
     """Nodes of one cluster behind the methods of one ``Node``. An async context manager.
 
     A read asks one node, the first configured if it is well, and fails over to the next. A send
     goes to all. What must come from *one* node is asked through ``one_node``.
 
-    Every method but ``send``, ``offer`` and ``health`` raises:
+    Every method but ``send`` and ``health`` raises:
         MintingRefused: Every node is on another cluster than expected.
         RateLimited: Every node that could answer still rests after ``patience`` seconds.
         NodeUnreachable: No node answered.
@@ -224,25 +240,20 @@ class Cluster:
 
     # What goes to all nodes, and what must stay on one
 
-    async def send(self, raw: bytes) -> str | None:
-        """As ``offer``; ``None`` if at least one node took it, else a note for the log."""
-        return "; ".join(map(str, await self.offer(raw))) or None
-
-    async def offer(self, raw: bytes) -> tuple[SolanaError | MintingRefused, ...]:
-        """Hands the transaction to every node; raises nothing, for no answer tells its fate.
+    async def send(self, raw: bytes) -> Note | None:
+        """Hands the transaction to every node; never raises, for no answer tells its fate.
 
         Nodes that did not answer lately are left out while there are others, so that a silent one
         does not hold up every wave.
 
-        Returns:
-            What the nodes said against it; nothing if at least one took it.
+        Returns ``None`` if at least one node took it, else a note for the log.
         """
         members = self._roster.by_favour()
         takers = [member for member in members if member.in_favour] or members
         failures = await together(self._send_to(member, raw) for member in takers)
         if not failures:
-            return (self._roster.verdict([]),)
-        return () if None in failures else tuple(each for each in failures if each)
+            return Note([self._roster.verdict([])])
+        return None if None in failures else Note([each for each in failures if each])
 
     async def _send_to(self, member: Member, raw: bytes) -> SolanaError | None:
         try:

@@ -15,8 +15,8 @@ SLOWEST = 4.0
 """Seconds that are believed to be usual, at most: an outage is no habit."""
 EAGER = 0.85
 """Of the usual time, when the first look is: landing sooner than usual must show."""
-PATIENT = 6.0
-"""Of what is due, a look every so many parts of its age."""
+PATIENT = 4.0
+"""Of what is due, the next look after this part of its age."""
 WEIGHT = 0.3
 """Of a landing that took longer than usual; one that did not is the new usual at once."""
 
@@ -42,3 +42,12 @@ class Pace:
         due = EAGER * self.usual
         wanted = (due - age if age < due else min(age / PATIENT, LONGEST) for age in ages)
         return max(min(wanted, default=LONGEST), SHORTEST)
+
+
+_of: dict[tuple[str, ...], Pace] = {}
+"""By the nodes asked; kept by the process, so that a task knows what the last one learned."""
+
+
+def pace_of(rpc_urls: tuple[str, ...]) -> Pace:
+    """What is usual on the cluster behind these nodes."""
+    return _of.setdefault(rpc_urls, Pace())

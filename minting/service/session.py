@@ -17,6 +17,7 @@ from minting.cluster.signers import open_signer
 from minting.conf import MintingConfig, current
 from minting.engine.types import Signer
 from minting.service.heights import Heights, heights_of
+from minting.service.pace import Pace, pace_of
 
 T = TypeVar("T")
 
@@ -29,6 +30,7 @@ class Session:
     cluster: Cluster
     runner: asyncio.Runner
     heights: Heights
+    pace: Pace
 
     def run(self, phase: Coroutine[Any, Any, T]) -> T:
         """Runs one network phase to its end."""
@@ -51,7 +53,8 @@ def open_session(config: MintingConfig | None = None) -> Iterator[Session]:
         )
         runner.run(cluster.__aenter__())
         try:
-            yield Session(config, cluster, runner, heights_of(config.rpc_urls))
+            urls = config.rpc_urls
+            yield Session(config, cluster, runner, heights_of(urls), pace_of(urls))
         finally:
             runner.run(_close(cluster))
 

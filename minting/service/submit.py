@@ -29,7 +29,6 @@ from minting.engine.types import MintBatchData, PlannedTransaction, Signer
 from minting.journal import Claim, LostClaimError, Refusal
 from minting.models import MintBatch, MintResult
 from minting.service import gate, nudges, wave
-from minting.service.pace import Pace
 from minting.service.planning import Terms, plan_payments
 from minting.service.preflight import Standing, inspect_for_wave
 from minting.service.recover import live_flights, prove_dead, slices_wait
@@ -136,7 +135,6 @@ class Driver:
     renew_at: float = 0.0
     look_at: float = 0.0
     """When to look again at what flies; monotonic seconds."""
-    pace: Pace = field(default_factory=Pace)
     silent_since: float | None = None
     stopped: bool = False
     """Whether minting was stopped, or the gate is closed: what flies is followed, and the slices
@@ -202,7 +200,7 @@ class Driver:
         """Not before something can have landed, and soon where it is due."""
         now = time.monotonic()
         ages = (now - (flight.sent_at or now) for flight in self.flights)
-        self.look_at = now + self.pace.wait(ages)
+        self.look_at = now + self.session.pace.wait(ages)
 
     def _renew(self) -> None:
         if time.monotonic() < self.renew_at:
@@ -235,7 +233,7 @@ class Driver:
         still = {flight.id for flight in self.flights}
         took = [now - each.sent_at for each in before if each.id not in still and each.sent_at]
         if took:
-            self.pace.landed(min(took))
+            self.session.pace.landed(min(took))
         self.landed += len(before) - len(still)
         past = [flight for flight in self.flights if flight.past_life]
         if past and len(past) == len(self.flights):

@@ -19,7 +19,6 @@ from django.db import transaction
 from minting import journal
 from minting.cluster.concurrency import together
 from minting.engine.apart import blamed_token_account
-from minting.engine.errors import FormatRefused
 from minting.engine.states import TransactionStatus
 from minting.engine.types import Commitment, MessageVersion, SignatureStatus, Watched
 from minting.engine.verdicts import is_past_life
@@ -191,13 +190,13 @@ async def _look_up(
 async def _send_all(session: Session, flights: Sequence[Flight]) -> bool:
     """Whether the format of a v1 transaction was refused."""
     # The cluster bounds how many of these are on the wire at once.
-    said = await together(session.cluster.offer(flight.raw) for flight in flights)
+    notes = await together(session.cluster.send(flight.raw) for flight in flights)
     v1_refused = False
-    for flight, failures in zip(flights, said, strict=True):
-        if failures:
-            log.debug("send_noted", signature=flight.signature, note="; ".join(map(str, failures)))
-        unreadable = any(isinstance(each, FormatRefused) for each in failures)
-        v1_refused = v1_refused or (unreadable and flight.version is MessageVersion.V1)
+    for flight, note in zip(flights, notes, strict=True):
+        if note is not None:
+            log.debug("send_noted", signature=flight.signature, note=note)
+            v1 = flight.version is MessageVersion.V1
+            v1_refused = v1_refused or (v1 and note.format_refused)
     return v1_refused
 
 
