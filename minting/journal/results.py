@@ -179,7 +179,8 @@ FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::boolean[])
     AS told (id, code, reason, permanent)
 WHERE result.id = told.id AND result.status = %s AND result.transaction_id IS NULL
 """
-"""Of several reasons the last stays; the move that follows takes them from the rows."""
+"""The move that follows takes the reasons from the rows. Their slices are locked by then, so the
+order in which this locks them matters to nobody."""
 
 _GROUP = """
 SELECT batch_id, slice_id, status, retry_number, error_code, permanent,
