@@ -18,7 +18,7 @@ from unfold.decorators import display
 
 from minting.admin import show
 from minting.admin.base import FoundByShape
-from minting.admin.search import Kind, Sought
+from readings.admin.search import Kind, Sought
 from minting.admin.story import story
 from minting.engine.errors import BlockchainError
 from minting.engine.states import ResultStatus

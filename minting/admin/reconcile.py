@@ -24,7 +24,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 from minting import journal
 from minting.admin import show, tables
 from minting.admin.base import FoundByShape, ReadOnlyAdmin
-from minting.admin.search import Kind, Sought
+from readings.admin.search import Kind, Sought
 from minting.models import MintingGate, ReconcileFinding, ReconcileRun
 
 MEANINGS = {

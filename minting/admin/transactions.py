@@ -15,7 +15,7 @@ from unfold.decorators import display
 from minting.admin import show, tables
 from minting.admin.doubts import DoubtFilter, DoubtPages
 from minting.admin.filters import BatchFilter
-from minting.admin.search import Kind, Sought
+from readings.admin.search import Kind, Sought
 from minting.models import MintResult, MintTransaction
 
 PAID_SHOWN = 200

@@ -203,6 +203,23 @@ class MeterReading(models.Model):
                 F("status"), F("submitted_at").desc(), F("id").desc(), name="reading_by_status"
             ),
             models.Index(F("owner"), F("period_end").desc(), name="reading_by_owner"),
+            models.Index(F("period_end"), F("id"), name="reading_by_period_end"),
+            models.Index(F("period_start"), F("id"), name="reading_by_period_start"),
+            # What is common is found by walking the newest; only what is rare needs an index.
+            models.Index(
+                F("code"),
+                F("submitted_at").desc(),
+                F("id").desc(),
+                name="reading_by_code",
+                condition=~Q(code=""),
+            ),
+            models.Index(
+                F("verification"),
+                F("submitted_at").desc(),
+                F("id").desc(),
+                name="reading_by_verification",
+                condition=~Q(verification=Verification.VERIFIED.value),
+            ),
             models.Index(
                 F("external_id"), name="reading_by_external_id", condition=~Q(external_id="")
             ),

@@ -11,7 +11,7 @@ from django.db import connection
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
-from minting.admin.search import Kind, sought
+from readings.admin.search import Kind, sought
 from minting.models import MintBatch, MintResult, MintTransaction
 from readings.models import MeterReading
 from tests.factories.readings import MeterReadingFactory, household, outsider
