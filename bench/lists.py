@@ -16,7 +16,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import islice
-from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -319,7 +318,7 @@ def _api(machine: APIClient, samples: Samples) -> Iterator[Ask]:
     yield ask("readings/{id}", one)
 
 
-ORDERS = ("submitted_at", "period_start", "period_end")
+ORDERS = ("submitted_at", "period_end")
 
 
 def _next_pages(machine: APIClient, readings: str) -> Iterator[Ask]:

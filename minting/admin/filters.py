@@ -14,7 +14,7 @@ from unfold.contrib.filters.admin import DropdownFilter, RangeDateFilter, TextFi
 from unfold.utils import parse_date_str
 
 from readings.models import MeterReading
-from readings.rules import ReadingCode, ReadingStatus
+from readings.rules import ReadingCode
 
 HELD = (
     ReadingCode.NO_WALLET,
@@ -71,10 +71,7 @@ class BatchFilter(NamedRowFilter):
 
 
 class ReasonFilter(DropdownFilter):
-    """Readings that stand for one reason.
-
-    A reason implies the status, and naming both lets the index by status find them.
-    """
+    """Readings that stand for one reason, which implies their status."""
 
     title = "reason"
     parameter_name = "reason"
@@ -92,10 +89,7 @@ class ReasonFilter(DropdownFilter):
     ) -> QuerySet[MeterReading]:
         """Those with the code."""
         code = self.value()
-        if not code:
-            return queryset
-        status = ReadingStatus.HELD if code in HELD else ReadingStatus.NOT_MINTED
-        return queryset.filter(status=status.value, code=code)
+        return queryset.filter(code=code) if code else queryset
 
 
 class PeriodFilter(RangeDateFilter):

@@ -18,11 +18,11 @@ from unfold.decorators import action, display
 from minting.admin import filters, show, tables
 from minting.admin.base import FoundByShape
 from minting.admin.releases import ReleasePages
-from readings.admin.lists import one_of
-from readings.admin.search import Kind, Sought
 from minting.models import MintResult, MintTransaction
 from minting.service.prepare import NAMED
 from minting.service.selections import freeze
+from readings.admin.lists import one_of
+from readings.admin.search import Kind, Sought
 from readings.models import Meter, MeterReading, Owner, Wallet
 
 SIGNATURE = Subquery(

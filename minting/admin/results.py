@@ -14,12 +14,11 @@ from unfold.decorators import display
 from minting.admin import show, tables
 from minting.admin.base import FoundByShape
 from minting.admin.filters import BatchFilter
-from readings.admin.search import Kind, Sought
 from minting.engine.states import SUCCEEDED_RESULTS
 from minting.models import MintResult
 from minting.models.fields import values
 from minting.models.result import ENDED_WITHOUT_TOKENS
-
+from readings.admin.search import Kind, Sought
 
 OUTCOMES = {"1": values(SUCCEEDED_RESULTS), "0": values(ENDED_WITHOUT_TOKENS)}
 

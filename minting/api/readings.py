@@ -51,7 +51,6 @@ class ReadingList(ApiView, GenericAPIView):
     filterset_class = ReadingFilter
     orderings = {
         "submitted_at": "submitted_at",
-        "period_start": "period_start",
         "period_end": "period_end",
     }
 

@@ -93,16 +93,28 @@ class FoundByShape(ListAdmin):
         raise NotImplementedError
 
 
+def keys_of(*ways: QuerySet[Any]) -> QuerySet[Any]:
+    """Keys found in several ways, of each no more than are counted.
+
+    An OR over ways that lead through other tables would walk the whole table.
+
+    Args:
+        ways: Each with the key as its only value.
+    """
+    first, *others = (keys.order_by()[: COUNTED + 1] for keys in ways)
+    return first.union(*others)
+
+
 FEW = 100
 """Rows whose keys are written out: the planner then combines the indexes that lead from them."""
 
 
-def one_of(column: str, rows: QuerySet[Any], *, key: str = "pk") -> list[Q]:
-    """The condition that ``column`` is the ``key`` of one of ``rows``; none where there are none.
+def one_of(column: str, rows: QuerySet[Any]) -> list[Q]:
+    """The condition that ``column`` refers to one of ``rows``; none at all where there are none.
 
     Many stay a subquery: what refers to so many is met soon on any walk.
     """
-    keys = list(rows.order_by().values_list(key, flat=True)[: FEW + 1])
+    keys = list(rows.order_by().values_list("pk", flat=True)[: FEW + 1])
     if not keys:
         return []
-    return [Q(**{f"{column}__in": keys if len(keys) <= FEW else rows.values(key)})]
+    return [Q(**{f"{column}__in": keys if len(keys) <= FEW else rows.values("pk")})]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from functools import reduce
-from operator import or_
 from typing import Any
 
 from django.contrib import admin
@@ -15,7 +13,7 @@ from unfold.decorators import action, display
 
 from readings import intake
 from readings.admin.base import RegisteredAdmin, RegistrationForm, ShownInline
-from readings.admin.lists import FoundByShape, one_of
+from readings.admin.lists import FoundByShape, keys_of
 from readings.admin.search import Kind, Sought
 from readings.models import Meter, MeterAssignment, Owner, Wallet
 
@@ -65,7 +63,9 @@ class MeterAdmin(FoundByShape):
             case Kind.SIGNATURE:
                 return meters.none()
             case Kind.NAME:
-                return meters.filter(reduce(or_, _named(named.text)))
+                held = MeterAssignment.objects.filter(owner__in=Owner.objects.named(named.text))
+                named_so = Meter.objects.named(named.text)
+                return meters.filter(pk__in=keys_of(named_so.values("pk"), held.values("meter")))
 
     # Ids are UUIDv7: their order is that of registration, and it has an index.
     @display(description="Registered at", ordering="id")
@@ -123,18 +123,8 @@ class MeterAssignmentAdmin(RegisteredAdmin):
         """By meter, or by owner."""
         if named.kind is Kind.ID:
             return held.filter(Q(meter=named.id) | Q(owner=named.id))
-        ways = [
-            *one_of("meter", Meter.objects.filter(serial__startswith=named.text)),
-            *one_of("owner", Owner.objects.named(named.text)),
-        ]
-        return held.filter(reduce(or_, ways)) if ways else held.none()
-
-
-def _named(text: str) -> list[Q]:
-    """The ways in which a text may name a meter."""
-    held = [
-        way
-        for of_owner in one_of("owner", Owner.objects.named(text))
-        for way in one_of("pk", MeterAssignment.objects.filter(of_owner), key="meter")
-    ]
-    return [Q(pk__in=Meter.objects.named(text).values("pk")), *held]
+        meters = Meter.objects.filter(serial__startswith=named.text)
+        owners = Owner.objects.named(named.text)
+        by_meter = MeterAssignment.objects.filter(meter__in=meters)
+        by_owner = MeterAssignment.objects.filter(owner__in=owners)
+        return held.filter(pk__in=keys_of(by_meter.values("pk"), by_owner.values("pk")))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from functools import reduce
-from operator import or_
 from typing import Any
 
 from django.contrib import admin, messages
@@ -14,7 +12,7 @@ from unfold.decorators import display
 
 from readings import intake
 from readings.admin.base import RegisteredAdmin, RegistrationForm
-from readings.admin.lists import one_of
+from readings.admin.lists import keys_of
 from readings.admin.search import Kind, Sought
 from readings.errors import ReadingError
 from readings.models import Owner, Wallet
@@ -71,8 +69,9 @@ class WalletAdmin(RegisteredAdmin):
             case Kind.SIGNATURE:
                 return wallets.none()
             case Kind.NAME:
-                whose = one_of("owner", Owner.objects.named(named.text))
-                return wallets.filter(reduce(or_, whose, Q(address__startswith=named.text)))
+                begins = Wallet.objects.filter(address__startswith=named.text)
+                whose = Wallet.objects.filter(owner__in=Owner.objects.named(named.text))
+                return wallets.filter(pk__in=keys_of(begins.values("pk"), whose.values("pk")))
 
     # Ids are UUIDv7: their order is that of registration, and it has an index.
     @display(description="Registered at", ordering="id")

@@ -4,7 +4,7 @@
 import django.contrib.postgres.indexes
 import django.contrib.postgres.search
 from django.conf import settings
-from django.contrib.postgres.operations import AddIndexConcurrently
+from django.contrib.postgres.operations import AddIndexConcurrently, RemoveIndexConcurrently
 from django.db import migrations, models
 
 
@@ -24,11 +24,19 @@ class Migration(migrations.Migration):
         ),
         AddIndexConcurrently(
             model_name='meterreading',
-            index=models.Index(models.F('period_end'), models.F('id'), name='reading_by_period_end'),
+            index=models.Index(models.F('period_end'), models.F('id'), name='reading_by_period'),
         ),
         AddIndexConcurrently(
             model_name='meterreading',
-            index=models.Index(models.F('period_start'), models.F('id'), name='reading_by_period_start'),
+            index=models.Index(models.F('status'), models.OrderBy(models.F('submitted_at'), descending=True), models.OrderBy(models.F('id'), descending=True), condition=models.Q(('status', 'minted'), _negated=True), name='reading_unminted'),
+        ),
+        AddIndexConcurrently(
+            model_name='meterreading',
+            index=models.Index(models.F('status'), models.F('period_end'), models.F('id'), condition=models.Q(('status', 'minted'), _negated=True), name='reading_unminted_by_period'),
+        ),
+        RemoveIndexConcurrently(
+            model_name='meterreading',
+            name='reading_by_status',
         ),
         AddIndexConcurrently(
             model_name='meterreading',
@@ -44,7 +52,7 @@ class Migration(migrations.Migration):
         ),
         AddIndexConcurrently(
             model_name='owner',
-            index=models.Index(condition=models.Q(('email', ''), _negated=True), fields=['email'], name='owner_by_email', opclasses=['varchar_pattern_ops']),
+            index=models.Index(fields=['email'], name='owner_by_email', opclasses=['varchar_pattern_ops']),
         ),
         AddIndexConcurrently(
             model_name='owner',

@@ -44,10 +44,7 @@ class Owner(models.Model):
         indexes = [
             models.Index(fields=["name", "user_id"], name="owner_by_name"),
             models.Index(
-                fields=["email"],
-                opclasses=["varchar_pattern_ops"],
-                name="owner_by_email",
-                condition=~models.Q(email=""),
+                fields=["email"], opclasses=["varchar_pattern_ops"], name="owner_by_email"
             ),
             GinIndex(NAME_WORDS, name="owner_words"),
         ]

@@ -199,13 +199,23 @@ class MeterReading(models.Model):
         ]
         indexes = [
             models.Index(F("submitted_at").desc(), F("id").desc(), name="reading_newest"),
+            # What is common is found by walking all of them in order; what is rare needs an index.
             models.Index(
-                F("status"), F("submitted_at").desc(), F("id").desc(), name="reading_by_status"
+                F("status"),
+                F("submitted_at").desc(),
+                F("id").desc(),
+                name="reading_unminted",
+                condition=~Q(status=ReadingStatus.MINTED.value),
+            ),
+            models.Index(
+                F("status"),
+                F("period_end"),
+                F("id"),
+                name="reading_unminted_by_period",
+                condition=~Q(status=ReadingStatus.MINTED.value),
             ),
             models.Index(F("owner"), F("period_end").desc(), name="reading_by_owner"),
-            models.Index(F("period_end"), F("id"), name="reading_by_period_end"),
-            models.Index(F("period_start"), F("id"), name="reading_by_period_start"),
-            # What is common is found by walking the newest; only what is rare needs an index.
+            models.Index(F("period_end"), F("id"), name="reading_by_period"),
             models.Index(
                 F("code"),
                 F("submitted_at").desc(),
