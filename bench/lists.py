@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from itertools import islice
 from urllib.parse import urlencode
 from uuid import UUID
@@ -171,7 +172,7 @@ class Samples:
     def __init__(self) -> None:
         newest = MeterReading.objects.order_by("-submitted_at", "-id")[:1].get()
         oldest = MeterReading.objects.order_by("submitted_at", "id")[:1].get()
-        minted = MintResult.objects.filter(status="finalized").select_related("reading__owner")
+        minted = MintResult.objects.filter(status="finalized").select_related("reading__meter")
         old, new = (minted.order_by(order)[:1].get() for order in ("id", "-id"))
         self.first_day = oldest.period_end + timedelta(days=1)
         self.last_day = newest.period_end
@@ -182,7 +183,7 @@ class Samples:
         self.wallet = new.wallet_address
         self.reading_batch = new.batch_id
         self.large_batch = MintBatch.objects.order_by("-total_readings", "id")[:1].get().id
-        owner = new.reading.owner
+        owner = Owner.objects.get(user_id=new.user_id)
         self.owner, self.owner_name = owner.user_id, owner.name
         self.email = owner.email
         self.owner_prefix, self.wide_owner = owner.user_id[:-2], owner.user_id[:5]
@@ -243,7 +244,7 @@ def _admin(staff: Client, model: type[Model], samples: Samples) -> Iterator[Ask]
 
     def ask(what: str, **query: object) -> Ask:
         address = f"{url}?{urlencode(query)}"
-        return Ask(f"{lists}: {what}", lambda: staff.get(address), ADMIN_LIMIT)
+        return Ask(f"{lists}: {what}", partial(staff.get, address), ADMIN_LIMIT)
 
     yield ask("first page")
     shown = _shown(model, url)
@@ -253,7 +254,7 @@ def _admin(staff: Client, model: type[Model], samples: Samples) -> Iterator[Ask]
     for name, value in _filters(shown, samples):
         yield ask(f"{name}={value}", **{name: value})
     for at, column in enumerate(shown.list_display):
-        if column in shown.sortable_by and shown.get_ordering_field(column):
+        if column in (shown.sortable_by or ()) and shown.get_ordering_field(column):
             yield ask(f"by {column}", o=at)
             yield ask(f"by {column}, descending", o=-at)
     if admin.site._registry[model].search_fields:
@@ -272,13 +273,12 @@ def _filters(shown: ChangeList, samples: Samples) -> Iterator[tuple[str, object]
     """Parameters and values of the sidebar: each choice where there are choices."""
     for spec in shown.filter_specs:
         offered = getattr(spec, "lookup_choices", None)
-        names = spec.expected_parameters()
-        if offered:
-            yield from ((names[0], value) for value, _ in offered)
-        elif (choices := getattr(getattr(spec, "field", None), "flatchoices", None)) is not None:
-            yield from ((names[0], value) for value, _ in choices)
-            if not choices and not any(name in samples.typed for name in names):
-                yield from ((names[0], value) for value in ("0", "1"))
+        names = [name for name in spec.expected_parameters() if name]
+        if not offered:
+            offered = getattr(getattr(spec, "field", None), "flatchoices", None)
+        if not offered and not samples.typed.keys() & set(names):
+            offered = [("0", "No"), ("1", "Yes")]
+        yield from ((names[0], value) for value, _ in offered or ())
         for name in names:
             yield from ((name, value) for value in samples.typed.get(name, ()))
 
@@ -290,7 +290,7 @@ def _api(machine: APIClient, samples: Samples) -> Iterator[Ask]:
     def ask(name: str, url: str, **query: object) -> Ask:
         told = " ".join(f"{key}={value}" for key, value in query.items())
         address = f"{url}?{urlencode(query)}"
-        return Ask(f"GET {name} {told}".strip(), lambda: machine.get(address), API_LIMIT)
+        return Ask(f"GET {name} {told}".strip(), partial(machine.get, address), API_LIMIT)
 
     readings = reverse("api:reading-list")
     orders = [f"{sign}{each}" for each in ORDERS for sign in ("-", "")]
@@ -318,16 +318,15 @@ def _api(machine: APIClient, samples: Samples) -> Iterator[Ask]:
     yield ask("readings/{id}", one)
 
 
-ORDERS = ("submitted_at", "period_end")
+ORDERS = ("submitted_at", "period_start", "period_end")
 
 
 def _next_pages(machine: APIClient, readings: str) -> Iterator[Ask]:
-    """The page after the first, and one in the midst of all."""
+    """The page after the first, by its cursor."""
     for ordering in ORDERS:
         second = machine.get(readings, {"ordering": ordering}).json()["next"]
-        yield Ask(
-            f"GET readings page 2 by {ordering}", lambda at=second: machine.get(at), API_LIMIT
-        )  # type: ignore[misc]
+        send = partial(machine.get, second)
+        yield Ask(f"GET readings page 2 by {ordering}", send, API_LIMIT)
 
 
 @contextmanager

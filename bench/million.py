@@ -43,11 +43,12 @@ EXISTING_A_TRANSACTION, NEW_A_TRANSACTION = 60, 10
 
 _R, _C = ReadingStatus, ReadingCode
 MINTED, PENDING = Fate(_R.MINTED), Fate(_R.PENDING)
+OVERLAPPING = Fate(_R.HELD, _C.OVERLAPPING_PERIOD)
 UNPAID: dict[Fate, float] = {
     Fate(_R.NOT_MINTED, _C.CONSUMPTION): 2.0,
     Fate(_R.HELD, _C.READING_TOO_LARGE): 0.3,
     Fate(_R.HELD, _C.READING_TOO_OLD): 0.4,
-    Fate(_R.HELD, _C.OVERLAPPING_PERIOD): 0.2,
+    OVERLAPPING: 0.2,
     Fate(_R.HELD, _C.UNVERIFIED, Verification.UNVERIFIED): 0.6,
     Fate(_R.RETRYING, "node_unreachable"): 0.2,
     Fate(_R.FAILED, "account_frozen"): 0.5,
@@ -74,7 +75,7 @@ class Filled:
     """Rows written, by table, and readings by status."""
 
     rows: dict[str, int]
-    statuses: dict[str, int]
+    statuses: Counter[str]
 
 
 def fill(
@@ -95,7 +96,7 @@ def fill(
     """
     now = newest or datetime.now(UTC)
     end = now.replace(minute=now.minute // 15 * 15, second=0, microsecond=0)
-    filling = _Filling(Pen(Random(seed)), end, open_work)  # noqa: S311 — to be repeated
+    filling = _Filling(Pen(Random(seed)), end, open_work)
     holders = filling.register(-(-readings // READINGS_A_METER), seed)
     for age in reversed(range(READINGS_A_METER)):
         with transaction.atomic():
@@ -105,7 +106,7 @@ def fill(
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE" if connection.in_atomic_block else "VACUUM ANALYZE")
     rows = {model._meta.db_table: table.rows for model, table in filling.pen.tables.items()}
-    return Filled(rows, dict(filling.statuses))
+    return Filled(rows, filling.statuses)
 
 
 @dataclass
@@ -114,6 +115,8 @@ class _Filling:
     newest: datetime
     open_work: bool
     statuses: Counter[str] = field(default_factory=Counter)
+    ended: dict[str, datetime] = field(default_factory=dict)
+    """When a meter's last reading did."""
 
     # ------------------------------------------------------------------ who there is
 
@@ -190,13 +193,15 @@ class _Filling:
     def sweep(self, holders: Sequence[Holder], age: int) -> None:
         """One reading of each meter, and what became of them; at age 0 the newest."""
         end = self.newest - age * SWEEP
-        readings = self._measured(holders, is_newest=age == 0)
+        readings = self._measured(holders, age)
         self._mint(readings, end + timedelta(minutes=5), age)
         for number, reading in enumerate(readings):
             self._tell(reading, end, end + timedelta(seconds=60 + number // FILE))
 
-    def _measured(self, holders: Sequence[Holder], *, is_newest: bool) -> list[Measured]:
-        fates = (OPEN_FATES if self.open_work else NEWEST_FATES) if is_newest else FATES
+    def _measured(self, holders: Sequence[Holder], age: int) -> list[Measured]:
+        fates = FATES if age else OPEN_FATES if self.open_work else NEWEST_FATES
+        if not self.ended:  # nothing to overlap
+            fates = {fate: share for fate, share in fates.items() if fate != OVERLAPPING}
         drawn = self.pen.rng.choices(list(fates), list(fates.values()), k=len(holders))
         judged = map(_judged, drawn, holders)
         return [
@@ -215,7 +220,8 @@ class _Filling:
         if fate.code == ReadingCode.READING_TOO_OLD:
             end -= timedelta(days=8)
         elif fate.code == ReadingCode.OVERLAPPING_PERIOD:
-            end -= SWEEP - timedelta(minutes=5)  # into the reading before
+            end = self.ended[reading.holder.meter] + timedelta(minutes=5)
+        self.ended[reading.holder.meter] = end
         is_legacy = fate.verification is Verification.LEGACY_UNVERIFIED
         self.statuses[fate.status.value] += 1
         self.pen.add(

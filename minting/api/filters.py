@@ -39,15 +39,21 @@ class ReadingFilter(django_filters.FilterSet):
     ) -> QuerySet[MeterReading]:
         """Those that start then or later."""
         narrowed = queryset.filter(period_start__gte=value)
-        if self._ordered_by() == "submitted_at":
-            return narrowed.filter(submitted_at__gte=max(value, EPOCH) - FUTURE_TOLERANCE)
-        return narrowed.filter(period_end__gt=value)
+        match self._ordered_by():
+            case "period_end":
+                return narrowed.filter(period_end__gt=value)
+            case "submitted_at":
+                return narrowed.filter(submitted_at__gte=max(value, EPOCH) - FUTURE_TOLERANCE)
+            case _:
+                return narrowed
 
     def filter_before(
         self, queryset: QuerySet[MeterReading], _name: str, value: datetime
     ) -> QuerySet[MeterReading]:
         """Those that end then or earlier."""
-        return queryset.filter(period_end__lte=value)
+        narrowed = queryset.filter(period_end__lte=value)
+        by_start = self._ordered_by() == "period_start"
+        return narrowed.filter(period_start__lt=value) if by_start else narrowed
 
     def _ordered_by(self) -> str:
         """The column; a list that is asked for periods is ordered by their ends unless told."""

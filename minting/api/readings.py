@@ -51,6 +51,7 @@ class ReadingList(ApiView, GenericAPIView):
     filterset_class = ReadingFilter
     orderings = {
         "submitted_at": "submitted_at",
+        "period_start": "period_start",
         "period_end": "period_end",
     }
 

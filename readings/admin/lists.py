@@ -39,7 +39,7 @@ class CappedPaginator(Paginator):
         number = self.validate_number(number)
         start = (number - 1) * self.per_page
         keys = self._rows.values_list("pk", flat=True)[start : start + self.per_page]
-        return self._get_page(self._rows.filter(pk__in=list(keys)), number, self)
+        return Page(self._rows.filter(pk__in=list(keys)), number, self)
 
     @cached_property
     def _counted(self) -> int:
