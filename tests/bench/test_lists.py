@@ -1,7 +1,8 @@
 """No list of a large table reads more than it shows and counts, whatever it is asked for.
 
 Rows that a plan touched are the measure: they tell an index from a walk at any speed, and on any
-machine. A planner may well scan a small table; so there are ten times as many rows as may be read.
+machine. A planner may well scan a small table: even owners and meters, 30,000 here, are three times
+what may be read.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ from bench.lists import ADMIN_LISTS, Ask, asks, measure
 from minting.models import MintInfo
 from readings.admin import lists
 
-READINGS, READINGS_A_METER = 30_000, 4
+READINGS, READINGS_A_METER = 60_000, 2
 COUNTED = 300
 """In place of 10,000."""
-MOST_ROWS = 2_500
+MOST_ROWS = 10_000
 """That one request may read in all: what it counts, skips, joins and shows."""
 MOST_QUERIES = 9
 
@@ -71,8 +72,8 @@ def rows_read(sql: str) -> int:
     )
 
 
-def check(ask: Ask) -> str:
-    """What is wrong with a list, or nothing."""
+def check(ask: Ask) -> list[str]:
+    """What is wrong with a list."""
     with CaptureQueriesContext(connection) as captured:
         assert ask.send().status_code == 200
     queries = [each["sql"] for each in captured]
@@ -80,18 +81,24 @@ def check(ask: Ask) -> str:
         sql for sql in queries if sql.startswith("SELECT") and re.search("(minting|readings)_", sql)
     ]
     rows = sum(map(rows_read, ours))
-    if rows > MOST_ROWS:
-        return f"{ask.name}: {rows} rows"
-    return f"{ask.name}: {len(queries)} queries" if len(queries) > MOST_QUERIES else ""
+    told = {
+        f"{rows:,} rows": rows > MOST_ROWS,
+        f"{len(queries)} queries": len(queries) > MOST_QUERIES,
+    }
+    return [f"{ask.name}: {what}" for what, too_many in told.items() if too_many]
 
 
 @pytest.mark.parametrize(
     "which", ["GET", *(f"admin {each._meta.verbose_name_plural}" for each in ADMIN_LISTS)]
 )
 def test_no_list_reads_more_than_it_shows_and_counts(month: None, which: str):
-    chosen = [ask for ask in asks(mint=False) if ask.name.startswith(which)]
-    assert len(chosen) > 15
-    assert [wrong for ask in chosen if not WALKS.search(ask.name) and (wrong := check(ask))] == []
+    asked, wrong = 0, []
+    for ask in asks(mint=False):  # each while who asks is there
+        if ask.name.startswith(which) and not WALKS.search(ask.name):
+            asked += 1
+            wrong += check(ask)
+    assert wrong == []
+    assert asked > 15
 
 
 def test_a_walk_is_seen(month: None):

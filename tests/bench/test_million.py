@@ -35,7 +35,7 @@ LATELY = datetime(2026, 11, 24, 12, 7, tzinfo=UTC)
 
 @pytest.fixture
 def month() -> Filled:
-    filled = fill(6_000, seed=7)
+    filled = fill(10_000, seed=7)
     connection.check_constraints()  # every key refers to a row
     return filled
 
@@ -75,7 +75,7 @@ def test_every_status_follows_from_the_results(month: Filled):
     assert not ReconcileFinding.objects.exists()
     last = {each.id: each for each in MintResult.objects.all()}
     told = MeterReading.objects.exclude(last_result_id=None)
-    assert told.count() > 5_000
+    assert told.count() > 9_000
     for reading in told:
         result = last[reading.last_result_id]
         final = result.retry_at is None
