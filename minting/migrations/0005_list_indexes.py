@@ -29,7 +29,7 @@ class Migration(migrations.Migration):
     atomic = False
 
     dependencies = [
-        ('minting', '0002_reconcile'),
+        ('minting', '0004_idempotency'),
         ('readings', '0002_list_indexes'),
     ]
 
