@@ -17,13 +17,13 @@ from typing import Any
 
 from solders.keypair import Keypair
 
-from chaos.chain import Chain, ChainError
 from gridtoken.embedded import postgres
 from gridtoken.processes import Child, ProcessError, run
+from stage.chain import Chain, ChainError
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 SOL = 10**9
-MARK = "CHAOS_CLUSTER"
+MARK = "STAGE_CLUSTER"
 """Variable in the environment of a cluster's processes: forks and orphans keep it."""
 PATIENCE = 120.0
 """Seconds for a server to answer."""
@@ -32,8 +32,8 @@ PATIENCE = 120.0
 class Stage:
     """A database and a chain of this run's own, under one folder."""
 
-    def __init__(self, *, slot_ms: int, workers: int) -> None:
-        self.folder = Path(mkdtemp(prefix="gridtoken-chaos-"))
+    def __init__(self, name: str, *, slot_ms: int, workers: int) -> None:
+        self.folder = Path(mkdtemp(prefix=f"gridtoken-{name}-"))
         self.logs = self.folder / "logs"
         self.logs.mkdir()
         self.journal_dir = self.folder / "journal"
@@ -105,9 +105,9 @@ class Stage:
         """A command in a process of its own, that nobody waits for."""
         return Child(words[0], _manage(*words), self.environment, BASE_DIR, self.logs / "ask.log")
 
-    def start_cluster(self, name: str) -> Child:
-        """``manage.py qcluster``, whose processes ``members`` finds."""
-        environment = {**self.environment, MARK: self._mark(name)}
+    def start_cluster(self, name: str, **more: str) -> Child:
+        """``manage.py qcluster`` with more in its environment; ``members`` finds its processes."""
+        environment = {**self.environment, **more, MARK: self._mark(name)}
         log = self.logs / f"{name}.log"
         return Child(name, _manage("qcluster"), environment, BASE_DIR, log)
 
