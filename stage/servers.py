@@ -64,9 +64,24 @@ class Stage:
         return str(self._authority.pubkey())
 
     @property
+    def url(self) -> str:
+        """The node's."""
+        return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def chain_pid(self) -> int:
+        """The node's process; 0 before it was started."""
+        return self._chain.pid if self._chain else 0
+
+    @property
+    def postmaster(self) -> int:
+        """The database's main process."""
+        return int((self.folder / "postgres" / "data" / "postmaster.pid").read_text().split()[0])
+
+    @property
     def chain(self) -> Chain:
         """The way to the node."""
-        return Chain(f"http://127.0.0.1:{self._port}")
+        return Chain(self.url)
 
     def set_up(self) -> str:
         """Starts the servers and makes tables and mint.
@@ -79,7 +94,7 @@ class Stage:
         """
         postgres.use(self.folder / "postgres")
         self.start_chain()
-        self.environment["SOLANA_RPC_URL"] = f"http://127.0.0.1:{self._port}"
+        self.environment["SOLANA_RPC_URL"] = self.url
         self.chain.call("requestAirdrop", self.authority, 1_000 * SOL)
         self._until(lambda: self.chain.lamports(self.authority) > 0, "airdrop")
         self.manage("migrate", "--verbosity=0")
@@ -146,8 +161,7 @@ class Stage:
 
     def restart_database(self, *, crash: bool) -> None:
         """Ends the server as a crash or an immediate restart would; its keeper starts it again."""
-        pid = (self.folder / "postgres" / "data" / "postmaster.pid").read_text().split()[0]
-        os.kill(int(pid), signal.SIGKILL if crash else signal.SIGQUIT)
+        os.kill(self.postmaster, signal.SIGKILL if crash else signal.SIGQUIT)
 
     def _mark(self, name: str) -> str:
         return f"{self.folder.name}/{name}"
