@@ -23,8 +23,8 @@ from gridtoken.embedded.postgres import PostgresError
 from gridtoken.processes import ProcessError
 from stage.servers import Stage
 
-LISTS = "lists"
-SECTIONS = ("ways", "limited", "fees", "latency", "growth", "idle", "profile", LISTS)
+SECTIONS = ("ways", "limited", "fees", "latency", "growth", "idle", "profile", "lists")
+"""As in ``bench.sections``, which cannot be imported before Django is set up."""
 
 
 def arguments() -> argparse.Namespace:
@@ -37,6 +37,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="fifty readings: does it run at all?")
     parser.add_argument(
         "--whole", action="store_true", help="the old ways mint all, not a sample: takes hours"
+    )
+    parser.add_argument(
+        "--most", type=int, default=100_000, metavar="N", help="growth stops at so many readings"
     )
     parser.add_argument("--json", type=Path, default=Path("artifacts/bench.json"), metavar="FILE")
     parser.add_argument("--slot-ms", type=int, default=400)
@@ -77,10 +80,10 @@ def _measure(chosen: argparse.Namespace, hall: Hall, load: tuple[float, float, f
     # Models can be imported only now that the settings know where everything is.
     sections: Any = import_module("bench.sections")
     machine: Any = import_module("bench.machine")
-    sizes = sections.sizes(quick=chosen.quick, whole=chosen.whole)
+    sizes = sections.sizes(quick=chosen.quick, whole=chosen.whole, most=chosen.most)
     bench = sections.Bench.opened(hall, sizes, chosen.seed)
     for name, section in sections.SECTIONS.items():
-        if name in (chosen.only or sections.USUAL):
+        if name in (chosen.only or sections.usual()):
             section(bench)
     facts = machine.facts(load_at_start=load)
     aims = judge(bench.book)

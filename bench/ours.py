@@ -19,7 +19,7 @@ from django_q.models import OrmQ
 from bench import gauges
 from bench.figures import OURS, Phase, Run
 from bench.hall import BenchError, Hall, Task, Watch, wallets_of
-from bench.probe import tally
+from bench.probe import STEPS, tally
 from gridtoken.processes import Child
 from minting.models import BatchSource, MintBatch
 from minting.service.prepare import request_batch
@@ -145,7 +145,7 @@ def in_process(hall: Hall, task: Task) -> tuple[Run, list[Phase]]:
         cpu_seconds=own,
         workers=None,
     )
-    return run, phases
+    return run, _added([phases])
 
 
 def latency(crew: Workers, measured: Sequence[UUID]) -> float:
@@ -216,7 +216,7 @@ def _run(task: Task, batch_id: UUID, seconds: float, watch: Watch, **more: Any) 
 
 
 def _added(parts: Sequence[Sequence[Phase]]) -> list[Phase]:
-    """Phases of several processes as one: their times summed."""
+    """Phases of several processes as one: their times summed, in the order of a run."""
     total: dict[str, Phase] = {}
     for phase in (each for part in parts for each in part):
         so_far = total.get(phase.name, Phase(phase.name, 0.0, 0.0, 0))
@@ -226,7 +226,7 @@ def _added(parts: Sequence[Sequence[Phase]]) -> list[Phase]:
             so_far.cpu + phase.cpu,
             so_far.calls + phase.calls,
         )
-    return list(total.values())
+    return [total[name] for name, _, _ in STEPS if name in total]
 
 
 def _text(log: Path) -> str:

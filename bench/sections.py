@@ -9,7 +9,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from importlib import import_module
+from importlib.util import find_spec
 from itertools import count
+
+from django.core.management import call_command
 
 from bench import ours, people
 from bench.figures import (
@@ -21,10 +25,11 @@ from bench.figures import (
     Latency,
     Measured,
     Run,
+    Timing,
     difference,
     queued,
 )
-from bench.hall import Hall, Task
+from bench.hall import BenchError, Hall, Task
 from bench.people import Village
 
 LIMIT = 100
@@ -82,6 +87,7 @@ class Sizes:
     requests: int = 10
     """For each percentile."""
     profile: int = 10_000
+    million: int = 1_100_000
     whole: bool = False
     """Whether the slow ways mint all of each workload."""
 
@@ -99,12 +105,15 @@ QUICK = Sizes(
     growth_each=1,
     requests=2,
     profile=50,
+    million=2_000,
 )
 
 
-def sizes(*, quick: bool, whole: bool) -> Sizes:
-    """By the options of the command line."""
-    return replace(QUICK if quick else Sizes(), whole=whole)
+def sizes(*, quick: bool, whole: bool, most: int) -> Sizes:
+    """By the options of the command line; growth stops at ``most`` readings."""
+    chosen = QUICK if quick else Sizes()
+    growing = tuple(readings for readings in chosen.growth if readings <= most)
+    return replace(chosen, whole=whole, growth=growing)
 
 
 @dataclass(slots=True)
@@ -182,24 +191,38 @@ def _old_ways(bench: Bench, workload: Workload, task: Task) -> None:
 
 
 def fees(bench: Bench) -> None:
-    """What a wallet costs and what the node is asked, in this process alone, v1 and v0."""
-    number = bench.sizes.fees
-    name = f"{number:,} of {number:,}"
-    say(f"fees: {name}")
+    """What a wallet costs and what the node is asked, in this process alone, v1 and v0.
+
+    The last two are of wallets with many readings each: there the seed's limit on the tokens of a
+    transaction binds.
+    """
     for version in ("1", "0"):
-        village = bench.village(number)
-        with ours.with_settings(**NO_CAP, BLOCKCHAIN_TRANSACTION_VERSION=version):
-            for accounts in (NEW, EXISTING):
-                task = Task(
-                    "fees", f"{number:,} of {number:,}", accounts, village.measure(1), number
-                )
-                run, _ = ours.in_process(bench.hall, task)
-                bench.note(replace(run, note=f"v{version}"))
-        if version == "1":
-            task = replace(task, measured=village.measure(1))
-            with ours.with_settings(**SEED_CAP, BLOCKCHAIN_TRANSACTION_VERSION=version):
-                run, _ = ours.in_process(bench.hall, task)
-            bench.note(replace(run, note="v1, default token limit"))
+        village = bench.village(bench.sizes.fees)
+        for accounts in (NEW, EXISTING):
+            _fee(bench, village, 1, accounts, version=version, cap=NO_CAP)
+    village = bench.village(max(1, bench.sizes.fees // 2))
+    _open_accounts(bench, village)
+    for cap, note in ((NO_CAP, ""), (SEED_CAP, "default token limit")):
+        each = bench.sizes.growth_each
+        _fee(bench, village, each, EXISTING, version="1", cap=cap, note=note)
+
+
+def _fee(
+    bench: Bench,
+    village: Village,
+    each: int,
+    accounts: str,
+    *,
+    version: str,
+    cap: dict[str, int],
+    note: str = "",
+) -> None:
+    measured = village.measure(each)
+    name = f"{len(measured):,} of {len(village.wallets):,}"
+    task = Task("fees", name, accounts, measured, len(measured))
+    with ours.with_settings(**cap, BLOCKCHAIN_TRANSACTION_VERSION=version):
+        run, _ = ours.in_process(bench.hall, task)
+    bench.note(replace(run, note=", ".join(filter(None, (f"v{version}", note)))))
 
 
 def latency(bench: Bench) -> None:
@@ -207,7 +230,9 @@ def latency(bench: Bench) -> None:
     requests = bench.sizes.requests
     say(f"latency: {requests} requests each")
     village = bench.village(50)
-    _open_accounts(bench, village)
+    opened = _open_accounts(bench, village)
+    for way in (ONE_BY_ONE, LISTING):
+        bench.hall.open_accounts(way, opened)
     measured = [village.measure(1) for _ in range(requests)]
     first = Task("latency", "1 of 1", EXISTING, measured[0], 50)
     _, singly = bench.hall.baseline(
@@ -302,15 +327,30 @@ def profile(bench: Bench) -> None:
     bench.book.profile = told.getvalue()
 
 
-def _open_accounts(bench: Bench, village: Village) -> None:
-    """The token accounts of a village, for each way, by minting one reading to each."""
+def _open_accounts(bench: Bench, village: Village) -> list[Measured]:
+    """The token accounts of a village, by minting one reading to each wallet; returns these."""
     measured = village.measure(1)
     task = Task("open", f"{len(measured):,}", NEW, measured, len(measured))
     with ours.with_settings(**NO_CAP):
         ours.in_process(bench.hall, task)
-    if len(measured) <= 50:
-        for way in (ONE_BY_ONE, LISTING):
-            bench.hall.open_accounts(way, measured)
+    return measured
+
+
+def lists(bench: Bench) -> None:
+    """Pages and endpoints over a million readings, in place of all that was minted here.
+
+    Raises:
+        BenchError: what fills the tables and asks is not in this checkout.
+    """
+    if find_spec("bench.lists") is None or find_spec("bench.million") is None:
+        raise BenchError("lists: there is no bench/lists.py, bench/million.py here")
+    say(f"lists: {bench.sizes.million:,} readings are written")
+    call_command("flush", interactive=False, verbosity=0)
+    import_module("bench.million").fill(bench.sizes.million, seed=bench.seed)
+    for row in import_module("bench.lists").measure():
+        bench.book.timings.append(
+            Timing(row.name, row.p50, row.p95, row.queries, row.limit, row.ok)
+        )
 
 
 SECTIONS: dict[str, Callable[[Bench], None]] = {
@@ -321,10 +361,15 @@ SECTIONS: dict[str, Callable[[Bench], None]] = {
     "growth": growth,
     "idle": idle,
     "profile": profile,
+    "lists": lists,
 }
 """By the name that ``--only`` takes, in their order."""
-USUAL = tuple(name for name in SECTIONS if name != "profile")
-"""What runs unless something else is asked for."""
+
+
+def usual() -> tuple[str, ...]:
+    """What runs unless something else is asked for."""
+    absent = () if find_spec("bench.lists") else ("lists",)
+    return tuple(name for name in SECTIONS if name not in ("profile", *absent))
 
 
 def say(text: str) -> None:

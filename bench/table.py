@@ -35,16 +35,16 @@ def report(book: Book, aims: Sequence[Aim], facts: Mapping[str, str]) -> str:
             _table(head, [_latency(each) for each in book.latencies]),
         ]
     for name, phases in book.phases.items():
-        head = ("step", "seconds", "of them CPU", "calls")
-        parts += [f"### Where the time goes: {name}", _table(head, [_phase(p) for p in phases])]
+        steps = ("step", "seconds", "of them CPU", "calls")
+        parts += [f"### Where the time goes: {name}", _table(steps, [_phase(p) for p in phases])]
     if book.idle:
         parts += [
             "### Without work",
             _table(("what", "seconds", "calls"), [_idle(each) for each in book.idle]),
         ]
     if book.timings:
-        head = ("page or endpoint", "p50 ms", "p95 ms", "queries", "limit ms", "")
-        parts += ["### A million readings", _table(head, [_timing(each) for each in book.timings])]
+        asked = ("page or endpoint", "p50 ms", "p95 ms", "queries", "limit ms", "")
+        parts += ["### A million readings", _table(asked, [_timing(each) for each in book.timings])]
     if aims:
         parts += ["### Aims", _table(("aim", "wanted", "measured", ""), [_aim(a) for a in aims])]
     return "\n\n".join(parts) + "\n"
