@@ -54,6 +54,7 @@ def main() -> int:
     stage.environment["DJANGO_SETTINGS_MODULE"] = "bench.settings"
     for wanted in (signal.SIGINT, signal.SIGTERM):
         signal.signal(wanted, _stop)
+    failed = False
     try:
         stage.set_up()
         os.environ.update(stage.environment)
@@ -63,12 +64,13 @@ def main() -> int:
         hall.set_up()
         _measure(chosen, hall, load)
     except (BenchError, ProcessError, PostgresError) as error:
+        failed = True
         sys.stderr.write(f"{error}\nlogs, database and ledger: {stage.folder}\n")
-        return 1
     finally:
         stage.tear_down()
-    shutil.rmtree(stage.folder, ignore_errors=True)
-    return 0
+        if not failed:
+            shutil.rmtree(stage.folder, ignore_errors=True)
+    return int(failed)
 
 
 def _stop(number: int, _frame: FrameType | None) -> NoReturn:

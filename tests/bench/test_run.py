@@ -9,12 +9,17 @@ from pathlib import Path
 
 import pytest
 
+SECONDS = 280
+"""Far more than it takes, for machines that do other things besides."""
+
+pytestmark = pytest.mark.timeout(SECONDS + 10)
+
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory) -> tuple[str, dict]:
     """What it says, and writes."""
     file: Path = tmp_path_factory.mktemp("bench") / "bench.json"
-    only = [word for name in ("ways", "fees", "growth") for word in ("--only", name)]
+    only = [word for name in ("ways", "growth") for word in ("--only", name)]
     run = subprocess.run(
         [
             *(sys.executable, "-m", "bench", "--quick", "--slot-ms", "50", *only),
@@ -23,7 +28,7 @@ def told(tmp_path_factory) -> tuple[str, dict]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=170,
+        timeout=SECONDS,
     )
     assert run.returncode == 0, run.stderr
     return run.stdout, json.loads(file.read_text())
@@ -60,5 +65,5 @@ def test_where_the_time_goes_is_known(told):
 
 def test_people_get_tables(told):
     assert "### Three ways, node without a limit" in told[0]
-    assert "### Fees and calls (ours, in process)" in told[0]
-    assert "| lamports a wallet, v1 | ≤ 87.5 | 100.0 | **not ok** |" in told[0]
+    assert "### Growth (ours, through queue and workers)" in told[0]
+    assert "| one by one | 50 of 50 | new | 2, extrapolated |" in told[0]
