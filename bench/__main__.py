@@ -21,6 +21,7 @@ from bench.hall import BenchError, Hall
 from bench.table import document, report
 from gridtoken.embedded.postgres import PostgresError
 from gridtoken.processes import ProcessError
+from minting.engine.errors import BlockchainError
 from stage.servers import Stage
 
 SECTIONS = ("ways", "limited", "fees", "latency", "growth", "idle", "profile", "lists")
@@ -54,7 +55,7 @@ def main() -> int:
     stage.environment["DJANGO_SETTINGS_MODULE"] = "bench.settings"
     for wanted in (signal.SIGINT, signal.SIGTERM):
         signal.signal(wanted, _stop)
-    failed = False
+    keep = True
     try:
         stage.set_up()
         os.environ.update(stage.environment)
@@ -62,15 +63,19 @@ def main() -> int:
         logging.disable()  # what is told is told by us; the processes' logs are files
         hall = Hall(stage)
         hall.set_up()
-        _measure(chosen, hall, load)
+        keep = not _measure(chosen, hall, load)
     except (BenchError, ProcessError, PostgresError) as error:
-        failed = True
-        sys.stderr.write(f"{error}\nlogs, database and ledger: {stage.folder}\n")
+        sys.stderr.write(f"{error}\n")
+    except SystemExit:
+        keep = False  # somebody has seen enough
+        raise
     finally:
         stage.tear_down()
-        if not failed:
+        if keep:
+            sys.stderr.write(f"logs, database and ledger: {stage.folder}\n")
+        else:
             shutil.rmtree(stage.folder, ignore_errors=True)
-    return int(failed)
+    return int(keep)
 
 
 def _stop(number: int, _frame: FrameType | None) -> NoReturn:
@@ -78,15 +83,22 @@ def _stop(number: int, _frame: FrameType | None) -> NoReturn:
     sys.exit(128 + number)
 
 
-def _measure(chosen: argparse.Namespace, hall: Hall, load: tuple[float, float, float]) -> None:
+def _measure(chosen: argparse.Namespace, hall: Hall, load: tuple[float, float, float]) -> bool:
+    """Runs the sections and reports; whether each of them could be measured."""
     # Models can be imported only now that the settings know where everything is.
     sections: Any = import_module("bench.sections")
     machine: Any = import_module("bench.machine")
     sizes = sections.sizes(quick=chosen.quick, whole=chosen.whole, most=chosen.most)
     bench = sections.Bench.opened(hall, sizes, chosen.seed)
+    failed = False
     for name, section in sections.SECTIONS.items():
         if name in (chosen.only or sections.usual()):
-            section(bench)
+            try:
+                section(bench)
+            except (BenchError, BlockchainError) as error:
+                # The others are worth their time all the same.
+                sys.stderr.write(f"{name}: {error}\n")
+                failed = True
     facts = machine.facts(load_at_start=load)
     aims = judge(bench.book)
     chosen.json.parent.mkdir(parents=True, exist_ok=True)
@@ -95,6 +107,7 @@ def _measure(chosen: argparse.Namespace, hall: Hall, load: tuple[float, float, f
     if bench.book.profile:
         chosen.json.with_suffix(".profile.txt").write_text(bench.book.profile)
     sys.stderr.write(f"The same as JSON: {chosen.json}\n")
+    return not failed
 
 
 if __name__ == "__main__":

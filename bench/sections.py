@@ -69,15 +69,15 @@ class Sizes:
     """How much of everything."""
 
     free: tuple[Workload, ...] = (
-        Workload(50, 50, 20, 50),
+        Workload(50, 50, 12, 50),
         Workload(1_000, 1_000, 20, 1_000),
-        Workload(10_000, 500, 20, 1_000),
+        Workload(10_000, 500, 12, 1_000),
     )
     """Against the node that answers everything."""
     limited: tuple[Workload, ...] = (
-        Workload(50, 50, 10, 50),
-        Workload(1_000, 1_000, 10, 250),
-        Workload(10_000, 500, 10, 250),
+        Workload(50, 50, 6, 50),
+        Workload(1_000, 1_000, 6, 250),
+        Workload(10_000, 500, 6, 250),
     )
     fees: int = 1_000
     growth: tuple[int, ...] = (1_000, 10_000, 100_000)
