@@ -24,15 +24,14 @@ from bench.figures import Phase
 
 STEPS: tuple[tuple[str, str, str], ...] = (
     ("request", "minting.service.prepare", "request_batch"),
-    ("· look and judge", "minting.service.prepare", "look"),
-    ("· estimate", "minting.service.prepare", "_estimate"),
-    ("· lock and judge again", "readings.queries", "lock_for_minting"),
-    ("· write the batch", "minting.journal", "open_batch"),
+    ("· look at the mint", "minting.service.prepare", "inspect_or_recall"),
+    ("· look, judge, plan, price", "minting.service.prepare", "_plan"),
+    ("· lock", "readings.queries", "lock_for_minting"),
+    ("· look again, deal, write", "minting.journal", "open_batch"),
     ("drive", "minting.service.submit", "Driver.run"),
     ("· learn terms", "minting.service.submit", "Driver._learn"),
     ("· gate", "minting.service.gate", "require_open"),
     ("· plan", "minting.service.submit", "Driver._plan"),
-    ("· · read accounts", "minting.cluster.nodes", "Cluster.accounts"),
     ("· simulate, sign", "minting.service.wave", "prepare"),
     ("· · simulate", "minting.service.wave", "learn"),
     ("· · sign and verify", "minting.service.wave", "_sign"),
@@ -41,6 +40,7 @@ STEPS: tuple[tuple[str, str, str], ...] = (
     ("· send", "minting.service.tracking", "_send_all"),
     ("· look up", "minting.service.tracking", "_look_up"),
     ("· settle", "minting.journal", "record_landed"),
+    ("both: read accounts", "minting.cluster.nodes", "Cluster.accounts"),
 )
 """Name, module, function. The dots say what is part of what; the rest of a drive is waiting for
 the chain, and the loop itself."""
