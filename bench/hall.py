@@ -179,7 +179,8 @@ class Hall:
             check=False,
         )
         if done.returncode:
-            raise BenchError(f"{way}: {done.stderr.strip().splitlines()[-1]}")
+            last = (done.stderr.strip().splitlines() or ["no word of why"])[-1]
+            raise BenchError(f"{way} ended with code {done.returncode}: {last}")
         return dict(json.loads(done.stdout))
 
 
