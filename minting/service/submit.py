@@ -29,7 +29,7 @@ from minting.engine.types import MintBatchData, PlannedTransaction, Signer
 from minting.journal import Claim, LostClaimError, Refusal, Signing
 from minting.models import MintBatch, MintInfo, MintResult, MintSlice, MintTransaction
 from minting.service import gate, nudges, wave
-from minting.service.planning import RefusedGroup, plan_payments
+from minting.service.planning import Part, RefusedGroup, plan_payments
 from minting.service.preflight import inspect_mint
 from minting.service.recover import live_flights, prove_dead, slices_wait
 from minting.service.session import Session
@@ -269,8 +269,7 @@ class Driver:
         for claim in self.claims.values():
             rows = MintResult.objects.unsigned([claim.slice_id])
             parts = [
-                [_payment(row) for row in together]
-                for _, together in groupby(rows, key=lambda row: row.planned)
+                _part(list(together)) for _, together in groupby(rows, key=lambda row: row.planned)
             ]
             if not parts:
                 continue
@@ -388,6 +387,15 @@ def _read_back(signings: Sequence[Signing]) -> list[MintTransaction]:
     rows = list(MintTransaction.objects.filter(signature__in=signatures).order_by("id"))
     log.warning("commit_unanswered", signed=len(signatures), journalled=len(rows))
     return rows
+
+
+def _part(rows: Sequence[MintResult]) -> Part:
+    """What travels together by the batch's plan."""
+    here = {row.wallet_address for row in rows if not row.rent_elsewhere}
+    return Part(
+        [_payment(row) for row in rows],
+        frozenset(row.wallet_address for row in rows) - here,
+    )
 
 
 def _payment(row: MintResult) -> MintBatchData:
