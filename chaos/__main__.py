@@ -16,9 +16,9 @@ from typing import Any, NoReturn
 import django
 
 from chaos.schedule import draw
-from chaos.stage import Stage
 from gridtoken.embedded.postgres import PostgresError
 from gridtoken.processes import ProcessError
+from stage.servers import Stage
 
 CLUSTERS = 2
 
@@ -44,7 +44,7 @@ def main() -> int:
     """Exit code 0 when nothing was lost or doubled."""
     chosen = arguments()
     seed = secrets.randbelow(10**9) if chosen.seed is None else chosen.seed
-    stage = Stage(slot_ms=chosen.slot_ms, workers=chosen.workers)
+    stage = Stage("chaos", slot_ms=chosen.slot_ms, workers=chosen.workers)
     sys.stdout.write(
         f"seed {seed}: {chosen.readings} readings, {chosen.kills} kills, "
         f"{CLUSTERS} clusters of {chosen.workers} workers, {stage.folder}\n"

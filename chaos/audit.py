@@ -18,10 +18,10 @@ from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
 from spl.token.instructions import get_associated_token_address
 
-from chaos.chain import Chain, Entry
 from minting.engine.receipts import leaf, memo_in_history, merkle_root
 from minting.models import MintBatch, MintResult, MintTransaction
 from readings.models import MeterReading
+from stage.chain import Chain, Entry
 
 LIVE = ("pending", "in_doubt", "confirmed", "finalized")
 SUCCEEDED = ("confirmed", "finalized")
