@@ -248,6 +248,16 @@ def memo_of(text: str):
     return (batch.hex(), root.hex()) if (len(batch), len(root)) == (16, 32) else None
 
 
+def memo_name(batch: str) -> str:
+    """A batch's id as memos write it."""
+    return base64.urlsafe_b64encode(bytes.fromhex(batch)).decode().rstrip("=")
+
+
+def made_at(batch: str) -> int:
+    """Unix seconds that a UUIDv7 holds, less an hour for clocks that differ; 0 for another id."""
+    return int(batch[:12], 16) // 1000 - 3_600 if batch[12] == "7" else 0
+
+
 # ---------------------------------------------------------------- a node
 
 

@@ -106,3 +106,12 @@ def fits(form: str, value) -> bool:
     if not isinstance(value, str) or not re.fullmatch(KINDS[form], value):
         return False
     return form != "units" or int(value) <= U64_MAX
+
+
+def hexadecimal(id_: str) -> str:
+    return id_.replace("-", "")
+
+
+def printable(text: object) -> str:
+    """On one line of a terminal, and nothing that a terminal obeys."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in str(text))

@@ -21,6 +21,7 @@ import hashlib
 import json
 import sys
 from collections import Counter
+from fractions import Fraction
 from pathlib import Path
 
 from chain import (
@@ -35,12 +36,14 @@ from chain import (
     Unasked,
     base58,
     decode,
+    made_at,
+    memo_name,
     memo_of,
     signed_by,
     to_base58,
     token_account,
 )
-from pack_file import Refused, lines
+from pack_file import Refused, hexadecimal, lines, printable
 
 MAX_TOLD = 50
 MINTED = {"confirmed", "finalized"}
@@ -63,6 +66,7 @@ class Verifier:
         self.signatures, self.final, self.authorities = set(), set(), set()
         self.pending = Counter()
         self.batches: set = set()
+        self.least, self.most, self.odd = Fraction(0), None, ""  # base units for 10^-9 kWh
         self.digest = ""
 
     def differ(self, what: str) -> None:
@@ -109,11 +113,25 @@ class Verifier:
         id_ = bytes.fromhex(hexadecimal(line["id"]))
         self.tree.add(LEAF_TAG + id_ + wallet + units.to_bytes(8, "big"))
         self.due[wallet] += units
+        self.take_rate(number, line)
         self.seen, self.last = self.seen + 1, line["id"]
         if self.row["status"] in MINTED:
             if id_ in self.paid:
                 self.differ(f"line {number}: reading {line['id']} is paid twice")
             self.paid.add(id_)
+
+    def take_rate(self, number: int, line: dict) -> None:
+        """All readings of a batch earn by one rate, rounded down: some rate must fit them all."""
+        units, nano_kwh = int(line["base_units"]), int(line["kwh"].replace(".", ""))
+        least, most = self.least, self.most
+        if nano_kwh:
+            least = max(least, Fraction(units, nano_kwh))
+            most = min(filter(None, (most, Fraction(units + 1, nano_kwh))))
+        if (units and not nano_kwh) or (most and least >= most):
+            what = f"{line['kwh']} kWh and {units} base units are of another rate than those before"
+            self.odd = self.odd or f"line {number}: {what}"
+        else:
+            self.least, self.most = least, most
 
     def take_unpaid(self, number: int, line: dict) -> None:
         id_ = bytes.fromhex(hexadecimal(line["id"]))
@@ -123,6 +141,7 @@ class Verifier:
         if line["status"] not in ENDED | OPEN or (line["status"] in ENDED and not line["code"]):
             self.differ(f"line {number}: reading {line['id']} is unpaid without a reason")
         self.pending[line["status"] in OPEN] += 1
+        self.take_rate(number, line)
 
     def take_excluded(self, number: int, line: dict) -> None:
         if not line["code"]:
@@ -258,6 +277,8 @@ class Verifier:
         for name, value in due.items():
             if self.batch[name] != value:
                 self.differ(f"the batch says {name} {self.batch[name]}, its lines {value}")
+        if self.odd:
+            self.differ(self.odd)
         if len(self.authorities) > 1:
             self.differ(f"several authorities minted: {', '.join(sorted(self.authorities))}")
 
@@ -315,25 +336,7 @@ def find_others(verifier: Verifier) -> None:
         raise Unasked("the node's history is cut off before this batch: ask another node")
 
 
-def memo_name(batch: str) -> str:
-    return base64.urlsafe_b64encode(bytes.fromhex(batch)).decode().rstrip("=")
-
-
-def made_at(batch: str) -> int:
-    """Unix seconds that a UUIDv7 holds, less an hour for clocks that differ; 0 for another id."""
-    return int(batch[:12], 16) // 1000 - 3_600 if batch[12] == "7" else 0
-
-
 # ---------------------------------------------------------------- the answer
-
-
-def hexadecimal(id_: str) -> str:
-    return id_.replace("-", "")
-
-
-def printable(text: object) -> str:
-    """On one line of a terminal, and nothing that a terminal obeys."""
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in str(text))
 
 
 def tokens(units: int, decimals: int) -> str:

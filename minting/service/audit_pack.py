@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import ExitStack, contextmanager
+from tempfile import TemporaryFile
+from typing import IO, Any
 from uuid import UUID
 
 import structlog
@@ -87,6 +88,23 @@ def write_pack(batch_id: UUID, write: Callable[[bytes], object]) -> PackEnd:
         digest=end.digest.hex(),
     )
     return end
+
+
+def packed(batch_id: UUID) -> IO[bytes]:
+    """The pack in a file without a name, to be read from its start; the caller closes it.
+
+    Whoever is slow to fetch it keeps no snapshot of the database open, and what breaks off while it
+    is written never looks like a pack.
+
+    Raises:
+        MintBatch.DoesNotExist, PackRefused: As ``write_pack``.
+    """
+    with ExitStack() as stack:
+        file = stack.enter_context(TemporaryFile())
+        write_pack(batch_id, file.write)
+        file.seek(0)
+        stack.pop_all()
+        return file
 
 
 @contextmanager

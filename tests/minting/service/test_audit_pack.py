@@ -2,38 +2,42 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from io import BytesIO, StringIO
-from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
+from django.db import connections
 
+from gridtoken.embedded.faults import FaultPlan
 from minting.engine.audit_pack import (
     PackBatch,
     PackEnd,
     PackExcluded,
+    PackLine,
     PackReading,
     PackTransaction,
     PackUnpaid,
-    read_pack,
 )
 from minting.engine.errors import PackRefused
 from minting.models import BatchSource, MintBatch, MintResult, MintTransaction
+from minting.service import recover as recovery
+from minting.service import submit, wave
 from minting.service.audit_pack import write_pack
 from minting.service.prepare import request_batch
 from minting.service.reconcile import reconcile_after_recovery
 from minting.service.session import open_session
 from readings.models import MeterReading
 from tests.factories.readings import MeterReadingFactory, household, outsider, solar_farm
+from tests.verify.packs import changed, lines_of, pack_from, verify
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-VERIFY = Path(__file__).resolve().parents[3] / "docs" / "verify" / "verify_pack.py"
 
 
 def pack_of(batch: MintBatch) -> bytes:
@@ -42,26 +46,14 @@ def pack_of(batch: MintBatch) -> bytes:
     return stream.getvalue()
 
 
-def verify(pack: bytes, tmp_path: Path, *options: str) -> tuple[int, str]:
-    """Exit code and output of the standalone program, in an interpreter without our packages."""
-    file = tmp_path / "pack.jsonl"
-    file.write_bytes(pack)
-    ran = subprocess.run(
-        [sys.executable, "-E", "-s", "-S", str(VERIFY), str(file), *options],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert ran.stderr == ""
-    return ran.returncode, ran.stdout
+def queue(readings: Sequence[MeterReading], **options: Any) -> MintBatch:
+    options = {"source": BatchSource.CLI, "strict": False, **options}
+    return request_batch([reading.id for reading in readings], **options)
 
 
-def mint(drain, readings: list[MeterReading], **options) -> MintBatch:
+def mint(drain, readings: Sequence[MeterReading], **options: Any) -> MintBatch:
     """Mints what can be minted, and waits for finality."""
-    batch = request_batch(
-        [reading.id for reading in readings], **{"source": BatchSource.CLI, "strict": False, **options}
-    )
+    batch = queue(readings, **options)
     drain()
     with open_session() as session:
         reconcile_after_recovery(session, patience=30)
@@ -80,7 +72,7 @@ def test_a_pack_tells_all_of_a_batch_and_no_name(minting_chain, drain, tmp_path)
 
     pack = pack_of(batch)
 
-    lines = list(read_pack(BytesIO(pack)))
+    lines: list[Any] = lines_of(pack)
     assert [type(line) for line in lines] == [
         PackBatch,
         PackTransaction,
@@ -98,6 +90,7 @@ def test_a_pack_tells_all_of_a_batch_and_no_name(minting_chain, drain, tmp_path)
     for person in (anong, farm, niran):
         assert person.owner.name.encode() not in pack
         assert person.owner.user_id.encode() not in pack
+    assert pack_of(batch) == pack, "nothing in it is about its writing"
     assert verify(pack, tmp_path)[0] == 0
     code, told = verify(pack, tmp_path, "--rpc", minting_chain.net.url)
     assert (code, told.splitlines()[-1]) == (0, "VERIFIED"), told
@@ -116,3 +109,233 @@ def test_both_formats_of_transactions_verify(minting_chain, drain, tmp_path, ver
     code, told = verify(pack_of(batch), tmp_path, "--rpc", minting_chain.net.url)
 
     assert code == 0, told
+
+
+def test_transactions_that_failed_or_died_are_in_the_pack(minting_chain, drain, tmp_path):
+    """The first is never seen again, the second lands with an error, the third pays the rest."""
+    farm = solar_farm()
+    readings = [household().reading(), farm.reading()]
+    send, sent = wave.send, []
+
+    def frozen_before_sending(session, flights):
+        sent.append(flights)
+        if len(sent) == 2:
+            minting_chain.freeze_now(farm.wallet.address)
+        return send(session, flights)
+
+    def healed(session, flights):
+        dead = recovery.prove_dead(session, flights)
+        minting_chain.net.faults = FaultPlan()
+        return dead
+
+    minting_chain.open_account(farm.wallet.address)
+    minting_chain.net.faults = FaultPlan(seed=1, drop=1.0)
+    with (
+        patch.object(wave, "send", frozen_before_sending),
+        patch.object(submit, "prove_dead", healed),
+    ):
+        batch = mint(drain, readings)
+
+    pack = pack_of(batch)
+    statuses = [line.status for line in lines_of(pack) if isinstance(line, PackTransaction)]
+    assert statuses == ["expired", "failed", "finalized"]
+    code, told = verify(pack, tmp_path, "--rpc", minting_chain.net.url)
+    assert code == 0, told
+    assert "1 paid, 1 not, 0 left out; 3 transactions" in told
+
+
+def test_a_batch_that_waits_has_a_pack_too(minting_chain, drain, tmp_path):
+    batch = queue([MeterReadingFactory(), MeterReadingFactory()])
+
+    code, told = verify(pack_of(batch), tmp_path, "--rpc", minting_chain.net.url)
+
+    assert code == 0, told
+    assert "0 paid, 2 not, 0 left out; 0 transactions" in told
+
+
+def test_a_batch_that_settles_meanwhile_is_packed_as_it_was(minting_chain, drain, tmp_path):
+    batch = queue([MeterReadingFactory() for _ in range(3)])
+    pieces: list[bytes] = []
+
+    def write(line: bytes) -> None:
+        if not pieces:
+            outside(lambda: MintResult.objects.update(status="cancelled", error_code="cancelled"))
+        pieces.append(line)
+
+    write_pack(batch.id, write)
+
+    assert MintResult.objects.filter(status="cancelled").count() == 3
+    assert verify(b"".join(pieces), tmp_path)[0] == 0
+    assert b'"status":"pending"' in b"".join(pieces)
+
+
+def outside(work: Callable[[], object]) -> None:
+    """Runs on another connection, and commits."""
+
+    def run() -> None:
+        work()
+        connections.close_all()
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(run).result()
+
+
+# ------------------------------------------------------------------ the command
+
+
+def test_the_command_writes_the_pack_and_nothing_else(minting_chain, drain, tmp_path):
+    batch = mint(drain, [MeterReadingFactory()])
+    out, err = StringIO(), StringIO()
+    file = tmp_path / "out.jsonl"
+
+    call_command("audit_pack", str(batch.id), stdout=out, stderr=err)
+    call_command("audit_pack", str(batch.id), "--output", str(file), stderr=StringIO())
+
+    assert out.getvalue().encode() == file.read_bytes() == pack_of(batch)
+    end = lines_of(file.read_bytes())[-1]
+    assert isinstance(end, PackEnd)
+    assert f"1 readings paid, 0 not, 0 left out; SHA-256 {end.digest.hex()}" in err.getvalue()
+
+
+def test_the_command_says_in_one_sentence_what_it_cannot_do(minting_chain, drain, tmp_path):
+    batch = mint(drain, [MeterReadingFactory(), MeterReadingFactory()])
+    with pytest.raises(CommandError, match="There is no batch"):
+        call_command("audit_pack", str(uuid4()), stderr=StringIO())
+    with pytest.raises(CommandError, match="No such file or directory"):
+        call_command("audit_pack", str(batch.id), "--output", str(tmp_path / "none" / "x"))
+
+    MintTransaction.objects.update(reading_ids=[MeterReadingFactory().id])
+    file = tmp_path / "out.jsonl"
+    with pytest.raises(CommandError, match="reconcile before a pack is written"):
+        call_command("audit_pack", str(batch.id), "--output", str(file))
+    assert [each.name for each in tmp_path.iterdir() if each.suffix != ".json"] == ["journal"]
+
+
+def test_bytes_that_are_not_ours_make_no_pack(minting_chain, drain):
+    batch = mint(drain, [MeterReadingFactory()])
+    MintTransaction.objects.update(raw=b"\0" * 100)
+    with pytest.raises(PackRefused, match="are not ours"):
+        pack_of(batch)
+
+
+# ------------------------------------------------------------------ forgers who know the format
+
+
+def _rent(lines: Sequence[PackLine]) -> list[PackLine]:
+    lines = changed(lines, PackTransaction, lambda row: {"rent_lamports": row.rent_lamports - 1})
+    return changed(lines, PackBatch, lambda row: {"rent_paid_lamports": row.rent_paid_lamports - 1})
+
+
+def _never_landed(lines: Sequence[PackLine]) -> list[PackLine]:
+    """Paid, and told as unpaid: the owners might be paid again."""
+    head, row, *readings = lines[:3]
+    assert isinstance(head, PackBatch)
+    assert isinstance(row, PackTransaction)
+    dead = replace(row, status="expired", slot=None)
+    return [_unpaid_batch(head), dead, *readings, *_unpaid(readings)]
+
+
+def _kept_quiet(lines: Sequence[PackLine]) -> list[PackLine]:
+    """The same, without the transaction."""
+    head, _, *readings = lines[:3]
+    assert isinstance(head, PackBatch)
+    return [_unpaid_batch(head), *_unpaid(readings)]
+
+
+def _unpaid_batch(head: PackBatch) -> PackBatch:
+    return replace(
+        head,
+        status="failed",
+        successful_mints=0,
+        failed_mints=head.total_readings,
+        fee_paid_lamports=0,
+        rent_paid_lamports=0,
+    )
+
+
+def _unpaid(readings: Sequence[PackLine]) -> list[PackLine]:
+    return [
+        PackUnpaid(
+            each.id,
+            each.wallet,
+            each.base_units,
+            each.kwh,
+            each.meter,
+            each.period_start,
+            each.period_end,
+            "failed",
+            "node_unreachable",
+            "No node answered",
+        )
+        for each in readings
+        if isinstance(each, PackReading)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("forge", "due"),
+    [
+        (
+            lambda lines: changed(lines, PackTransaction, lambda row: {"slot": row.slot + 1}),
+            "it landed in slot",
+        ),
+        (_rent, "lamports of rent, the pack says"),
+        (_never_landed, "it is expired in the pack, and landed in slot"),
+        (_kept_quiet, "is on the chain, of this batch, and not listed"),
+        (
+            lambda lines: changed(lines, PackBatch, lambda row: {"genesis_hash": row.mint}),
+            "the pack is of the cluster",
+        ),
+    ],
+    ids=["slot", "rent", "expired", "dropped", "cluster"],
+)
+def test_what_only_the_chain_knows_is_found_there(minting_chain, drain, tmp_path, forge, due):
+    batch = mint(drain, [MeterReadingFactory()])
+    forged = pack_from(forge(lines_of(pack_of(batch))))
+    assert verify(forged, tmp_path)[0] == 0, "it is consistent in itself"
+
+    code, told = verify(forged, tmp_path, "--rpc", minting_chain.net.url)
+
+    assert code == 1
+    assert due in told
+
+
+def test_one_of_several_transactions_that_is_dropped_is_found(minting_chain, drain, tmp_path):
+    batch = mint(drain, [MeterReadingFactory() for _ in range(14)])
+    lines = lines_of(pack_of(batch))
+    starts = [at for at, line in enumerate(lines) if isinstance(line, PackTransaction)]
+    assert len(starts) == 2
+    row: Any = lines[starts[0]]
+    dropped = lines[starts[0] + 1 : starts[1]]
+    rest = [lines[0], *lines[starts[1] : -1], *_unpaid(dropped)]
+    forged = changed(
+        rest,
+        PackBatch,
+        lambda head: {
+            "successful_mints": head.successful_mints - row.readings,
+            "failed_mints": row.readings,
+            "fee_paid_lamports": head.fee_paid_lamports - row.network_fee_lamports,
+            "rent_paid_lamports": head.rent_paid_lamports - row.rent_lamports,
+        },
+    )
+    assert verify(pack_from(forged), tmp_path)[0] == 0
+
+    code, told = verify(pack_from(forged), tmp_path, "--rpc", minting_chain.net.url)
+
+    assert code == 1
+    assert f"{row.signature} is on the chain, of this batch, and not listed" in told
+
+
+def test_a_node_that_does_not_answer_verifies_nothing(minting_chain, drain, tmp_path):
+    pack = pack_of(mint(drain, [MeterReadingFactory()]))
+    minting_chain.net.faults = FaultPlan(seed=1, error=1.0, methods=("getTransaction",))
+    try:
+        code, told = verify(pack, tmp_path, "--rpc", minting_chain.net.url)
+    finally:
+        minting_chain.net.faults = FaultPlan()
+    assert code == 2
+    assert told.startswith("UNVERIFIED: ")
+
+    code, told = verify(pack, tmp_path, "--rpc", "http://127.0.0.1:1")
+    assert (code, told.count("\n")) == (2, 1)
+    assert told.startswith("UNVERIFIED: the node cannot be asked")
