@@ -33,10 +33,11 @@ from tests.factories.readings import address, keypair
 from tests.verify.packs import GOLDEN, VERIFY, changed, lines_of, pack_from, verify
 
 Lines = Sequence[PackLine]
+Forge = Callable[[Lines], Lines]
 
 
 @pytest.fixture(params=GOLDEN, ids=lambda path: path.stem)
-def golden(request: pytest.FixtureRequest) -> bytes:
+def golden(request):
     return request.param.read_bytes()
 
 
@@ -103,13 +104,13 @@ def test_both_know_the_same_lines(program):
 # ------------------------------------------------------------------ forgers
 
 
-def _reading(**change: Callable[[PackReading], Any]) -> Callable[[Lines], Lines]:
+def _reading(**change: Callable[[PackReading], Any]) -> Forge:
     return lambda lines: changed(
         lines, PackReading, lambda row: {name: make(row) for name, make in change.items()}
     )
 
 
-def _transaction(number: int = 0, **change: Callable[[PackTransaction], Any]):
+def _transaction(number: int = 0, **change: Callable[[PackTransaction], Any]) -> Forge:
     return lambda lines: changed(
         lines,
         PackTransaction,
@@ -118,7 +119,7 @@ def _transaction(number: int = 0, **change: Callable[[PackTransaction], Any]):
     )
 
 
-def _batch(**change: Any) -> Callable[[Lines], Lines]:
+def _batch(**change: Any) -> Forge:
     return lambda lines: changed(lines, PackBatch, lambda _: change)
 
 
@@ -199,7 +200,7 @@ def _paid_twice(lines: Lines) -> Lines:
     return [*lines[:end], *lines[1:end], *lines[end:]]
 
 
-FORGERIES: dict[str, tuple[Callable[[Lines], Lines], str]] = {
+FORGERIES: dict[str, tuple[Forge, str]] = {
     "amount": (_reading(base_units=lambda row: row.base_units + 1), "the root in its memo"),
     "wallet": (_reading(wallet=lambda _: address("thief")), "the root in its memo"),
     "id": (_reading(id=lambda row: UUID(int=row.id.int - 1)), "the root in its memo"),
@@ -248,7 +249,7 @@ FORGERIES: dict[str, tuple[Callable[[Lines], Lines], str]] = {
         "is left out without a reason",
     ),
     "unpaid": (
-        lambda lines: changed(lines, PackUnpaid, lambda _: {"id": lines[2].id}),  # type: ignore[union-attr]
+        lambda lines: changed(lines, PackUnpaid, lambda _: {"id": lines[2].id}),
         "is paid, or told twice",
     ),
 }

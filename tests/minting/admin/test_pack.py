@@ -37,7 +37,7 @@ def test_whoever_sees_a_batch_may_download_its_pack(viewer: Client, batch, tmp_p
     assert answer.status_code == 200
     assert answer.streaming
     assert answer["Content-Disposition"] == f'attachment; filename="audit-pack-{batch.pk}.jsonl"'
-    pack = b"".join(answer.streaming_content)
+    pack = answer.getvalue()
     assert len(pack) == int(answer["Content-Length"])
     assert len(lines_of(pack)) == 6
     assert verify(pack, tmp_path)[0] == 0
@@ -62,4 +62,4 @@ def test_a_pack_that_cannot_be_written_is_a_message_and_no_file(viewer: Client):
 
 def test_the_requester_is_named(viewer: Client, batch):
     MintBatch.objects.update(created_by=User.objects.create_user("operator-2"))
-    assert b'"requested_by":"operator-2"' in b"".join(viewer.get(url(batch)).streaming_content)
+    assert b'"requested_by":"operator-2"' in viewer.get(url(batch)).getvalue()

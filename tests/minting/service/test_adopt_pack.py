@@ -6,7 +6,6 @@ import json
 from collections.abc import Sequence
 from io import StringIO
 from pathlib import Path
-from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -186,7 +185,7 @@ def test_only_leaves_and_the_chain_are_believed(minting_chain, drain, pack, tmp_
     batch = mint(drain, reading)
     compare()
     costs = batch.fee_paid_lamports, batch.rent_paid_lamports
-    row: dict[str, Any] = MintTransaction.objects.values("raw", "slot", "rent_lamports").get()
+    row = MintTransaction.objects.values("raw", "slot", "rent_lamports").get()
     forged = tmp_path / "forged.jsonl"
     forged.write_bytes(pack_from(_statuses_of_no_effect(lines_of(pack(batch).read_bytes()))))
     restore_from_before(batch)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -27,8 +29,8 @@ from minting.engine.audit_pack import (
 )
 from minting.engine.errors import PackRefused
 from minting.models import BatchSource, MintBatch, MintResult, MintTransaction
+from minting.service import audit_pack, submit, wave
 from minting.service import recover as recovery
-from minting.service import submit, wave
 from minting.service.audit_pack import write_pack
 from minting.service.prepare import request_batch
 from minting.service.reconcile import reconcile_after_recovery
@@ -64,7 +66,12 @@ def mint(drain, readings: Sequence[MeterReading], **options: Any) -> MintBatch:
 def test_a_pack_tells_all_of_a_batch_and_no_name(minting_chain, drain, tmp_path):
     anong, farm, niran = household(), solar_farm(), outsider()
     minting_chain.freeze(farm.wallet.address)
-    readings = [anong.reading(), anong.reading(), MeterReadingFactory(), farm.reading()]
+    readings: list[MeterReading] = [
+        anong.reading(),
+        anong.reading(),
+        MeterReadingFactory(),
+        farm.reading(),
+    ]
     left_out = niran.reading(status="held", code="no_wallet")
     operator = User.objects.create_user("operator")
     batch = mint(drain, [*readings, left_out], created_by=operator, source=BatchSource.ADMIN)
@@ -221,6 +228,11 @@ def test_bytes_that_are_not_ours_make_no_pack(minting_chain, drain):
 # ------------------------------------------------------------------ forgers who know the format
 
 
+def _next(slot: int | None) -> int:
+    assert slot is not None
+    return slot + 1
+
+
 def _rent(lines: Sequence[PackLine]) -> list[PackLine]:
     lines = changed(lines, PackTransaction, lambda row: {"rent_lamports": row.rent_lamports - 1})
     return changed(lines, PackBatch, lambda row: {"rent_paid_lamports": row.rent_paid_lamports - 1})
@@ -276,7 +288,7 @@ def _unpaid(readings: Sequence[PackLine]) -> list[PackLine]:
     ("forge", "due"),
     [
         (
-            lambda lines: changed(lines, PackTransaction, lambda row: {"slot": row.slot + 1}),
+            lambda lines: changed(lines, PackTransaction, lambda row: {"slot": _next(row.slot)}),
             "it landed in slot",
         ),
         (_rent, "lamports of rent, the pack says"),
@@ -339,3 +351,43 @@ def test_a_node_that_does_not_answer_verifies_nothing(minting_chain, drain, tmp_
     code, told = verify(pack, tmp_path, "--rpc", "http://127.0.0.1:1")
     assert (code, told.count("\n")) == (2, 1)
     assert told.startswith("UNVERIFIED: the node cannot be asked")
+
+
+# ------------------------------------------------------------------ size
+
+
+def waiting_batch(readings: int) -> MintBatch:
+    """Many quarter hours of one meter, all pending."""
+    first = MeterReadingFactory()
+    length = first.period_end - first.period_start
+    more = MeterReading.objects.bulk_create(
+        MeterReading(
+            meter=first.meter,
+            owner=first.owner,
+            kwh_amount=first.kwh_amount,
+            period_start=first.period_start - (number + 1) * length,
+            period_end=first.period_end - (number + 1) * length,
+            period_kind=first.period_kind,
+            status=first.status,
+            verification=first.verification,
+            source=first.source,
+        )
+        for number in range(readings - 1)
+    )
+    return queue([first, *more])
+
+
+def test_a_large_batch_is_written_in_the_memory_of_a_small_one(minting_chain, monkeypatch):
+    monkeypatch.setattr(audit_pack, "CHUNK", 50)
+    peaks = []
+    for readings in (100, 2_000):
+        batch, written = waiting_batch(readings), Counter[str]()
+        tracemalloc.start()
+        try:
+            write_pack(batch.id, lambda line, seen=written: seen.update(bytes=len(line), lines=1))
+            peaks.append(tracemalloc.get_traced_memory()[1])
+        finally:
+            tracemalloc.stop()
+        assert written["lines"] == readings + 2
+    assert written["bytes"] > 2 * peaks[1]
+    assert peaks[1] < 2 * peaks[0]
