@@ -7,11 +7,11 @@ RFC 8032 (Ed25519), RFC 6962 (trees), SIMD-0385 (transactions of version 1), Sol
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import json
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections import namedtuple
 
@@ -22,6 +22,9 @@ BUDGET_PROGRAM = "ComputeBudget111111111111111111111111111111"
 LEAF_TAG = b"gridtokenx/receipt/1\x00"
 SIGNATURE_FEE = 5_000
 """Lamports that the network takes for each signature."""
+
+Decoded = namedtuple("Decoded", "version signatures message keys blockhash calls asked")
+Entry = namedtuple("Entry", "signature failed memo time")
 
 TRIES, PAUSE, PATIENCE = 5, 1.0, 30
 MAX_ANSWER = 16 * 1024 * 1024
@@ -142,8 +145,6 @@ class Tree:
 
 # ---------------------------------------------------------------- what the bytes say
 
-Decoded = namedtuple("Decoded", "version signatures message keys blockhash calls asked")
-
 
 class Bytes:
     """Bytes taken from the front."""
@@ -236,21 +237,21 @@ def call(keys, program: int, accounts: bytes, data: bytes):
 
 def memo_of(text: str):
     """(batch id, root) in hexadecimal of a memo of ours, else None."""
-    parts = text.split(".")
-    if len(text) != 70 or len(parts) != 3 or parts[0] != "gt1":
-        return None
     try:
         batch, root = (
-            base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)) for part in parts[1:]
+            base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)).hex()
+            for part in text.removeprefix("gt1.").split(".")
         )
-    except (ValueError, binascii.Error):
+    except ValueError:
         return None
-    return (batch.hex(), root.hex()) if (len(batch), len(root)) == (16, 32) else None
+    # Strict: another way to write the same is not ours.
+    ours = (len(batch), len(root)) == (32, 64)
+    return (batch, root) if ours and text == f"gt1.{memo_name(batch)}.{memo_name(root)}" else None
 
 
-def memo_name(batch: str) -> str:
-    """A batch's id as memos write it."""
-    return base64.urlsafe_b64encode(bytes.fromhex(batch)).decode().rstrip("=")
+def memo_name(digits: str) -> str:
+    """A batch's id, or a root, as memos write it."""
+    return base64.urlsafe_b64encode(bytes.fromhex(digits)).decode().rstrip("=")
 
 
 def made_at(batch: str) -> int:
@@ -268,6 +269,7 @@ class Node:
         if not url.startswith(("http://", "https://")):
             raise Unasked("a node has an http or https URL")
         self.url = url
+        self.name = urllib.parse.urlsplit(url).netloc.rpartition("@")[2]
 
     def ask(self, method: str, *params):
         """The ``result`` of one call."""
@@ -305,11 +307,27 @@ class Node:
         )
 
     def history(self, address: str):
-        """Rows of ``getSignaturesForAddress`` at ``finalized``, newest first, page by page."""
+        """``Entry`` of each row of ``getSignaturesForAddress`` at ``finalized``, newest first."""
         options = {"limit": 1_000, "commitment": "finalized"}
         while page := self.ask("getSignaturesForAddress", address, options):
-            yield from page
-            options["before"] = page[-1]["signature"]
+            try:
+                entries = [
+                    Entry(
+                        str(row["signature"]),
+                        row["err"] is not None,
+                        str(row.get("memo") or ""),
+                        int(row.get("blockTime") or 0),
+                    )
+                    for row in page
+                ]
+            except (KeyError, TypeError, ValueError, AttributeError):
+                raise Unasked("the node's history cannot be read") from None
+            if entries[-1].signature == options.get("before"):
+                raise Unasked("the node does not page its history backwards")
+            yield from entries
+            options["before"] = entries[-1].signature
+        if page != []:
+            raise Unasked("the node's history cannot be read")
 
 
 def pause_of(header) -> float:

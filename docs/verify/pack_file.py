@@ -115,3 +115,8 @@ def hexadecimal(id_: str) -> str:
 def printable(text: object) -> str:
     """On one line of a terminal, and nothing that a terminal obeys."""
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in str(text))
+
+
+def tokens(units: int, decimals: int) -> str:
+    digits = str(units).rjust(decimals + 1, "0")
+    return f"{digits[:-decimals]}.{digits[-decimals:]}" if decimals else digits

@@ -43,7 +43,7 @@ from chain import (
     to_base58,
     token_account,
 )
-from pack_file import Refused, hexadecimal, lines, printable
+from pack_file import Refused, hexadecimal, lines, printable, tokens
 
 MAX_TOLD = 50
 MINTED = {"confirmed", "finalized"}
@@ -231,7 +231,7 @@ class Verifier:
             if program != self.program:
                 yield f"its bytes call {to_base58(program)}"
                 continue
-            checked = data[:1] == b"\x0e" and data[9:] == bytes([self.batch["decimals"] & 255])
+            checked = data[:1] == b"\x0e" and list(data[9:]) == [self.batch["decimals"]]
             plain = data[:1] == b"\x07" and len(data) == 9
             if not (checked or plain) or len(accounts) < 3 or accounts[0] != self.mint:
                 yield "its bytes ask the token program for something else than minting"
@@ -307,8 +307,9 @@ def told_by_chain(node: Node, row: dict, raw: bytes):
         return
     if slot != row["slot"]:
         yield f"it landed in slot {slot}, not {row['slot']}"
-    if error != (None if row["error"] is None else json.loads(row["error"])):
-        yield f"it landed with error {error}, the pack says {row['error']}"
+    told = None if error is None else json.dumps(error, sort_keys=True)[:1_000]
+    if told != row["error"]:
+        yield f"it landed with error {told}, the pack says {row['error']}"
     if fee != row["network_fee_lamports"] + row["priority_fee_lamports"]:
         yield f"the chain took {fee} lamports of fees, not what the pack says"
     if rent != row["rent_lamports"] and error is None:
@@ -325,26 +326,37 @@ def find_others(verifier: Verifier) -> None:
     begun, met = min(map(made_at, verifier.batches)), set()
     for address in sorted(verifier.authorities) or [verifier.batch["mint"]]:
         for entry in verifier.node.history(address):
-            if (entry.get("blockTime") or begun) < begun:
+            if 0 < entry.time < begun:
                 break
-            signature, memo = entry["signature"], entry.get("memo") or ""
-            met.add(signature if signature in verifier.final else None)
-            listed = entry["err"] is not None or signature in verifier.signatures
-            if not listed and any(each in memo for each in ours):
-                verifier.differ(f"{signature} is on the chain, of this batch, and not listed")
+            met.add(entry.signature if entry.signature in verifier.final else None)
+            known = entry.failed or entry.signature in verifier.signatures
+            if known or not any(each in entry.memo for each in ours):
+                continue
+            if mints(verifier, entry.signature):  # anyone can write such a memo
+                verifier.differ(f"{entry.signature} is on the chain, of this batch, and not listed")
     if verifier.final - met and not verifier.findings:
         raise Unasked("the node's history is cut off before this batch: ask another node")
+
+
+def mints(verifier: Verifier, signature: str) -> bool:
+    try:
+        calls = decode(
+            base64.b64decode(verifier.node.transaction(signature)["transaction"][0])
+        ).calls
+    except Malformed:
+        return False  # of a format that is never ours
+    except (KeyError, TypeError, ValueError, IndexError):
+        raise Unasked(f"the node's answer about {signature} cannot be read") from None
+    return any(
+        program == verifier.program and accounts[:1] == [verifier.mint]
+        for program, accounts, _ in calls
+    )
 
 
 # ---------------------------------------------------------------- the answer
 
 
-def tokens(units: int, decimals: int) -> str:
-    digits = str(units).rjust(decimals + 1, "0")
-    return f"{digits[:-decimals]}.{digits[-decimals:]}" if decimals else digits
-
-
-def tell(verifier: Verifier, url: str | None) -> None:
+def tell(verifier: Verifier) -> None:
     batch, end = verifier.batch, verifier.end
     by = batch["requested_by"] or "nobody known"
     print(f"pack      {end['lines']} lines, SHA-256 {verifier.digest}")
@@ -357,7 +369,8 @@ def tell(verifier: Verifier, url: str | None) -> None:
     print(f"; {end['transactions']} transactions, {paid} tokens")
     print(f"cost      {end['fee_paid_lamports']} lamports of fees,", end="")
     print(f" {end['rent_paid_lamports']} of rent")
-    print(f"chain     {f'asked at {url}' if url else 'not asked; --rpc URL asks a node'}")
+    node = verifier.node
+    print(f"chain     {f'asked at {node.name}' if node else 'not asked; --rpc URL asks a node'}")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -375,7 +388,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (Unasked, OSError) as error:
         print(f"UNVERIFIED: {printable(error)}")
         return 2
-    tell(verifier, options.rpc)
+    tell(verifier)
     if verifier.findings:
         print(f"DIFFERS: {verifier.findings} differences")
         return 1

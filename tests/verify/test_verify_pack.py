@@ -15,6 +15,8 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 from solders.signature import Signature
@@ -28,7 +30,7 @@ from minting.engine.audit_pack import (
     PackTransaction,
     PackUnpaid,
 )
-from minting.engine.receipts import merkle_root
+from minting.engine.receipts import memo_text, merkle_root, parse_memo
 from tests.factories.readings import address, keypair
 from tests.verify.packs import GOLDEN, VERIFY, changed, lines_of, pack_from, verify
 
@@ -375,7 +377,35 @@ def test_a_terminal_obeys_nothing_that_a_pack_says(golden, verdict):
     assert "\\x1b[2J\\u202eroot\\nVERIFIED" in told
 
 
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_no_byte_can_be_changed_dropped_or_added(golden, verdict, data):
+    at = data.draw(st.integers(0, len(golden) - 1))
+    byte = data.draw(st.binary(max_size=1))
+    pack = golden[:at] + byte + golden[at + data.draw(st.integers(0, 1)) :]
+    assert verdict(pack)[0] == (0 if pack == golden else 1)
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_a_transaction_or_malformed(program, raw):
+    for start in (b"", b"\x81", b"\x01" + bytes(64) + b"\x80\x01"):
+        try:
+            sys.modules["chain"].decode(start + raw)
+        except sys.modules["chain"].Malformed as error:
+            assert "its bytes" in str(error)  # noqa: PT017 - either way is right
+
+
 # ------------------------------------------------------------------ its own arithmetic
+
+
+def test_memos_are_read_as_the_product_reads_them(program):
+    chain = sys.modules["chain"]
+    batch, root = UUID(int=2**127 + 7), bytes(range(32))
+    text = memo_text(batch, root)
+    assert chain.memo_of(text) == (batch.hex, root.hex())
+    for other in ("", "gt1", text[:-1], text + "A", "gt2" + text[3:], text[:25] + "B" + text[26:]):
+        assert chain.memo_of(other) is None
+        assert parse_memo(other) is None
 
 
 def test_signatures_are_judged_as_the_network_does(program):

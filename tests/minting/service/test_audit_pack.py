@@ -28,6 +28,8 @@ from minting.engine.audit_pack import (
     PackUnpaid,
 )
 from minting.engine.errors import PackRefused
+from minting.engine.instructions import memo
+from minting.engine.receipts import memo_text
 from minting.models import BatchSource, MintBatch, MintResult, MintTransaction
 from minting.service import audit_pack, submit, wave
 from minting.service import recover as recovery
@@ -336,6 +338,17 @@ def test_one_of_several_transactions_that_is_dropped_is_found(minting_chain, dra
 
     assert code == 1
     assert f"{row.signature} is on the chain, of this batch, and not listed" in told
+
+
+def test_a_memo_that_mints_nothing_is_nobodys_transaction(minting_chain, drain, tmp_path):
+    """Anyone can write a memo that names a batch."""
+    batch = mint(drain, [MeterReadingFactory()])
+    minting_chain.send([memo(memo_text(batch.id, bytes(32)))])
+    minting_chain.net.wait_slots(40)
+
+    code, told = verify(pack_of(batch), tmp_path, "--rpc", minting_chain.net.url)
+
+    assert code == 0, told
 
 
 def test_a_node_that_does_not_answer_verifies_nothing(minting_chain, drain, tmp_path):
