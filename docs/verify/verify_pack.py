@@ -59,13 +59,11 @@ class Verifier:
 
     def __init__(self, node: Node | None = None) -> None:
         self.node, self.findings = node, 0
-        self.batch: dict = {}
-        self.row: dict = {}
+        self.batch, self.row = {}, {}
         self.counts, self.sums = Counter(), Counter()
         self.paid, self.unpaid = set(), set()
         self.signatures, self.final, self.authorities = set(), set(), set()
-        self.pending = Counter()
-        self.batches: set = set()
+        self.pending, self.batches = Counter(), set()
         self.least, self.most, self.odd = Fraction(0), None, ""  # base units for 10^-9 kWh
         self.digest = ""
 

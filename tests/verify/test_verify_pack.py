@@ -386,6 +386,7 @@ def test_no_byte_can_be_changed_dropped_or_added(golden, verdict, data):
     assert verdict(pack)[0] == (0 if pack == golden else 1)
 
 
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=300))
 def test_any_bytes_are_a_transaction_or_malformed(program, raw):
     for start in (b"", b"\x81", b"\x01" + bytes(64) + b"\x80\x01"):

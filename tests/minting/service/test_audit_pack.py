@@ -394,13 +394,17 @@ def test_a_large_batch_is_written_in_the_memory_of_a_small_one(minting_chain, mo
     monkeypatch.setattr(audit_pack, "CHUNK", 50)
     peaks = []
     for readings in (100, 2_000):
-        batch, written = waiting_batch(readings), Counter[str]()
+        batch, sizes = waiting_batch(readings), Counter[str]()
+
+        def weigh(line: bytes, sizes: Counter[str] = sizes) -> None:
+            sizes.update(bytes=len(line), lines=1)
+
         tracemalloc.start()
         try:
-            write_pack(batch.id, lambda line, seen=written: seen.update(bytes=len(line), lines=1))
+            write_pack(batch.id, weigh)
             peaks.append(tracemalloc.get_traced_memory()[1])
         finally:
             tracemalloc.stop()
-        assert written["lines"] == readings + 2
-    assert written["bytes"] > 2 * peaks[1]
+        assert sizes["lines"] == readings + 2
+    assert sizes["bytes"] > 2 * peaks[1]
     assert peaks[1] < 2 * peaks[0]
