@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from minting.service import reconcile as reconciling
-from minting.service import retry
+from minting.service import repeats, retry
 from minting.service.describe import describe_reconciliation
 from minting.service.doubt import collect_proof
 from minting.service.recover import recover
@@ -54,3 +54,8 @@ def reconcile_all() -> dict[str, Any]:
     """Once a day: the same, and all of the journal against its results."""
     with open_session() as session:
         return describe_reconciliation(reconciling.reconcile(session, thorough=True))
+
+
+def forget_keys() -> int:
+    """Every hour: idempotency keys that were kept long enough are free again."""
+    return repeats.forget_old()

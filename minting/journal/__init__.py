@@ -18,6 +18,7 @@ status, the batch's counters, the slice, the batch's end.
 ``reconciling``           what comparing with the chain found, and how far it came
 ``adopting``              what the chain remembers and a restored database does not
 ``gate``                  whether anything may be signed
+``repeating``             what a request came to that may be sent again
 ========================  ==========================================================
 """
 
@@ -32,7 +33,7 @@ from minting.journal.gate import (
     read_gate,
     uncheck_gate,
 )
-from minting.journal.opening import NewResult, open_batch
+from minting.journal.opening import NewResult, open_batch, record_excluded
 from minting.journal.parking import release_of_the_dead
 from minting.journal.reconciling import (
     Progress,
@@ -50,6 +51,7 @@ from minting.journal.reconciling import (
     supply_ceiling,
     unexplained,
 )
+from minting.journal.repeating import KeyedRequest, forget_requests, keep_answer, keep_batch
 from minting.journal.results import Refusal, refuse_results
 from minting.journal.retrying import Waiting, give_up_retries, hold_waiting, take_waiting
 from minting.journal.settling import (
@@ -80,6 +82,7 @@ __all__ = [
     "Claim",
     "Expiry",
     "Identity",
+    "KeyedRequest",
     "Landing",
     "LostClaimError",
     "NewResult",
@@ -97,9 +100,12 @@ __all__ = [
     "current_stop",
     "fail_run",
     "finish_run",
+    "forget_requests",
     "give_up_retries",
     "hand_back",
     "hold_waiting",
+    "keep_answer",
+    "keep_batch",
     "move_cursor",
     "of_mint",
     "open_batch",
@@ -112,6 +118,7 @@ __all__ = [
     "record_audit",
     "record_doubt",
     "record_error_seen",
+    "record_excluded",
     "record_expired",
     "record_failed",
     "record_findings",
