@@ -30,7 +30,7 @@ from minting.engine.states import TransactionStatus
 MAX_LINES = 20_000_000
 """A batch of a million readings, each in ten transactions that died, has half as many."""
 MAX_READINGS = 100_000
-"""Of one transaction; a slice, which one transaction never spans, has 5,000."""
+"""Of one transaction; the packer stops at 5,000 (``READINGS_A_TRANSACTION``)."""
 
 _MINTED = frozenset({TransactionStatus.CONFIRMED, TransactionStatus.FINALIZED})
 _CHARGED = _MINTED | {TransactionStatus.FAILED}
