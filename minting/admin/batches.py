@@ -8,7 +8,8 @@ from uuid import UUID
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import FileResponse, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
@@ -19,9 +20,10 @@ from unfold.decorators import display
 from minting.admin import show
 from minting.admin.base import FoundByShape
 from minting.admin.story import story
-from minting.engine.errors import BlockchainError
+from minting.engine.errors import BlockchainError, PackRefused
 from minting.engine.states import ResultStatus
 from minting.models import MintBatch, MintResult, MintTransaction
+from minting.service.audit_pack import pack_name, packed
 from minting.service.cancel import cancel_batch
 from minting.service.retry import retry_batch
 from readings.admin.search import Kind, Sought
@@ -55,14 +57,18 @@ class MintBatchAdmin(FoundByShape):
         return batches.defer("excluded")
 
     def get_urls(self) -> list[URLPattern]:
-        """The pages that ask before a batch is cancelled or retried, too."""
+        """The pages that ask before a batch is cancelled or retried, and its pack, too."""
         own = [
             path(
                 f"<uuid:batch_id>/{name}/",
                 self.admin_site.admin_view(view),
                 name=f"minting_mintbatch_{name}",
             )
-            for name, view in (("cancel", self.cancel_view), ("retry", self.retry_view))
+            for name, view in (
+                ("cancel", self.cancel_view),
+                ("retry", self.retry_view),
+                ("pack", self.pack_view),
+            )
         ]
         return [*own, *super().get_urls()]
 
@@ -125,6 +131,23 @@ class MintBatchAdmin(FoundByShape):
             failed=show.readings(_failed(batch).count()),
         )
         return TemplateResponse(request, "admin/minting/retry.html", context)
+
+    def pack_view(self, request: HttpRequest, batch_id: UUID) -> HttpResponseBase:
+        """The audit pack, as a file; whoever sees the batch may have it."""
+        batch = get_object_or_404(self.get_queryset(request), id=batch_id)
+        if not self.has_view_permission(request, batch):
+            raise PermissionDenied
+        try:
+            file = packed(batch.id)
+        except PackRefused as error:
+            self.message_user(request, str(error), messages.ERROR)
+            return redirect("admin:minting_mintbatch_change", batch.pk)
+        return FileResponse(
+            file,
+            as_attachment=True,
+            filename=pack_name(batch.id),
+            content_type="application/jsonl",
+        )
 
     def find(self, batches: QuerySet[MintBatch], named: Sought) -> QuerySet[MintBatch]:
         """By their own id, or by what they contain."""

@@ -15,6 +15,7 @@
     ├── InsufficientFunds           insufficient_funds    missing lamports
     ├── FeeEstimationDisabled       fee_estimation_disabled
     ├── VerificationFailed          verification_failed   signed bytes differ from the plan (I6)
+    ├── PackRefused                 pack_refused          an audit pack that is damaged, or none
     ├── WalletRefused               one wallet's own fault; its code says which
     └── SolanaError                 solana_error          the cluster, or the way to it
         ├── NodeUnreachable         node_unreachable      no answer: proves nothing
@@ -164,6 +165,13 @@ class VerificationFailed(BlockchainError):
 
     code = "verification_failed"
     # The same plan would be signed the same way again: a person has to look.
+    permanent = True
+
+
+class PackRefused(BlockchainError):
+    """A file that should be an audit pack and is not as one was written."""
+
+    code = "pack_refused"
     permanent = True
 
 

@@ -1,7 +1,8 @@
-"""Healing a database that is older than the chain, from the journal's file.
+"""Healing a database that is older than the chain, from the journal's file or from audit packs.
 
 A memo's root does not tell which readings were paid; the file's leaves do, and the root proves
-them. What has no leaves is held, and shown with the sums of its wallets.
+them. What has no leaves is held, and shown with the sums of its wallets. Nothing else of a file is
+believed, a pack's statuses and sums neither.
 """
 
 from __future__ import annotations
@@ -21,6 +22,14 @@ from minting import journal
 from minting.cluster.client import Node
 from minting.cluster.history import fetch_landed
 from minting.engine.audit import Contents, Difference, Paid, compare
+from minting.engine.audit_pack import (
+    MAX_LINE,
+    PackBatch,
+    PackReading,
+    PackTransaction,
+    is_pack,
+    read_pack,
+)
 from minting.engine.types import LandedTransaction, MintFacts
 from minting.journal import Adoption, CannotAdoptError, Payee
 from minting.models import MintInfo, ReconcileFinding
@@ -36,7 +45,7 @@ SIGNATURE_FEE = 5_000
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of the journal's file."""
+    """What a file says of one transaction: a line of the journal's file, or a pack's lines."""
 
     signature: str
     genesis_hash: str
@@ -71,6 +80,7 @@ def adopt_file(
 
     Raises:
         OSError: The file cannot be read.
+        PackRefused: It is an audit pack, and not as one was written; nothing was adopted.
         SolanaError: The chain could not be asked; what was adopted until then stays.
     """
     unknown = set(
@@ -94,11 +104,49 @@ def adopt_file(
 
 
 def read_lines(path: Path) -> Iterator[Line | None]:
-    """The lines of a journal file; ``None`` for one that is cut off or is none of ours."""
+    """What a journal file or an audit pack says; its content tells which of them it is.
+
+    Yields ``None`` for a line of a journal file that is cut off or is none of ours.
+
+    Raises:
+        PackRefused: A pack that is not as it was written. All of it is read once before the first
+            of its lines is yielded.
+    """
+    with path.open("rb") as file:
+        packed = is_pack(file.readline(MAX_LINE))
+    if packed:
+        for _ in _pack_lines(path):
+            pass
+    yield from _pack_lines(path) if packed else _journal_lines(path)
+
+
+def _journal_lines(path: Path) -> Iterator[Line | None]:
     with path.open(encoding="utf-8", errors="replace") as file:
         for text in file:
             if text.strip():
                 yield _line(text)
+
+
+def _pack_lines(path: Path) -> Iterator[Line]:
+    """One a transaction; its readings come behind it, in the order of the tree."""
+    genesis_hash = ""
+    paid: list[Paid] = []
+    with path.open("rb") as file:
+        for each in read_pack(file):
+            if isinstance(each, PackBatch):
+                genesis_hash = each.genesis_hash
+            elif isinstance(each, PackTransaction):
+                row, paid = each, []
+            elif isinstance(each, PackReading):
+                paid.append(Paid(each.id, each.wallet, each.base_units))
+                if len(paid) == row.readings:
+                    yield Line(
+                        signature=row.signature,
+                        genesis_hash=genesis_hash,
+                        batch_id=row.memo_batch,
+                        root=row.memo_root,
+                        paid=tuple(paid),
+                    )
 
 
 def _line(text: str) -> Line | None:

@@ -29,7 +29,8 @@ class Command(AnsweringCommand):
             "--adopt",
             type=Path,
             metavar="FILE",
-            help="a file of MINT_JOURNAL_DIR: restores the results that its leaves prove",
+            help="a file of MINT_JOURNAL_DIR, or an audit pack: restores the results that its "
+            "leaves prove",
         )
         parser.add_argument("--json", action="store_true", help="answer as one JSON document")
 
