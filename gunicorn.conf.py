@@ -6,6 +6,7 @@ from gunicorn.config import Config
 from gunicorn.glogging import Logger
 
 from gridtoken.web import POOL
+from minting.service.session import keep_sessions
 
 wsgi_app = "gridtoken.wsgi:application"
 bind = os.environ.get("BIND", "127.0.0.1:8000")
@@ -24,6 +25,11 @@ forwarded_allow_ips = ""
 control_socket_disable = True  # a door in the home folder that nobody here uses
 # Requests are logged once, by django-structlog.
 accesslog = None
+
+
+def post_fork(*_: object) -> None:
+    """Each worker process keeps connections of its own to the nodes."""
+    keep_sessions()
 
 
 class logger_class(Logger):  # noqa: N801 — gunicorn's name for this setting

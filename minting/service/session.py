@@ -7,6 +7,7 @@ in one thread and never at once, so no database transaction is open while a node
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -42,22 +43,74 @@ class Session:
         return open_signer(self.config.signer, keypair_path=self.config.authority_keypair)
 
 
+@dataclass(frozen=True, slots=True)
+class _Link:
+    """An event loop and the connections that live in it."""
+
+    key: tuple[object, ...]
+    cluster: Cluster
+    runner: asyncio.Runner
+
+    @classmethod
+    def open(cls, config: MintingConfig) -> _Link:
+        cluster = Cluster(
+            config.rpc_urls, genesis_hash=config.genesis_hash, throttle=_throttle(config)
+        )
+        runner = asyncio.Runner()
+        runner.run(cluster.__aenter__())
+        return cls(_key(config), cluster, runner)
+
+    def close(self) -> None:
+        with self.runner:
+            self.runner.run(_close(self.cluster))
+
+
+class _Keeper(threading.local):
+    """A thread's connections between two sessions."""
+
+    link: _Link | None = None
+
+
+_keeper = _Keeper()
+_keeping = False
+
+
+def keep_sessions() -> None:
+    """From now on each thread of this process keeps its connections from session to session.
+
+    For servers and workers, whose threads live long: a new connection costs a handshake, the
+    reading of all certificates, and the question which cluster a node is on. To be called after
+    the last fork: connections cannot be shared.
+    """
+    global _keeping  # noqa: PLW0603 — a fact about the process
+    _keeping = True
+
+
 @contextmanager
 def open_session(config: MintingConfig | None = None) -> Iterator[Session]:
-    """Opens connections that live as long as the block does."""
+    """Opens connections that live as long as the block does, or takes those that were kept."""
     config = config or current()
-    with asyncio.Runner() as runner:
-        cluster = Cluster(
-            config.rpc_urls,
-            genesis_hash=config.genesis_hash,
-            throttle=_throttle(config),
-        )
-        runner.run(cluster.__aenter__())
-        try:
-            urls = config.rpc_urls
-            yield Session(config, cluster, runner, heights_of(urls), pace_of(urls))
-        finally:
-            runner.run(_close(cluster))
+    link, _keeper.link = _keeper.link, None
+    if link is not None and link.key != _key(config):
+        link.close()
+        link = None
+    link = link or _Link.open(config)
+    keep = False
+    try:
+        urls = config.rpc_urls
+        yield Session(config, link.cluster, link.runner, heights_of(urls), pace_of(urls))
+        # After a failure nobody knows what is still under way.
+        keep = _keeping and _keeper.link is None
+    finally:
+        if keep:
+            _keeper.link = link
+        else:
+            link.close()
+
+
+def _key(config: MintingConfig) -> tuple[object, ...]:
+    """All that a link depends on."""
+    return config.rpc_urls, config.genesis_hash, config.rpc_max_per_second, config.rpc_turns
 
 
 def _throttle(config: MintingConfig) -> Throttle | None:
