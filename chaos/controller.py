@@ -23,10 +23,9 @@ from chaos.schedule import DEEPEST_FORK, KILLS, Event, Kind
 from chaos.stage import Stage
 from gridtoken.processes import Child, ProcessError
 from minting.engine.errors import BlockchainError
-from minting.models import BatchSource, MintResult, MintSlice, MintTransaction
-from minting.service.prepare import request_batch
+from minting.models import MintResult, MintSlice, MintTransaction
 from minting.service.recover import nudge_if_waiting
-from minting.tasks import look, sweep
+from minting.tasks import sweep
 from readings.models import MeterReading
 
 T = TypeVar("T")
@@ -91,7 +90,6 @@ class Controller:
 
     def run(self) -> bool:
         """Returns whether everything came to rest in time."""
-        self._mint_first()
         self._began = time.monotonic()
         for number in range(self.clusters):
             name = f"cluster-{number}"
@@ -112,11 +110,6 @@ class Controller:
             return False
         finally:
             self._stop()
-
-    def _mint_first(self) -> None:
-        """One reading in peace: a late proof of death ends its walk at an older landing."""
-        request_batch(self.readings[:1], source=BatchSource.CLI, strict=True, nudge=False)
-        look()
 
     @property
     def seconds(self) -> float:

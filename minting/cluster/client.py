@@ -221,14 +221,15 @@ class Node(Transport):
         until: str | None = None,
         limit: int = HISTORY_PER_CALL,
         min_context_slot: int | None = None,
+        commitment: Commitment = Commitment.FINALIZED,
     ) -> tuple[HistoryEntry, ...]:
-        """One page of the address's finalized history, newest first.
+        """One page of the address's history, newest first; finalized unless told otherwise.
 
         An unknown ``before`` answers an empty page and an unknown ``until`` everything: only
         meeting a signature already known shows that a walk is complete.
         """
         config = _config(
-            commitment=Commitment.FINALIZED,
+            commitment=commitment,
             limit=limit,
             before=before,
             until=until,

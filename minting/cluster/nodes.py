@@ -192,6 +192,7 @@ class Cluster:
         until: str | None = None,
         limit: int = HISTORY_PER_CALL,
         min_context_slot: int | None = None,
+        commitment: Commitment = Commitment.FINALIZED,
     ) -> tuple[HistoryEntry, ...]:
         """See ``Node.signatures_for_address``; a walk should stay on ``one_node``."""
         return await self._roster.ask(
@@ -201,6 +202,7 @@ class Cluster:
                 until=until,
                 limit=limit,
                 min_context_slot=min_context_slot,
+                commitment=commitment,
             )
         )
 

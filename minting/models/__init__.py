@@ -1,7 +1,7 @@
 """Tables and constraints; no rules, no sending."""
 
 from minting.models.batch import BatchSource, MintBatch, MintSlice
-from minting.models.mint import MintInfo
+from minting.models.mint import Landmark, MintInfo
 from minting.models.reconcile import (
     MintingGate,
     ReconcileCursor,
@@ -16,6 +16,7 @@ from minting.models.transaction import MintTransaction
 
 __all__ = [
     "BatchSource",
+    "Landmark",
     "MintBatch",
     "MintInfo",
     "MintResult",

@@ -22,6 +22,7 @@ from minting.engine.receipts import memo_in_history
 from minting.engine.types import Commitment, HistoryEntry, LandedTransaction
 from minting.journal import Identity
 from minting.models import MintInfo, MintTransaction
+from minting.service import landmarks
 from minting.service.auditing import landed_contents
 from minting.service.session import Session
 
@@ -40,7 +41,7 @@ def require_open(session: Session, mint: MintInfo) -> None:
 
     Raises:
         GateClosed: The chain holds what the journal does not explain.
-        SolanaError: The chain could not be asked.
+        SolanaError: The chain could not be asked, or the authority is too young (``landmarks``).
     """
     identity = database_identity()
     with transaction.atomic():
@@ -52,7 +53,7 @@ def require_open(session: Session, mint: MintInfo) -> None:
     if gate.closed_since is not None:
         raise GateClosed(gate.reason)
     # The supply first: what landed by then was in the journal before it was on the wire.
-    supply, _ = session.run(
+    supply, slot = session.run(
         session.cluster.token_supply(session.config.need_mint(), commitment=Commitment.CONFIRMED)
     )
     ceiling = journal.supply_ceiling(mint)
@@ -63,6 +64,7 @@ def require_open(session: Session, mint: MintInfo) -> None:
         )
         _close(reason, identity)
         raise GateClosed(reason)
+    landmarks.require(session, session.config.need_authority(), mint.genesis_hash, below_slot=slot)
 
 
 def check_at_start(session: Session, mint: MintInfo | None) -> None:
