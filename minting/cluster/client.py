@@ -108,9 +108,12 @@ class Node(Transport):
         answer = await self.call("getBalance", str(address), config)
         return parsing.in_context(answer, parsing.integer)
 
-    async def account(self, address: Pubkey) -> AccountView | None:
-        """One account at ``confirmed``."""
-        answer = await self.call("getAccountInfo", str(address), ACCOUNT_CONFIG)
+    async def account(
+        self, address: Pubkey, *, commitment: Commitment = Commitment.CONFIRMED
+    ) -> AccountView | None:
+        """One account, ``None`` where there is none; at ``confirmed`` unless told otherwise."""
+        config = {**ACCOUNT_CONFIG, "commitment": commitment}
+        answer = await self.call("getAccountInfo", str(address), config)
         return parsing.in_context(answer, parsing.account)[0]
 
     async def accounts(

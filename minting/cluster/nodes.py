@@ -137,9 +137,11 @@ class Cluster:
             lambda node: node.balance(address, min_context_slot=min_context_slot)
         )
 
-    async def account(self, address: Pubkey) -> AccountView | None:
+    async def account(
+        self, address: Pubkey, *, commitment: Commitment = Commitment.CONFIRMED
+    ) -> AccountView | None:
         """See ``Node.account``."""
-        return await self._roster.ask(lambda node: node.account(address))
+        return await self._roster.ask(lambda node: node.account(address, commitment=commitment))
 
     async def accounts(
         self, addresses: Sequence[Pubkey]

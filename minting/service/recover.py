@@ -84,8 +84,15 @@ def nudge_if_waiting() -> bool:
 
 
 def slices_wait() -> bool:
-    """Whether there is work that nobody drives, and that may be driven: minting is not stopped."""
-    return bool(MintSlice.objects.waiting().exists()) and journal.current_stop() is None
+    """Whether there is work that nobody drives, and that may be signed for.
+
+    Behind a stop or a closed gate nobody is called: what is signed is the sweep's to follow.
+    """
+    return (
+        MintSlice.objects.waiting().exists()
+        and journal.current_stop() is None
+        and not journal.gate_is_closed()
+    )
 
 
 def prove_dead(session: Session, flights: Sequence[Flight]) -> int:

@@ -22,7 +22,6 @@ from minting.service.recover import recover
 from minting.service.session import open_session
 from readings.models import MeterReading
 from tests.crash.points import ELSEWHERE, POINTS, Deed, Point
-from tests.factories.readings import MeterReadingFactory
 from tests.minting.conftest import MintingChain
 
 PATIENCE = 60.0
@@ -47,21 +46,10 @@ class Scene:
     drain: Callable[[], None]
     environment: dict[str, str]
     readings: list[MeterReading]
-    paid_before: int = 0
-    """Base units."""
 
     def queue(self) -> MintBatch:
         ids = [reading.id for reading in self.readings]
         return request_batch(ids, source=BatchSource.CLI, strict=True, nudge=False)
-
-    def mint_earlier(self) -> None:
-        """A landing before the others' blockhash: where the second witness of a death may end."""
-        waiting, self.readings = self.readings, [MeterReadingFactory()]
-        self.queue()
-        self.drain()
-        self.chain.net.wait_slots(5)
-        self.readings = waiting
-        self.paid_before = self.chain.supply()
 
     def start(self, point: Point, task: str) -> subprocess.Popen[str]:
         """A worker that is about to begin."""
@@ -134,7 +122,7 @@ class Scene:
         """I1 to I9, and that these readings are minted."""
         assert audit(self.books) == []
         paid = sum(int(each.kwh_amount * 10**9) for each in self.readings)
-        assert self.chain.supply() - self.paid_before == paid
+        assert self.chain.supply() == paid
         assert not MeterReading.objects.exclude(status="minted").exists()
         assert set(MintBatch.objects.values_list("status", flat=True)) == {"succeeded"}
 
