@@ -213,7 +213,9 @@ class Driver:
             # Nothing else to do but to prove, which takes a while; keep the slices meanwhile.
             with transaction.atomic():
                 self._keep(journal.renew_claims(self.claims.values()))
-            prove_dead(self.session, self.flights)
+            if prove_dead(self.session, self.flights):
+                # What was outbid may be dead of it: the next bid is of now.
+                self.terms = None
             self.flights = [flight for flight in self.flights if flight.is_open]
 
     def _has_work(self) -> bool:
