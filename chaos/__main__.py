@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 import django
 
 from chaos.schedule import draw
-from chaos.stage import Stage
+from chaos.stage import MAX_PRIORITY_FEE, Stage
 from gridtoken.embedded.postgres import PostgresError
 from gridtoken.processes import ProcessError
 
@@ -91,7 +91,7 @@ def _burn(chosen: argparse.Namespace, seed: int, stage: Stage, mint: str) -> boo
         hands_off=chosen.hands_off,
     )
     rested = controller.run()
-    books = auditing.Books(stage.chain, mint, stage.authority, stage.journal_dir)
+    books = auditing.Books(stage.chain, mint, stage.authority, stage.journal_dir, MAX_PRIORITY_FEE)
     return bool(reporting.report(controller, books, rested=rested))
 
 

@@ -48,6 +48,7 @@ SIGNALS = {
     Kind.KILL_MAIN: signal.SIGKILL,
     Kind.TERMINATE_MAIN: signal.SIGTERM,
     Kind.KILL_CLUSTER: signal.SIGKILL,
+    Kind.TERMINATE_CLUSTER: signal.SIGTERM,
     Kind.PAUSE: signal.SIGSTOP,
 }
 
@@ -80,6 +81,10 @@ class Controller:
     called for, and clusters that stand still are started again."""
     done: Counter[str] = field(default_factory=Counter)
     """What was done, by its name."""
+    reconciled: str = ""
+    """What ``manage.py reconcile`` answered at the end."""
+    failure: str = ""
+    """Why that failed, if it did."""
     _running: list[Cluster] = field(default_factory=list)
     _paused: list[tuple[float, int]] = field(default_factory=list)
     _asking: Child | None = None
@@ -104,6 +109,7 @@ class Controller:
             self._quiet()
             while self.seconds < self.cap:
                 if self._at_rest():
+                    self._reconcile()
                     return True
                 self._tend()
                 time.sleep(STEP)
@@ -130,7 +136,7 @@ class Controller:
                 self.stage.restart_database(crash=event.pick < 0.5)
             case Kind.CHAIN:
                 self.stage.kill_chain()
-            case Kind.FAULTS:
+            case Kind.FAULTS | Kind.CONGESTION:
                 self._order(faults=event.faults)
             case Kind.FORK:
                 answer = self._order(fork=1 + int(event.pick * DEEPEST_FORK))
@@ -145,7 +151,7 @@ class Controller:
         members = self.stage.members(cluster.name)
         if event.kind in (Kind.KILL_MAIN, Kind.TERMINATE_MAIN):
             members = [cluster.main.pid]
-        elif event.kind is not Kind.KILL_CLUSTER and members:
+        elif event.kind not in (Kind.KILL_CLUSTER, Kind.TERMINATE_CLUSTER) and members:
             members = [members[int(event.pick * len(members))]]
         for pid in members:
             _signal(pid, SIGNALS[event.kind])
@@ -251,6 +257,13 @@ class Controller:
             except BlockchainError as error:
                 say(f"  the sweep failed: {error}")
         return _patiently(_is_at_rest)
+
+    def _reconcile(self) -> None:
+        """As a user would, while the clusters run: exit code 0, or the run has failed."""
+        try:
+            self.reconciled = self.stage.manage("reconcile").strip()
+        except ProcessError as error:
+            self.failure = str(error)
 
     def _stop(self) -> None:
         for cluster in self._running:

@@ -23,6 +23,8 @@ from gridtoken.processes import Child, ProcessError, run
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 SOL = 10**9
+MAX_PRIORITY_FEE = 20_000
+"""Lamports a transaction bids at most: less than others bid at the height of a rush."""
 MARK = "CHAOS_CLUSTER"
 """Variable in the environment of a cluster's processes: forks and orphans keep it."""
 PATIENCE = 120.0
@@ -54,6 +56,8 @@ class Stage:
             "DJANGO_HTTPS": "false",
             "MINT_AUTHORITY_KEYPAIR": str(self.keypair_file),
             "MINT_JOURNAL_DIR": str(self.journal_dir),
+            "BLOCKCHAIN_PRIORITY_FEE": "auto",
+            "BLOCKCHAIN_MAX_PRIORITY_FEE": str(MAX_PRIORITY_FEE),
             "Q_WORKERS": str(workers),
             "PYTHONUNBUFFERED": "1",
         }
