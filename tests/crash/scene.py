@@ -24,6 +24,9 @@ from readings.models import MeterReading
 from tests.crash.points import ELSEWHERE, POINTS, Deed, Point
 from tests.minting.conftest import MintingChain
 
+CAP = 200_000
+"""Lamports: what ``BLOCKCHAIN_MAX_PRIORITY_FEE`` is unless set."""
+
 PATIENCE = 60.0
 """Seconds for a worker to get to its point, and for the system to come to rest."""
 
@@ -116,6 +119,7 @@ class Scene:
             str(self.chain.mint),
             str(self.chain.authority.pubkey()),
             Path(self.chain.settings.MINT_JOURNAL_DIR),
+            CAP,
         )
 
     def check(self) -> None:
