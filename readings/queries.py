@@ -1,7 +1,8 @@
 """The one way out to minting: what may be minted, for whom, and what became of it.
 
-``lock_for_minting`` is how a batch begins; ``set_status`` is how minting's journal tells what
-became of each reading. Both take any number of ids in a constant number of queries.
+``lock_for_minting`` and ``walk_for_minting`` are how a batch begins; ``set_status`` is how
+minting's journal tells what became of each reading. All take any number of ids in a constant number
+of queries (``set_status``: of chunks), and none holds them all in memory.
 """
 
 from __future__ import annotations
@@ -10,11 +11,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import F, Sum
+from django.db.models import QuerySet, Sum
 
 from readings.conf import limits
 from readings.errors import UnknownReading
@@ -35,7 +36,11 @@ STATUS_CHUNK = 10_000
 """Rows a statement of ``set_status`` carries."""
 
 FETCH_CHUNK = 5_000
-"""Ids that ``pending_ids`` fetches at a time from its server-side cursor."""
+"""Rows fetched at a time from a server-side cursor."""
+
+Ids = Sequence[UUID] | QuerySet[Any, Any]
+"""Ids of readings: named by a caller, or a query of this one column, which then never leave the
+database."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +66,7 @@ class Excluded:
 
 
 @dataclass(frozen=True, slots=True)
-class LockedReadings:
+class FoundReadings:
     """Every id asked for, once, on one side or the other; both in the order of ids."""
 
     mintable: list[MintableRow]
@@ -75,7 +80,8 @@ StatusChange = tuple[UUID, str, str, UUID | None]
 class _Row(NamedTuple):
     reading_id: UUID
     kwh_amount: Decimal
-    status: str
+    status: str | None
+    """``None`` where there is no such reading."""
     code: str
     is_current: bool
     released: bool
@@ -87,20 +93,24 @@ class _Row(NamedTuple):
     allow_program_owned: bool | None
 
 
-_SELECT = """
-SELECT r.id, r.kwh_amount, r.status, r.code, r.is_current, r.released_at IS NOT NULL,
+_WALK = """
+SELECT picked.id, r.kwh_amount, r.status, r.code, r.is_current, r.released_at IS NOT NULL,
        r.verification, m.serial, o.user_id, w.address, w.allow_off_curve, w.allow_program_owned
-  FROM readings_meterreading r
-  JOIN readings_meter m ON m.id = r.meter_id
+  FROM (SELECT DISTINCT id FROM ({picked}) AS named (id)) AS picked
+  LEFT JOIN readings_meterreading r ON r.id = picked.id
+  LEFT JOIN readings_meter m ON m.id = r.meter_id
   LEFT JOIN readings_owner o ON o.id = r.owner_id
   LEFT JOIN readings_wallet w ON w.owner_id = r.owner_id AND w.retired_at IS NULL
- WHERE r.id = ANY(%s)
- ORDER BY r.id
+ ORDER BY w.address COLLATE "C", o.user_id COLLATE "C", picked.id
 """
 
 # Rows are locked in the order of ids by whoever locks several, so that two never wait for each
 # other; NO KEY, so that inserting a result that refers to the reading does not wait either.
-_LOCK = _SELECT + " FOR NO KEY UPDATE OF r"
+_LOCK = """
+SELECT count(*) FROM (
+    SELECT FROM readings_meterreading WHERE id IN ({picked}) ORDER BY id FOR NO KEY UPDATE
+) AS locked
+"""
 
 _SET_STATUS = """
 WITH locked AS (
@@ -115,22 +125,48 @@ UPDATE readings_meterreading r
 """
 
 
-def lock_for_minting(ids: Sequence[UUID], *, allowed: frozenset[ReadingStatus]) -> LockedReadings:
-    """Locks readings until the transaction ends and says which of them may be minted now.
-
-    What can change since intake is judged again: the owner's wallet and the largest reading.
+def lock_for_minting(ids: Ids) -> int:
+    """Locks readings until the transaction ends; returns how many there are.
 
     Args:
-        ids: Any number, in any order; one named twice is told once.
-        allowed: The statuses that the caller mints: pending, and for staff retrying and failed.
+        ids: Any number, in any order. A query is asked anew by everything that takes it, so it
+            must find the same as long as the transaction lasts.
     """
     _require_transaction()
-    return _sort_out(ids, _LOCK, allowed)
+    picked, params = _picked(ids)
+    with connection.cursor() as cursor:
+        cursor.execute(_LOCK.format(picked=picked), params)
+        return int(cursor.fetchone()[0])
 
 
-def look_for_minting(ids: Sequence[UUID], *, allowed: frozenset[ReadingStatus]) -> LockedReadings:
-    """What ``lock_for_minting`` would answer now, without locking anything."""
-    return _sort_out(ids, _SELECT, allowed)
+def walk_for_minting(
+    ids: Ids, *, allowed: frozenset[ReadingStatus]
+) -> Iterator[MintableRow | Excluded]:
+    """Says of each reading, once, whether it may be minted now; locks nothing.
+
+    What can change since intake is judged again: the owner's wallet and the largest reading. They
+    come in the order of wallet, owner and id, from a server-side cursor if they are many.
+
+    Args:
+        ids: Any number, in any order.
+        allowed: The statuses that the caller mints: pending, and for staff retrying and failed.
+    """
+    now_allowed = limits()
+    for row in _walk(ids):
+        yield _answer(row, allowed, now_allowed)
+
+
+def look_for_minting(ids: Sequence[UUID], *, allowed: frozenset[ReadingStatus]) -> FoundReadings:
+    """As ``walk_for_minting``, all at once, for a few."""
+    found = FoundReadings(mintable=[], excluded=[])
+    for answer in sorted(
+        walk_for_minting(ids, allowed=allowed), key=lambda each: each.reading_id.bytes
+    ):
+        if isinstance(answer, MintableRow):
+            found.mintable.append(answer)
+        else:
+            found.excluded.append(answer)
+    return found
 
 
 def lock_retrying(results: Mapping[UUID, UUID]) -> set[UUID]:
@@ -144,23 +180,17 @@ def lock_retrying(results: Mapping[UUID, UUID]) -> set[UUID]:
     return {id_ for id_, last in rows.values_list("id", "last_result_id") if last == results[id_]}
 
 
-def pending_ids(*, min_owner_kwh: Decimal | None = None) -> Iterator[UUID]:
-    """Ids of all that is pending, an owner's together, from a server-side cursor.
+def pending(*, min_owner_kwh: Decimal | None = None) -> MeterReadingQuerySet:
+    """All that ``--pending`` and the poller mean.
 
     Args:
         min_owner_kwh: Leaves out owners whose pending readings sum up to less.
     """
     pending = MeterReading.objects.mintable()
-    if min_owner_kwh is not None:
-        owners = (
-            pending.values("owner").annotate(kwh=Sum("kwh_amount")).filter(kwh__gte=min_owner_kwh)
-        )
-        pending = pending.filter(owner__in=owners.values("owner"))
-    return (
-        pending.order_by(F("owner").asc(), F("id").asc())
-        .values_list("id", flat=True)
-        .iterator(chunk_size=FETCH_CHUNK)
-    )
+    if min_owner_kwh is None:
+        return pending
+    owners = pending.values("owner").annotate(kwh=Sum("kwh_amount")).filter(kwh__gte=min_owner_kwh)
+    return pending.filter(owner__in=owners.values("owner"))
 
 
 def readings_for_display(ids: Sequence[UUID]) -> MeterReadingQuerySet:
@@ -220,40 +250,34 @@ def _require_transaction() -> None:
         raise RuntimeError("Readings are locked and written inside transaction.atomic() only")
 
 
-def _sort_out(ids: Sequence[UUID], sql: str, allowed: frozenset[ReadingStatus]) -> LockedReadings:
-    rows = {row.reading_id: row for row in _fetch(ids, sql)}
-    now_allowed = limits()
-    found = LockedReadings(mintable=[], excluded=[])
-    for reading_id in sorted(set(ids), key=lambda one: one.bytes):
-        row = rows.get(reading_id)
-        answer = (
-            _exclude(reading_id, ReadingCode.UNKNOWN_READING)
-            if row is None
-            else _answer(row, allowed, now_allowed)
-        )
-        if isinstance(answer, MintableRow):
-            found.mintable.append(answer)
-        else:
-            found.excluded.append(answer)
-    return found
+def _picked(ids: Ids) -> tuple[str, Sequence[Any]]:
+    """SQL that selects the ids, and its parameters."""
+    if isinstance(ids, QuerySet):
+        return ids.order_by().query.sql_with_params()
+    return "SELECT unnest(%s::uuid[])", [list(ids)]
 
 
-def _fetch(ids: Sequence[UUID], sql: str) -> list[_Row]:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, [list(ids)])
-        return [_Row(*row) for row in cursor.fetchall()]
+def _walk(ids: Ids) -> Iterator[_Row]:
+    picked, params = _picked(ids)
+    few = not isinstance(ids, QuerySet) and len(ids) <= FETCH_CHUNK
+    with connection.cursor() if few else connection.chunked_cursor() as cursor:
+        cursor.execute(_WALK.format(picked=picked), params)
+        while rows := cursor.fetchmany(FETCH_CHUNK):
+            yield from (_Row(*row) for row in rows)
 
 
 def _answer(
     row: _Row, allowed: frozenset[ReadingStatus], now_allowed: Limits
 ) -> MintableRow | Excluded:
-    code = _standing_against(row, allowed) or _judged_again(row, now_allowed)
+    if row.status is None:
+        return _exclude(row.reading_id, ReadingCode.UNKNOWN_READING)
+    code = _standing_against(row, ReadingStatus(row.status), allowed)
+    code = code or _judged_again(row, now_allowed)
     return _exclude(row.reading_id, code) if code else _mintable(row)
 
 
-def _standing_against(row: _Row, allowed: frozenset[ReadingStatus]) -> str:
+def _standing_against(row: _Row, status: ReadingStatus, allowed: frozenset[ReadingStatus]) -> str:
     """The code by which what is stored speaks against minting, or nothing."""
-    status = ReadingStatus(row.status)
     if status is ReadingStatus.MINTED:
         return ReadingCode.ALREADY_MINTED
     if status in IN_FLIGHT:

@@ -67,13 +67,12 @@ class ReleasePages(ReadOnlyAdmin):
         if not self.has_release_permission(request):
             raise PermissionDenied
         selection = get_object_or_404(MintSelection, id=selection_id)
-        if selection.created_by_id != request.user.pk:
+        user = request.user
+        if user.is_anonymous or selection.created_by_id != user.pk:
             raise PermissionDenied
         form = ReasonForm(request.POST or None)
         if request.method == "POST" and form.is_valid():
-            outcomes = release(
-                ids_of(selection), by=request.user, reason=form.cleaned_data["reason"]
-            )
+            outcomes = release(ids_of(selection), by=user, reason=form.cleaned_data["reason"])
             self._tell(request, outcomes)
             return redirect("admin:readings_meterreading_changelist")
         context = self.page_context(

@@ -17,12 +17,11 @@ from django.urls import URLPattern, path
 
 from minting.admin import show, tables
 from minting.admin.base import ReadOnlyAdmin
-from minting.engine.amounts import kwh_total
 from minting.engine.errors import BlockchainError, InvalidItem
 from minting.models import BatchSource, MintBatch, MintSelection
 from minting.service.estimate import Estimate
 from minting.service.prepare import Preview, preview, request_batch
-from minting.service.selections import ids_of
+from minting.service.selections import picked
 from readings.models import MeterReading
 
 
@@ -69,16 +68,16 @@ class MintSelectionAdmin(ReadOnlyAdmin):
         )
 
     def _ask(self, request: HttpRequest, selection: MintSelection) -> HttpResponse:
-        ids = ids_of(selection)
         try:
-            seen = preview(ids)
+            seen = preview(picked(selection))
         except BlockchainError as error:
             return self._refused(request, selection, error)
+        payable = seen.totals.readings
         return self._page(
             request,
             selection,
-            title=f"Mint {len(seen.payable):,} of {show.readings(len(ids))}?",
-            button=f"Mint {show.readings(len(seen.payable))}" if seen.payable else "",
+            title=f"Mint {payable:,} of {show.readings(selection.items.count())}?",
+            button=f"Mint {show.readings(payable)}" if payable else "",
             figures=figures(seen),
             cost=cost_rows(seen.estimate) if seen.estimate else None,
             missing=missing(seen.estimate),
@@ -90,7 +89,7 @@ class MintSelectionAdmin(ReadOnlyAdmin):
     def _queue(self, request: HttpRequest, selection: MintSelection) -> HttpResponse:
         try:
             batch = request_batch(
-                ids_of(selection),
+                picked(selection),
                 source=BatchSource.ADMIN,
                 created_by=request.user,
                 strict=False,
@@ -124,12 +123,12 @@ class MintSelectionAdmin(ReadOnlyAdmin):
 def figures(seen: Preview) -> list[Figure]:
     """How much would be minted for how many."""
     estimate = seen.estimate
-    owners = len({each.user_id for each in seen.payable})
+    totals = seen.totals
     found = [
-        Figure("Readings", f"{len(seen.payable):,}"),
-        Figure("Owners", f"{owners:,}"),
-        Figure("Energy", show.kwh(kwh_total(each.kwh_amount for each in seen.payable))),
-        Figure("Tokens", show.tokens(sum(each.tokens_to_mint for each in seen.payable))),
+        Figure("Readings", f"{totals.readings:,}"),
+        Figure("Wallets", f"{totals.wallets:,}"),
+        Figure("Energy", show.kwh(totals.kwh)),
+        Figure("Tokens", show.tokens(totals.base_units)),
     ]
     if estimate is not None:
         more = f"{estimate.new_accounts:,} token accounts to be created"
@@ -156,10 +155,9 @@ def cost_rows(estimate: Estimate) -> dict[str, Any]:
 
 def missing(estimate: Estimate | None) -> str:
     """What the mint authority is short of, or nothing."""
-    if estimate is None or estimate.balance_after >= 0:
+    if estimate is None or not estimate.missing:
         return ""
-    short_of = -estimate.balance_after
-    return f"{show.lamports(short_of)} ({show.sol(short_of)})"
+    return f"{show.lamports(estimate.missing)} ({show.sol(estimate.missing)})"
 
 
 def refused_rows(estimate: Estimate) -> dict[str, Any] | None:

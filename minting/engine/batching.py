@@ -19,6 +19,9 @@ from minting.engine.errors import (
 from minting.engine.types import U64_MAX, Group, MintBatchData, Payment
 from minting.engine.wallets import parse_wallet
 
+READINGS_A_TRANSACTION = 5_000
+"""Whole transactions make up a slice, which one task holds in memory: none pays more readings."""
+
 
 def validate(
     batch: Sequence[MintBatchData],
@@ -88,13 +91,18 @@ def optimize_batch(
     return parts
 
 
-def group_by_wallet(batch: Sequence[MintBatchData], *, max_tokens: int) -> list[Group]:
+def group_by_wallet(
+    batch: Sequence[MintBatchData],
+    *,
+    max_tokens: int,
+    max_readings: int = READINGS_A_TRANSACTION,
+) -> list[Group]:
     """Groups readings by (user, wallet): one group becomes one mint instruction.
 
     By both, because the seed's grouping by user alone would pay the first wallet for readings
     of another. Payments are ordered by the bytes of their ids, groups by wallet and user, so
-    that the same readings always give the same plan. A group above ``max_tokens`` is split
-    between readings; one reading above it goes alone.
+    that the same readings always give the same plan. A group above ``max_tokens`` or
+    ``max_readings`` is split between readings; one reading above ``max_tokens`` goes alone.
 
     Raises:
         InvalidBatchData: For a reading outside 1 … u64 (``invalid_amount``), or a reading named
@@ -111,16 +119,18 @@ def group_by_wallet(batch: Sequence[MintBatchData], *, max_tokens: int) -> list[
     return [
         Group(user_id=user_id, wallet=Pubkey(wallet), payments=part)
         for (wallet, user_id), paid in sorted(payments.items(), key=lambda entry: entry[0])
-        for part in _split(paid, min(max_tokens, U64_MAX))
+        for part in _split(paid, min(max_tokens, U64_MAX), max_readings)
     ]
 
 
-def _split(payments: Iterable[Payment], max_tokens: int) -> Iterator[tuple[Payment, ...]]:
-    """Payments, at least one, by their ids, cut greedily before the sum passes ``max_tokens``."""
+def _split(
+    payments: Iterable[Payment], max_tokens: int, max_readings: int
+) -> Iterator[tuple[Payment, ...]]:
+    """Payments, at least one, by their ids, cut greedily before a limit would be passed."""
     part: list[Payment] = []
     total = 0
     for payment in sorted(payments, key=lambda payment: payment.reading_id.bytes):
-        if part and total + payment.base_units > max_tokens:
+        if part and (total + payment.base_units > max_tokens or len(part) >= max_readings):
             yield tuple(part)
             part, total = [], 0
         part.append(payment)

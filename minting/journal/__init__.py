@@ -33,7 +33,7 @@ from minting.journal.gate import (
     read_gate,
     uncheck_gate,
 )
-from minting.journal.opening import NewResult, open_batch
+from minting.journal.opening import NewResult, open_batch, record_excluded
 from minting.journal.parking import release_of_the_dead
 from minting.journal.reconciling import (
     Progress,
@@ -114,6 +114,7 @@ __all__ = [
     "record_audit",
     "record_doubt",
     "record_error_seen",
+    "record_excluded",
     "record_expired",
     "record_failed",
     "record_findings",

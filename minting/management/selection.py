@@ -11,6 +11,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from minting.service.prepare import MATCHING, NAMED
 from readings import queries
+from readings.queries import Ids
 from readings.rules import ReadingStatus
 
 
@@ -18,7 +19,7 @@ from readings.rules import ReadingStatus
 class Selection:
     """Readings, and how strictly they are taken."""
 
-    ids: list[UUID]
+    ids: Ids
     strict: bool
     """Whether they were named one by one."""
     allowed: frozenset[ReadingStatus]
@@ -46,5 +47,5 @@ def selected(options: Mapping[str, Any]) -> Selection:
     if bool(options["pending"]) == bool(options["reading"]):
         raise CommandError("Give either --pending or --reading UUID (once or several times)")
     if options["pending"]:
-        return Selection(list(queries.pending_ids()), strict=False, allowed=MATCHING)
+        return Selection(queries.pending().values("pk"), strict=False, allowed=MATCHING)
     return Selection(options["reading"], strict=True, allowed=NAMED)

@@ -28,10 +28,10 @@ class MintResultQuerySet(models.QuerySet["MintResult"]):
     """Named questions about results."""
 
     def unsigned(self, slice_ids: Collection[UUID]) -> MintResultQuerySet:
-        """Pending in these slices and in no live transaction, a wallet's together."""
+        """Pending in these slices and in no live transaction, as planned, a wallet's together."""
         return self.filter(
             slice_id__in=slice_ids, status=ResultStatus.PENDING, transaction__isnull=True
-        ).order_by("slice", "wallet_address", "reading_id")
+        ).order_by("slice", "planned", "wallet_address", "reading_id")
 
 
 class MintResult(models.Model):
@@ -77,6 +77,9 @@ class MintResult(models.Model):
     tx_signature = signature_field(blank=True)
     slot = models.BigIntegerField(null=True, blank=True)
     attempts = models.PositiveSmallIntegerField(default=0, help_text="Transactions signed for it.")
+    planned = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Number of its transaction in the batch's plan."
+    )
     alone = models.BooleanField(
         default=False, help_text="Its wallet made a landed transaction fail: it travels alone."
     )

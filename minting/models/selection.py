@@ -10,15 +10,18 @@ from uuid_utils.compat import uuid7
 class MintSelection(models.Model):
     """Readings that a member of staff selected, frozen so that a page carries only this id.
 
+    A selection of nobody is what a command took at one moment (``mint --pending``).
     100,000 selected readings are one ``INSERT … SELECT`` and one UUID in the address bar.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.CASCADE
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     def __str__(self) -> str:
-        return f"selection of {self.created_by} at {self.created_at:%Y-%m-%d %H:%M}"
+        return f"selection of {self.created_by or 'a command'} at {self.created_at:%Y-%m-%d %H:%M}"
 
 
 class MintSelectionItem(models.Model):

@@ -18,8 +18,9 @@ from minting.engine.blame import Blame, Fault, blame, confirm
 from minting.engine.compose import unsigned_for_simulation
 from minting.engine.errors import InsufficientFunds, MintingRefused
 from minting.engine.types import PlannedTransaction, Simulation
-from minting.service.planning import RefusedGroup, Terms
+from minting.service.planning import RefusedGroup
 from minting.service.session import Session
+from minting.service.terms import Terms
 
 log = structlog.get_logger(__name__)
 

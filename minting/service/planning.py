@@ -5,28 +5,20 @@ Network phases only; the packing itself is pure (``engine.packing``).
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from uuid import UUID
 
 import structlog
-from solders.hash import Hash
-from solders.message import MessageV0, to_bytes_versioned
-from solders.pubkey import Pubkey
 
 from minting.cluster.nodes import Cluster
-from minting.conf import MintingConfig
 from minting.engine.batching import group_by_wallet
 from minting.engine.errors import WalletRefused
-from minting.engine.instructions import memo
 from minting.engine.packing import Prices, pack
-from minting.engine.programs.base import ReadableMintProgram
-from minting.engine.programs.spl_token import SplTokenProgram
 from minting.engine.types import (
     Destination,
     Group,
-    MessageVersion,
     MintBatchData,
     MintFacts,
     PlannedTransaction,
@@ -36,31 +28,9 @@ from minting.engine.wallets import (
     judge_token_account,
     judge_wallet_account,
 )
+from minting.service.terms import Terms
 
 log = structlog.get_logger(__name__)
-
-GROUPS_A_TRANSACTION = 64
-"""More than any format holds: the packer's own bounds decide (``engine.packing``)."""
-
-
-VERSION_KEPT = 600.0
-"""Seconds for which the answer to "v1?" is believed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What every transaction of a run has in common."""
-
-    mint: MintFacts
-    program: ReadableMintProgram
-    authority: Pubkey
-    version: MessageVersion
-    prices: Prices
-    unit_price: int
-    """Bid in micro-lamports per compute unit."""
-    max_priority_fee: int
-    floor: int
-    """Rent of an empty account, that the payer must keep."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,43 +51,10 @@ class Plan:
     refused: tuple[RefusedGroup, ...]
 
 
-async def learn_terms(cluster: Cluster, config: MintingConfig, mint: MintFacts) -> Terms:
-    """Asks what transactions look like and cost now.
-
-    Raises:
-        SolanaError: the cluster did not say.
-    """
-    authority = config.need_authority()
-    version = await _version(cluster, config, authority)
-    unit_price = config.priority_fee
-    if unit_price is None:
-        fees = await cluster.recent_priority_fees([mint.address, authority])
-        unit_price = median(fees)
-    prices = Prices(
-        signature_fee=await _signature_fee(cluster, authority),
-        account_rent=await cluster.rent(mint.account_size),
-    )
-    return Terms(
-        mint=mint,
-        program=SplTokenProgram(),
-        authority=authority,
-        version=version,
-        prices=prices,
-        unit_price=unit_price,
-        max_priority_fee=config.max_priority_fee,
-        floor=await cluster.rent(0),
-    )
-
-
-def median(fees: Sequence[int]) -> int:
-    """The middle of recent bids; 0 where nobody bids."""
-    return sorted(fees)[len(fees) // 2] if fees else 0
-
-
 async def plan_payments(
     cluster: Cluster,
     terms: Terms,
-    payments: Sequence[MintBatchData],
+    parts: Sequence[Sequence[MintBatchData]],
     *,
     batch_id: UUID,
     max_tokens: int,
@@ -129,37 +66,44 @@ async def plan_payments(
     Args:
         cluster: Who is asked, 100 accounts at a time.
         terms: What the transactions have in common.
-        payments: Readings of one batch.
+        parts: Readings of one batch, those of one transaction of its plan together.
         batch_id: The batch; its id is in every memo.
         max_tokens: ``BLOCKCHAIN_MAX_TOKENS_PER_TRANSACTION``.
         program_owned: Wallets that may be accounts of a program, because a person said so.
         alone: Wallets that made a landed transaction fail: each travels alone, and with its
             create instruction, since its owner may close the account again.
     """
-    groups = group_by_wallet(payments, max_tokens=max_tokens)
-    destinations, refused = await find_destinations(
-        cluster, terms.mint, groups, program_owned=program_owned
-    )
-    lonely = [
-        _with_create(each, terms.prices) for each in destinations if str(each.group.wallet) in alone
-    ]
-    social = [each for each in destinations if str(each.group.wallet) not in alone]
-    transactions = [
-        plan
-        for part, groups_together in ((social, GROUPS_A_TRANSACTION), (lonely, 1))
-        for plan in pack(
-            part,
-            batch_id=batch_id,
-            version=terms.version,
-            max_tokens=max_tokens,
-            groups_per_transaction=groups_together,
-            mint=terms.mint,
-            program=terms.program,
-            authority=terms.authority,
-            prices=terms.prices,
+    grouped = [group_by_wallet(part, max_tokens=max_tokens) for part in parts]
+    judged = iter(
+        await judge_groups(
+            cluster,
+            terms.mint,
+            [group for groups in grouped for group in groups],
+            program_owned=program_owned,
         )
+    )
+    found = [[next(judged) for _ in groups] for groups in grouped]
+    refused = tuple(each for part in found for each in part if isinstance(each, RefusedGroup))
+    paid = [[each for each in part if isinstance(each, Destination)] for part in found]
+    lonely = [
+        _with_create(each, terms.prices)
+        for part in paid
+        for each in part
+        if str(each.group.wallet) in alone
     ]
-    return Plan(transactions=tuple(transactions), refused=tuple(refused))
+    social = [[each for each in part if str(each.group.wallet) not in alone] for part in paid]
+    packed = partial(pack, carrier=terms.carrier, batch_id=batch_id, max_tokens=max_tokens)
+    together = [packed(part) for part in social]
+    if any(len(transactions) > 1 for transactions in together):
+        # Accounts, prices or format are not what they were when the batch was planned.
+        together = [packed([each for part in social for each in part])]
+    return Plan(
+        transactions=(
+            *(each for transactions in together for each in transactions),
+            *packed(lonely, groups_per_transaction=1),
+        ),
+        refused=refused,
+    )
 
 
 def _with_create(destination: Destination, prices: Prices) -> Destination:
@@ -169,20 +113,23 @@ def _with_create(destination: Destination, prices: Prices) -> Destination:
     return replace(destination, create=True, held_lamports=prices.account_rent)
 
 
-async def find_destinations(
+async def judge_groups(
     cluster: Cluster,
     mint: MintFacts,
     groups: Sequence[Group],
     *,
     program_owned: Collection[str] = (),
-) -> tuple[list[Destination], list[RefusedGroup]]:
-    """Reads each wallet and its associated token account, at ``confirmed``, and judges both."""
+) -> list[Destination | RefusedGroup]:
+    """Reads each wallet and its associated token account, at ``confirmed``, and judges both.
+
+    Returns:
+        One for each group, in their order.
+    """
     wallets = list(dict.fromkeys(group.wallet for group in groups))
     token_accounts = {wallet: associated_token_address(wallet, mint) for wallet in wallets}
     addresses = [*wallets, *token_accounts.values()]
     views = dict(zip(addresses, (await cluster.accounts(addresses))[0], strict=True))
-    destinations: list[Destination] = []
-    refused: list[RefusedGroup] = []
+    judged: list[Destination | RefusedGroup] = []
     for group in groups:
         token_account = token_accounts[group.wallet]
         try:
@@ -190,39 +137,7 @@ async def find_destinations(
             state = judge_token_account(group.wallet, views[token_account], mint)
         except WalletRefused as error:
             log.warning("wallet_refused", wallet=str(group.wallet), code=error.code)
-            refused.append(RefusedGroup(group, error.code, str(error)))
+            judged.append(RefusedGroup(group, error.code, str(error)))
         else:
-            destinations.append(
-                Destination(group, token_account, state.create, state.held_lamports)
-            )
-    return destinations, refused
-
-
-async def _signature_fee(cluster: Cluster, authority: Pubkey) -> int:
-    """Lamports of one signature, asked with the smallest message that has one."""
-    blockhash = await cluster.latest_blockhash()
-    message = MessageV0.try_compile(authority, [memo("?")], [], Hash.from_string(blockhash.value))
-    return await cluster.fee_for_message(to_bytes_versioned(message))
-
-
-@dataclass(slots=True)
-class _VersionAnswer:
-    """Whether a cluster took v1, and until when that is believed (monotonic seconds)."""
-
-    takes_v1: bool
-    until: float
-
-
-_answers: dict[tuple[str, ...], _VersionAnswer] = {}
-"""By the nodes asked; kept by the process, since every task would ask the same."""
-
-
-async def _version(cluster: Cluster, config: MintingConfig, authority: Pubkey) -> MessageVersion:
-    if config.transaction_version != "auto":
-        return MessageVersion(config.transaction_version)
-    answer = _answers.get(config.rpc_urls)
-    if answer is None or answer.until < time.monotonic():
-        takes_v1 = await cluster.supports_v1(authority)
-        answer = _VersionAnswer(takes_v1, time.monotonic() + VERSION_KEPT)
-        _answers[config.rpc_urls] = answer
-    return MessageVersion.V1 if answer.takes_v1 else MessageVersion.V0
+            judged.append(Destination(group, token_account, state.create, state.held_lamports))
+    return judged

@@ -110,11 +110,13 @@ def inspect_patiently(session: Session) -> tuple[MintInfo, MintFacts] | None:
     return None
 
 
-def inspect_or_recall(session: Session) -> MintInfo:
+def inspect_or_recall(session: Session) -> tuple[MintInfo, MintFacts | None]:
     """What the chain says of the mint; where all nodes are silent, what was recorded of it.
+
+    Returns:
+        What is known of it, and what a node just said.
 
     Raises:
         MintingRefused: the chain says no, or neither node nor record says anything.
     """
-    found = inspect_patiently(session)
-    return found[0] if found else recorded_mint(session.config)
+    return inspect_patiently(session) or (recorded_mint(session.config), None)

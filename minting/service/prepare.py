@@ -1,22 +1,23 @@
 """From readings asked for to a batch that is queued: the first phase of a job.
 
-look (no lock) → ask the chain (no transaction) → lock, judge again, write (one transaction).
+look and plan (no lock; the chain is asked, no transaction open) → lock, judge again, write (one
+transaction). Both passes stream: what is kept of the readings are sums, and by wallet the number of
+its transaction.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import groupby
 from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
-from solders.pubkey import Pubkey
 
 from minting import journal
-from minting.conf import MintingConfig
-from minting.engine.amounts import tokens_for
 from minting.engine.errors import (
     BatchTooLarge,
     EmptyBatch,
@@ -24,19 +25,18 @@ from minting.engine.errors import (
     InvalidBatchData,
     InvalidItem,
     NodeUnreachable,
-    WalletRefused,
 )
-from minting.engine.types import MintBatchData
-from minting.engine.wallets import parse_wallet
+from minting.engine.types import MintBatchData, MintFacts
 from minting.journal import NewResult, Waiting
-from minting.models import BatchSource, MintBatch, MintInfo, MintSelection
+from minting.models import BatchSource, MintBatch, MintSelection
 from minting.service import nudges
-from minting.service.estimate import Estimate, estimate_payments
+from minting.service.estimate import Estimate, Survey, Totals, survey
+from minting.service.payments import walk_payments
 from minting.service.preflight import inspect_mint, inspect_or_recall
 from minting.service.session import Session, open_session
-from minting.service.slices import cut_slices
+from minting.service.slices import READINGS_A_SLICE, Deal, Dealt
 from readings import queries
-from readings.queries import MintableRow
+from readings.queries import Ids
 from readings.rules import ReadingStatus
 
 NAMED = frozenset({ReadingStatus.PENDING, ReadingStatus.RETRYING, ReadingStatus.FAILED})
@@ -60,14 +60,30 @@ class Retry:
 class Preview:
     """What a batch of these readings would be, minting nothing."""
 
-    payable: tuple[MintBatchData, ...]
+    totals: Totals
+    """Of what would be paid."""
     excluded: tuple[InvalidItem, ...]
     """By the rules of readings, or by what the chain says of their wallets."""
     estimate: Estimate | None
     """``None`` where estimation is off, nothing can be paid, or no node answered."""
 
 
-def preview(ids: Sequence[UUID], *, allowed: frozenset[ReadingStatus] = NAMED) -> Preview:
+@dataclass(slots=True)
+class _Sieve:
+    """Payments on their way; what is none stays behind."""
+
+    walk: Iterable[MintBatchData | InvalidItem]
+    excluded: list[InvalidItem] = field(default_factory=list)
+
+    def __iter__(self) -> Iterator[MintBatchData]:
+        for each in self.walk:
+            if isinstance(each, InvalidItem):
+                self.excluded.append(each)
+            else:
+                yield each
+
+
+def preview(ids: Ids, *, allowed: frozenset[ReadingStatus] = NAMED) -> Preview:
     """What minting ``ids`` would pay and cost.
 
     Raises:
@@ -75,12 +91,18 @@ def preview(ids: Sequence[UUID], *, allowed: frozenset[ReadingStatus] = NAMED) -
         SolanaError: a node refused to answer what it was asked.
     """
     with open_session() as session:
-        mint = inspect_or_recall(session)
-        payable, excluded = look(ids, allowed=allowed, mint=mint, config=session.config)
-        return _with_chain(payable, excluded, _estimate(session, payable) if payable else None)
+        mint, facts = inspect_or_recall(session)
+        walk = partial(walk_payments, ids, allowed=allowed, mint=mint, config=session.config)
+        sieve = _Sieve(walk())
+        if session.config.fee_estimation_enabled:
+            found = _survey(session, facts, sieve)
+            if found is not None and found.estimate.transactions:
+                return _preview(found, sieve)
+            sieve = _Sieve(walk())
+        return Preview(_totals(sieve), tuple(sieve.excluded), None)
 
 
-def estimate_readings(ids: Sequence[UUID], *, allowed: frozenset[ReadingStatus] = NAMED) -> Preview:
+def estimate_readings(ids: Ids, *, allowed: frozenset[ReadingStatus] = NAMED) -> Preview:
     """As ``preview``, for callers who want the cost or the reason why there is none.
 
     Raises:
@@ -92,30 +114,30 @@ def estimate_readings(ids: Sequence[UUID], *, allowed: frozenset[ReadingStatus] 
     with open_session() as session:
         if not session.config.fee_estimation_enabled:
             raise FeeEstimationDisabled
-        mint, _ = inspect_mint(session)
-        payable, excluded = look(ids, allowed=allowed, mint=mint, config=session.config)
-        return _with_chain(payable, excluded, estimate_payments(session, payable))
+        mint, facts = inspect_mint(session)
+        sieve = _Sieve(walk_payments(ids, allowed=allowed, mint=mint, config=session.config))
+        return _preview(survey(session, facts, sieve), sieve)
 
 
-def _with_chain(
-    payable: Sequence[MintBatchData], excluded: Sequence[InvalidItem], estimate: Estimate | None
-) -> Preview:
-    """Moves the readings of wallets that the chain forbids to pay to those that are left out."""
+def _preview(found: Survey, sieve: _Sieve) -> Preview:
+    """The readings of wallets that the chain forbids to pay are among those that are left out."""
     refused = [
         InvalidItem(payment.reading_id, group.code, group.reason)
-        for group in (estimate.refused if estimate else ())
+        for group in found.estimate.refused
         for payment in group.group.payments
     ]
-    left_out = {item.reading_id for item in refused}
-    return Preview(
-        tuple(data for data in payable if data.reading_id not in left_out),
-        (*excluded, *refused),
-        estimate,
-    )
+    return Preview(found.totals, (*sieve.excluded, *refused), found.estimate)
+
+
+def _totals(payments: Iterable[MintBatchData]) -> Totals:
+    totals = Totals()
+    for _, rows in groupby(payments, key=lambda data: data.wallet_address):
+        totals.add(list(rows))
+    return totals
 
 
 def request_batch(
-    ids: Sequence[UUID],
+    ids: Ids,
     *,
     source: BatchSource,
     created_by: Any = None,
@@ -129,7 +151,7 @@ def request_batch(
     """Queues a batch: readings taken, results pending, slices waiting, the queue nudged.
 
     Args:
-        ids: Readings, in any order.
+        ids: Readings, in any order; a query must find the same ones whenever it is asked.
         source: Which door they came through.
         created_by: The user who asked.
         strict: Whether one reading that cannot be minted refuses all; else it is left out and
@@ -145,6 +167,7 @@ def request_batch(
         BatchTooLarge: More than ``max_size``.
         InvalidBatchData: ``strict``, and some cannot be minted; every one is told in ``items``.
         MintingRefused: Wrong cluster, mint, authority or decimals.
+        InsufficientFunds: The authority cannot pay what the plan costs.
     """
     if (made := _batch_of(selection)) is not None:
         return made
@@ -152,11 +175,14 @@ def request_batch(
     if strict:
         _require_distinct(ids)
     with open_session() as session:
-        mint = inspect_or_recall(session)
+        mint, facts = inspect_or_recall(session)
         config = session.config
-        seen, excluded = look(ids, allowed=allowed, mint=mint, config=config)
-        _require_payable(seen, excluded, strict=strict)
-        estimate = _estimate(session, seen)
+        walk = partial(walk_payments, allowed=allowed, mint=mint, config=config)
+        found = _plan(session, facts, ids, _Sieve(walk(ids)), strict=strict)
+    estimate = found.estimate if found and config.fee_estimation_enabled else None
+    if estimate is not None:
+        estimate.require_affordable()
+    deal = found.deal if found else Deal(config.max_tokens_per_transaction)
     numbers: dict[UUID, int] = {}
     try:
         with transaction.atomic():
@@ -167,25 +193,21 @@ def request_batch(
                 waiting = due_of(retry.of, waiting)
                 ids = list(waiting)
                 numbers = {id_: each.retry_number + 1 for id_, each in waiting.items()}
-            locked = queries.lock_for_minting(ids, allowed=allowed)
-            payable, unpayable = payments_of(locked.mintable, mint=mint, config=config)
-            excluded = [_item(row) for row in locked.excluded] + unpayable
-            _require_payable(payable, excluded, strict=strict)
+            queries.lock_for_minting(ids)
+            sieve = _Sieve(walk(ids))
             batch = journal.open_batch(
-                [
-                    [_new_result(data, numbers.get(data.reading_id, 0)) for data in part]
-                    for part in cut_slices(payable)
-                ],
+                (_new_result(dealt, numbers) for dealt in deal.deal(sieve)),
                 source=source,
                 mint=mint,
                 created_by=created_by,
                 selection=selection,
                 retry_of=retry.of if retry else None,
                 estimate=estimate.cost if estimate else None,
-                excluded=[_kept(item) for item in excluded],
             )
-            taken = {data.reading_id for data in payable}
-            journal.take_waiting([each for id_, each in waiting.items() if id_ in taken])
+            _require_payable(batch.total_readings, sieve.excluded, strict=strict)
+            journal.record_excluded(batch, [_kept(item) for item in sieve.excluded])
+            left_out = {item.reading_id for item in sieve.excluded}
+            journal.take_waiting([each for id_, each in waiting.items() if id_ not in left_out])
             if nudge:
                 # Inside the transaction: the task's row is in the same commit (an outbox).
                 nudges.call_workers(batch)
@@ -209,84 +231,48 @@ def _batch_of(selection: MintSelection | None) -> MintBatch | None:
     return MintBatch.objects.filter(selection=selection).first()
 
 
-def look(
-    ids: Sequence[UUID],
-    *,
-    allowed: frozenset[ReadingStatus],
-    mint: MintInfo,
-    config: MintingConfig,
-) -> tuple[list[MintBatchData], list[InvalidItem]]:
-    """What can be paid of ``ids`` and what not, without locking anything."""
-    found = queries.look_for_minting(ids, allowed=allowed)
-    payable, unpayable = payments_of(found.mintable, mint=mint, config=config)
-    return payable, [_item(row) for row in found.excluded] + unpayable
+def _plan(
+    session: Session, facts: MintFacts | None, ids: Ids, sieve: _Sieve, *, strict: bool
+) -> Survey | None:
+    """The plan of a batch, where it is to be shown or spreads over several slices.
+
+    What one slice holds is packed as a whole by whoever drives it, with or without this plan.
+    """
+    payments: Iterable[MintBatchData] = sieve
+    if strict:
+        # Named readings are few, and one that cannot be minted needs no node to be refused.
+        payments = list(sieve)
+        _require_payable(len(payments), sieve.excluded, strict=True)
+    few = isinstance(ids, Sequence) and len(ids) <= READINGS_A_SLICE
+    if few and not session.config.fee_estimation_enabled:
+        return None
+    return _survey(session, facts, payments)
 
 
-def payments_of(
-    rows: Sequence[MintableRow], *, mint: MintInfo, config: MintingConfig
-) -> tuple[list[MintBatchData], list[InvalidItem]]:
-    """Base units and wallet of each reading, by the rules; what breaks one is told."""
-    payable: list[MintBatchData] = []
-    refused: list[InvalidItem] = []
-    for row in rows:
-        try:
-            parse_wallet(
-                row.wallet_address,
-                allowed=_exceptions(row),
-                forbidden={Pubkey.from_string(mint.address)},
-            )
-            tokens = tokens_for(row.kwh_amount, ratio=config.ratio, decimals=mint.decimals)
-        except WalletRefused as error:
-            refused.append(InvalidItem(row.reading_id, error.code, str(error)))
-        except InvalidBatchData as error:
-            refused.append(InvalidItem(row.reading_id, "invalid_amount", error.reason))
-        else:
-            payable.append(
-                MintBatchData(
-                    reading_id=row.reading_id,
-                    user_id=row.owner_user_id,
-                    wallet_address=row.wallet_address,
-                    kwh_amount=row.kwh_amount,
-                    tokens_to_mint=tokens,
-                    meter_id=row.meter_serial,
-                )
-            )
-    return payable, refused
-
-
-def _exceptions(row: MintableRow) -> set[Pubkey]:
-    """The wallet itself, where a person allowed that it has no private key."""
-    if not row.allow_off_curve:
-        return set()
-    try:
-        return {Pubkey.from_string(row.wallet_address)}
-    except ValueError:
-        return set()  # parse_wallet says what is wrong with it
-
-
-def _estimate(session: Session, payable: Sequence[MintBatchData]) -> Estimate | None:
-    """The plan's cost; a silent node leaves the batch without one, and is no reason to refuse."""
-    if not session.config.fee_estimation_enabled:
+def _survey(
+    session: Session, facts: MintFacts | None, payments: Iterable[MintBatchData]
+) -> Survey | None:
+    """``None`` if no node answers: no reason to refuse, the batch goes without estimate."""
+    if facts is None:
         return None
     try:
-        return estimate_payments(session, payable)
+        return survey(session, facts, payments)
     except NodeUnreachable:
         return None
 
 
-def _new_result(data: MintBatchData, retry_number: int) -> NewResult:
+def _new_result(dealt: Dealt, numbers: Mapping[UUID, int]) -> NewResult:
+    data = dealt.data
     return NewResult(
         reading_id=data.reading_id,
         user_id=data.user_id,
         wallet_address=data.wallet_address,
         kwh_amount=data.kwh_amount,
         base_units=data.tokens_to_mint,
-        retry_number=retry_number,
+        slice_number=dealt.slice_number,
+        planned=dealt.planned,
+        retry_number=numbers.get(data.reading_id, 0),
     )
-
-
-def _item(row: queries.Excluded) -> InvalidItem:
-    return InvalidItem(row.reading_id, row.code, row.reason)
 
 
 def _kept(item: InvalidItem) -> dict[str, str]:
@@ -294,14 +280,16 @@ def _kept(item: InvalidItem) -> dict[str, str]:
     return {"reading_id": str(item.reading_id), "code": item.code, "reason": item.detail}
 
 
-def _require_size(ids: Sequence[UUID], max_size: int | None) -> None:
+def _require_size(ids: Ids, max_size: int | None) -> None:
+    if not isinstance(ids, Sequence):
+        return
     if not ids:
         raise EmptyBatch
     if max_size is not None and len(ids) > max_size:
         raise BatchTooLarge(len(ids), max_size)
 
 
-def _require_distinct(ids: Sequence[UUID]) -> None:
+def _require_distinct(ids: Ids) -> None:
     twice = [id_ for id_, times in Counter(ids).items() if times > 1]
     if twice:
         raise InvalidBatchData(
@@ -310,12 +298,10 @@ def _require_distinct(ids: Sequence[UUID]) -> None:
         )
 
 
-def _require_payable(
-    payable: Sequence[MintBatchData], excluded: Sequence[InvalidItem], *, strict: bool
-) -> None:
+def _require_payable(payable: int, excluded: Sequence[InvalidItem], *, strict: bool) -> None:
     if strict and excluded:
         raise InvalidBatchData(
-            f"{len(excluded)} of {len(excluded) + len(payable)} readings cannot be minted", excluded
+            f"{len(excluded)} of {len(excluded) + payable} readings cannot be minted", excluded
         )
     if not payable:
         raise EmptyBatch

@@ -25,12 +25,12 @@ ON CONFLICT DO NOTHING
 
 
 @transaction.atomic
-def freeze(readings: QuerySet[Any], user: Any) -> MintSelection:
+def freeze(readings: QuerySet[Any], user: Any | None) -> MintSelection:
     """Keeps which readings these are now, however many: no id leaves the database.
 
     Args:
         readings: Any queryset of readings, unsliced; its order and what it fetches do not matter.
-        user: Who selected; nobody else may use the selection.
+        user: Who selected, and nobody else may use the selection; ``None`` for a command.
     """
     _forget_abandoned(user)
     selection = MintSelection.objects.create(created_by=user)
@@ -45,12 +45,17 @@ def freeze(readings: QuerySet[Any], user: Any) -> MintSelection:
     return selection
 
 
+def picked(selection: MintSelection) -> QuerySet[Any, Any]:
+    """The ids of a selection's readings, to be asked for where they are."""
+    return selection.items.values("reading_id")
+
+
 def ids_of(selection: MintSelection) -> list[UUID]:
-    """The readings of a selection."""
+    """The readings of a selection, all at once."""
     return list(selection.items.values_list("reading_id", flat=True))
 
 
-def _forget_abandoned(user: Any) -> None:
+def _forget_abandoned(user: Any | None) -> None:
     MintSelection.objects.filter(
         created_by=user, batch=None, created_at__lt=timezone.now() - KEPT
     ).delete()

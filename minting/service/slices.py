@@ -1,33 +1,85 @@
-"""Dealing a batch out in slices: pieces that one task can hold in memory."""
+"""Dealing a batch out in slices: whole transactions that one task can hold in memory."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import groupby, zip_longest
 
-from minting.engine.types import MintBatchData
+from minting.engine.batching import READINGS_A_TRANSACTION, group_by_wallet
+from minting.engine.types import Group, MintBatchData
 
-READINGS_A_SLICE = 5_000
-"""Large enough to fill many transactions (the last of a slice may be half empty), small enough to
-stay in memory."""
+READINGS_A_SLICE = READINGS_A_TRANSACTION
+"""Large enough for many transactions, small enough to stay in memory."""
 
 
-def cut_slices(payable: Sequence[MintBatchData]) -> Iterator[list[MintBatchData]]:
-    """Sorts by wallet and cuts, between wallets wherever a slice can hold one.
+@dataclass(frozen=True, slots=True)
+class Dealt:
+    """A payment and where it travels."""
 
-    The estimate cuts as the mint does, so that both pack the same transactions.
+    data: MintBatchData
+    slice_number: int
+    planned: int | None
+    """Number of its transaction in the batch's plan; ``None`` if it was not planned."""
+
+
+@dataclass(slots=True)
+class Deal:
+    """Which transaction of a plan pays which group, and which slice holds the transaction.
+
+    Kept by group, not by reading: it is filled while the plan is made and the readings pass by,
+    and read when they pass by again to be written down.
     """
-    ordered = sorted(payable, key=lambda data: (data.wallet_address, data.user_id))
-    start = 0
-    while start < len(ordered):
-        end = min(start + READINGS_A_SLICE, len(ordered))
-        cut = end
-        while end < len(ordered) and cut > start and _same_wallet(ordered[cut - 1], ordered[cut]):
-            cut -= 1
-        # One wallet with more readings than a slice holds is cut between readings after all.
-        end = cut if cut > start else end
-        yield ordered[start:end]
-        start = end
+
+    max_tokens: int
+    """``BLOCKCHAIN_MAX_TOKENS_PER_TRANSACTION``."""
+    _numbers: dict[tuple[str, str], list[int]] = field(default_factory=lambda: defaultdict(list))
+    _readings: dict[int, int] = field(default_factory=lambda: defaultdict(int))
+    """Readings by transaction."""
+
+    def note(self, wallet_address: str, group: Group, number: int) -> None:
+        """Notes that a group, or the next part of a divided one, travels in a transaction."""
+        self._numbers[wallet_address, group.user_id].append(number)
+        self._readings[number] += len(group.payments)
+
+    def deal(self, payments: Iterable[MintBatchData]) -> Iterator[Dealt]:
+        """Says where each payment travels.
+
+        What the plan does not know, since it was made without a node or the readings changed
+        meanwhile, fills slices of its own, cut between groups.
+
+        Args:
+            payments: In the order of wallet and user.
+        """
+        slices = self._slices()
+        last = max(slices.values(), default=-1)
+        room = 0
+        for (wallet, user), rows in groupby(payments, key=_group_of):
+            known = {row.reading_id: row for row in rows}
+            groups = group_by_wallet(list(known.values()), max_tokens=self.max_tokens)
+            # A group that changed may have more parts than were planned.
+            numbers = self._numbers.get((wallet, user), [])[: len(groups)]
+            for group, number in zip_longest(groups, numbers):
+                size = len(group.payments)
+                if number is None and size > room:
+                    last, room = last + 1, READINGS_A_SLICE
+                room -= size if number is None else 0
+                slice_number = last if number is None else slices[number]
+                for payment in group.payments:
+                    yield Dealt(known[payment.reading_id], slice_number, number)
+
+    def _slices(self) -> dict[int, int]:
+        """The slice of each transaction: consecutive ones together, as long as one holds them."""
+        slices: dict[int, int] = {}
+        current, filled = -1, READINGS_A_SLICE
+        for number, size in sorted(self._readings.items()):
+            if filled + size > READINGS_A_SLICE:
+                current, filled = current + 1, 0
+            slices[number] = current
+            filled += size
+        return slices
 
 
-def _same_wallet(left: MintBatchData, right: MintBatchData) -> bool:
-    return left.wallet_address == right.wallet_address
+def _group_of(data: MintBatchData) -> tuple[str, str]:
+    return data.wallet_address, data.user_id

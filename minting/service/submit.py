@@ -10,6 +10,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from uuid import UUID
 
 import structlog
@@ -28,10 +29,11 @@ from minting.engine.types import MintBatchData, PlannedTransaction, Signer
 from minting.journal import Claim, LostClaimError, Refusal, Signing
 from minting.models import MintBatch, MintInfo, MintResult, MintSlice, MintTransaction
 from minting.service import gate, nudges, wave
-from minting.service.planning import RefusedGroup, Terms, learn_terms, plan_payments
+from minting.service.planning import RefusedGroup, plan_payments
 from minting.service.preflight import inspect_mint
 from minting.service.recover import live_flights, prove_dead, slices_wait
 from minting.service.session import Session
+from minting.service.terms import Terms, learn_terms
 from minting.service.tracking import Flight, tick
 from readings import queries
 
@@ -268,18 +270,21 @@ class Driver:
         refused: list[Refusal] = []
         for claim in self.claims.values():
             rows = MintResult.objects.unsigned([claim.slice_id])
-            payments = [_payment(row) for row in rows]
-            if not payments:
+            parts = [
+                [_payment(row) for row in together]
+                for _, together in groupby(rows, key=lambda row: row.planned)
+            ]
+            if not parts:
                 continue
             plan = self.session.run(
                 plan_payments(
                     self.session.cluster,
                     terms,
-                    payments,
+                    parts,
                     batch_id=claim.batch_id,
                     max_tokens=self.session.config.max_tokens_per_transaction,
                     program_owned=queries.program_owned_wallets(
-                        {payment.wallet_address for payment in payments}
+                        {row.wallet_address for row in rows}
                     ),
                     alone={row.wallet_address for row in rows if row.alone},
                 )

@@ -7,14 +7,14 @@ between it and ``send``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import structlog
 
-from minting.engine.compose import limits_from, sign
+from minting.engine.compose import sign
 from minting.engine.errors import InsufficientFunds, SolanaError
-from minting.engine.packing import total_cost, transaction_cost
+from minting.engine.packing import total_cost
 from minting.engine.types import (
     Blockhash,
     Commitment,
@@ -28,8 +28,9 @@ from minting.journal import Balance
 from minting.models import MintInfo
 from minting.service import journal_file
 from minting.service.faults import learn
-from minting.service.planning import RefusedGroup, Terms
+from minting.service.planning import RefusedGroup
 from minting.service.session import Session
+from minting.service.terms import Terms
 from minting.service.tracking import Flight, resend
 
 log = structlog.get_logger(__name__)
@@ -109,14 +110,9 @@ async def _sign(
     simulation: Simulation,
     blockhash: Blockhash,
 ) -> SignedTransaction:
-    limits = limits_from(
-        simulation, unit_price=terms.unit_price, max_priority_fee=terms.max_priority_fee
-    )
-    bid = transaction_cost(plan.destinations, terms.prices, limits, version=plan.version)
-    # Rent stays as planned: an account that several transactions may create is counted once.
-    cost = replace(plan.cost, priority_fee=bid.priority_fee)
+    limits = terms.limits_of(simulation)
     return await sign(
-        replace(plan, cost=cost),
+        terms.with_bid(plan, limits),
         mint=terms.mint,
         program=terms.program,
         authority=terms.authority,

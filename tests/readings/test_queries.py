@@ -11,7 +11,6 @@ from django.test.utils import CaptureQueriesContext
 
 from readings import intake, queries
 from readings.errors import UnknownReading
-from readings.models import MeterReading
 from readings.queries import MintableRow
 from readings.rules import ReadingStatus
 from tests.factories.readings import MeterReadingFactory, address
@@ -110,10 +109,31 @@ def test_a_released_reading_may_be_large(household, operator):
 def test_locking_is_one_query_for_any_number(household):
     ids = [household.reading().id for _ in range(20)]
     with CaptureQueriesContext(connection) as captured:
-        found = queries.lock_for_minting([*ids, uuid4()], allowed=PENDING)
+        assert queries.lock_for_minting([*ids, uuid4()]) == 20
     assert len(captured) == 1
-    assert "FOR NO KEY UPDATE OF r" in captured[0]["sql"]
-    assert len(found.mintable) == 20
+    assert "FOR NO KEY UPDATE" in captured[0]["sql"]
+
+
+def test_a_walk_goes_from_wallet_to_wallet_in_one_query(household, solar_farm):
+    readings = [who.reading() for _ in range(3) for who in (household, solar_farm)]
+    unknown = uuid4()
+    with CaptureQueriesContext(connection) as captured:
+        found = list(
+            queries.walk_for_minting([*(each.id for each in readings), unknown], allowed=PENDING)
+        )
+    assert len(captured) == 1
+    *rows, last = found
+    assert last.reading_id == unknown
+    assert rows == sorted(rows, key=lambda row: (row.wallet_address, row.reading_id.bytes))
+    assert {row.reading_id for row in rows} == {reading.id for reading in readings}
+
+
+def test_a_walk_over_a_query_never_names_an_id(household):
+    ids = [household.reading().id for _ in range(3)]
+    with CaptureQueriesContext(connection) as captured:
+        found = list(queries.walk_for_minting(queries.pending().values("pk"), allowed=PENDING))
+    assert {row.reading_id for row in found} == set(ids)
+    assert not any(str(id_) in each["sql"] for each in captured for id_ in ids)
 
 
 def test_looking_locks_nothing(household):
@@ -123,14 +143,14 @@ def test_looking_locks_nothing(household):
 
 
 def test_nothing_asked_nothing_found(db):
-    found = queries.lock_for_minting([], allowed=PENDING)
-    assert (found.mintable, found.excluded) == ([], [])
+    assert queries.lock_for_minting([]) == 0
+    assert list(queries.walk_for_minting([], allowed=PENDING)) == []
 
 
 @pytest.mark.django_db(transaction=True)
 def test_locks_and_states_want_a_transaction():
     with pytest.raises(RuntimeError):
-        queries.lock_for_minting([], allowed=PENDING)
+        queries.lock_for_minting([])
     with pytest.raises(RuntimeError):
         queries.set_status([])
 
@@ -182,21 +202,17 @@ def test_a_status_with_nothing_to_explain_drops_the_code(household, status):
     assert (reading.status, reading.code) == (status, "")
 
 
-def test_pending_ids_come_an_owners_together(household, solar_farm):
-    readings = [who.reading() for _ in range(3) for who in (household, solar_farm)]
+def test_pending_is_what_may_be_minted_without_asking(household, solar_farm):
+    readings = [who.reading() for who in (household, solar_farm)]
     household.reading(status="minted")
     household.reading(status="held", code="unverified")
-    ids = list(queries.pending_ids())
-    assert set(ids) == {reading.id for reading in readings}
-    owners = [MeterReading.objects.get(id=reading_id).owner for reading_id in ids]
-    assert owners[0] == owners[1] == owners[2] != owners[3] == owners[4] == owners[5]
+    assert set(queries.pending()) == set(readings)
 
 
 def test_small_owners_are_held_back_until_it_is_worth_it(household, solar_farm):
     household.reading(kwh_amount=1)
     farm = [solar_farm.reading(kwh_amount=1) for _ in range(2)]
-    ids = queries.pending_ids(min_owner_kwh=Decimal(2))
-    assert set(ids) == {reading.id for reading in farm}
+    assert set(queries.pending(min_owner_kwh=Decimal(2))) == set(farm)
 
 
 def test_display_shows_the_wallet_of_now_in_one_query(household, outsider):

@@ -143,13 +143,18 @@ def test_corrections_at_once_are_revisions_one_after_another(household):
     assert MeterReading.objects.mintable().count() == 1
 
 
+def lock_and_look(ids):
+    queries.lock_for_minting(ids)
+    return queries.look_for_minting(ids, allowed=PENDING)
+
+
 def test_a_correction_waits_for_minting_and_is_then_refused(household):
     reading = household.reading()
     locked, corrected = Event(), Event()
 
     def mint():
         with transaction.atomic():
-            found = queries.lock_for_minting([reading.id], allowed=PENDING)
+            found = lock_and_look([reading.id])
             locked.set()
             assert not corrected.wait(timeout=0.3), "the correction did not wait"
             queries.set_status([(row.reading_id, "minting", "", None) for row in found.mintable])
@@ -171,7 +176,7 @@ def test_two_batches_at_once_get_each_reading_once(household):
 
     def mint(number):
         with transaction.atomic():
-            mine = queries.lock_for_minting(ids[::-1] if number % 2 else ids, allowed=PENDING)
+            mine = lock_and_look(ids[::-1] if number % 2 else ids)
             queries.set_status([(row.reading_id, "minting", "", None) for row in mine.mintable])
         return [row.reading_id for row in mine.mintable]
 
@@ -192,7 +197,7 @@ def test_a_superseded_reading_is_not_minted_by_who_waited_for_it(household):
     def mint():
         assert corrected.wait(timeout=10)
         with transaction.atomic():
-            return queries.lock_for_minting([reading.id], allowed=PENDING)
+            return lock_and_look([reading.id])
 
     _, found = at_once(lambda number: (correct, mint)[number](), times=2)
     assert found.mintable == []

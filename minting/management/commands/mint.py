@@ -17,12 +17,14 @@ from minting.models import BatchSource, MintBatch
 from minting.service.cancel import cancel_batch
 from minting.service.describe import describe_batch
 from minting.service.prepare import request_batch
+from minting.service.selections import freeze, picked
 from minting.service.stopping import (
     describe_stop,
     resume_minting,
     standing_stop,
     stop_minting,
 )
+from readings import queries
 from readings.errors import ReasonRequired
 
 BY = "command line"
@@ -76,11 +78,20 @@ class Command(AnsweringCommand):
 
     def _queue(self, options: dict[str, Any]) -> MintBatch | None:
         choice = selected(options)
-        if not choice.ids:
-            return None
+        ids, selection = choice.ids, None
+        if options["pending"]:
+            # What is pending changes from one moment to the next; a batch is of one moment.
+            selection = freeze(queries.pending(), None)
+            ids = picked(selection)
+            if not selection.items.exists():
+                return None
         with told():
             batch = request_batch(
-                choice.ids, source=BatchSource.CLI, strict=choice.strict, allowed=choice.allowed
+                ids,
+                source=BatchSource.CLI,
+                strict=choice.strict,
+                allowed=choice.allowed,
+                selection=selection,
             )
         self.say(f"Batch {batch.id}: {batch.total_readings} readings queued")
         return batch

@@ -30,18 +30,17 @@ def queued_batch(readings: Sequence[MeterReading]) -> MintBatch:
     """A batch that waits for a worker."""
     return journal.open_batch(
         [
-            [
-                NewResult(
-                    reading_id=reading.id,
-                    user_id=reading.owner.user_id if reading.owner else "",
-                    wallet_address=reading.owner.wallets.current().get().address
-                    if reading.owner
-                    else "",
-                    kwh_amount=reading.kwh_amount,
-                    base_units=int(reading.kwh_amount * 10**9),
-                )
-                for reading in readings
-            ]
+            NewResult(
+                reading_id=reading.id,
+                user_id=reading.owner.user_id if reading.owner else "",
+                wallet_address=reading.owner.wallets.current().get().address
+                if reading.owner
+                else "",
+                kwh_amount=reading.kwh_amount,
+                base_units=int(reading.kwh_amount * 10**9),
+                slice_number=0,
+            )
+            for reading in readings
         ],
         source=BatchSource.API,
         mint=mint_info(),

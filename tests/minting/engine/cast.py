@@ -21,7 +21,7 @@ from solders.transaction_metadata import (
 from spl.token.constants import TOKEN_2022_PROGRAM_ID, TOKEN_PROGRAM_ID
 
 from minting.engine.mints import decode_mint
-from minting.engine.packing import Prices, pack
+from minting.engine.packing import Carrier, Prices, pack
 from minting.engine.programs.spl_token import SplTokenProgram
 from minting.engine.types import (
     AccountView,
@@ -131,17 +131,13 @@ def packed(
     payer: Pubkey | None = None,
     program: SplTokenProgram = PROGRAM,
 ) -> list[PlannedTransaction]:
+    carrier = Carrier(version, mint, program, AUTHORITY.pubkey(), prices, payer)
     return pack(
         destinations,
+        carrier,
         batch_id=BATCH_ID,
-        version=version,
         max_tokens=max_tokens,
         groups_per_transaction=groups,
-        mint=mint,
-        program=program,
-        authority=AUTHORITY.pubkey(),
-        prices=prices,
-        payer=payer,
     )
 
 

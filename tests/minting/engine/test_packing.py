@@ -13,7 +13,8 @@ from solders.transaction_metadata import TransactionMetadata
 from spl.token.constants import TOKEN_2022_PROGRAM_ID, TOKEN_PROGRAM_ID
 
 from minting.engine.compose import build_message, sign, unsigned
-from minting.engine.packing import Prices, message_size, total_cost, transaction_cost
+from minting.engine.loads import message_size
+from minting.engine.packing import Prices, total_cost, transaction_cost
 from minting.engine.programs.spl_token import SplTokenProgram
 from minting.engine.types import Destination, ExecutionLimits, MessageVersion, PlannedTransaction
 from tests.minting.engine.cast import (
@@ -74,10 +75,9 @@ def test_a_fee_payer_apart_from_the_authority_takes_room_and_a_signature():
 
 
 def test_a_bid_in_v0_leaves_room_for_its_instructions():
-    bidding = Prices(signature_fee=5_000, account_rent=RENT, priority_fee=1_000)
+    bidding = Prices(signature_fee=5_000, account_rent=RENT, unit_price=1_000)
     plans = packed(mixed(0, 40), version=V0, prices=bidding)
     assert len(plans[0].destinations) == 18
-    assert plans[0].cost.priority_fee == 1_000
 
 
 def test_one_group_each_while_callers_ask_for_one():
@@ -190,7 +190,7 @@ def counted(plan: PlannedTransaction, payer: Pubkey | None, limits: ExecutionLim
 def test_i7_packing_loses_no_group_and_fits_its_format(created, version, bids, apart, max_tokens):
     groups = [destination(number, create=create) for number, create in enumerate(created)]
     payer = PAYER.pubkey() if apart else None
-    prices = Prices(5_000, RENT, priority_fee=1_000 if bids else 0)
+    prices = Prices(5_000, RENT, unit_price=1_000 if bids else 0)
     plans = packed(groups, version=version, prices=prices, payer=payer, max_tokens=max_tokens)
     paid = [each.group for plan in plans for each in plan.destinations]
     assert sorted(paid, key=lambda each: each.user_id) == sorted(

@@ -12,10 +12,11 @@ from django.db import connection
 from django.urls import reverse
 
 from minting.access.scopes import Scope
+from minting.engine import packing
 from minting.journal import cancelling, signing
 from minting.journal.results import move_results
 from minting.models import BatchSource, MintBatch, MintResult, MintTransaction
-from minting.service import journal_file, planning, submit, wave
+from minting.service import journal_file, submit, wave
 from minting.service.cancel import cancel_batch
 from minting.service.prepare import request_batch
 from minting.tasks import look
@@ -32,7 +33,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture(autouse=True)
 def small_transactions(monkeypatch):
     """One wallet a transaction, so that few readings make a wave of several."""
-    monkeypatch.setattr(planning, "GROUPS_A_TRANSACTION", 1)
+    monkeypatch.setattr(packing, "GROUPS_A_TRANSACTION", 1)
 
 
 def queue(number: int) -> MintBatch:

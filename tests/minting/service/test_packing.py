@@ -6,8 +6,9 @@ from unittest.mock import patch
 
 import pytest
 
+from minting.engine import packing
 from minting.models import BatchSource, MintResult, MintTransaction
-from minting.service import faults, planning, slices, wave
+from minting.service import faults, slices, wave
 from minting.service.prepare import estimate_readings, request_batch
 from tests.factories.readings import MeterReadingFactory, WalletFactory, keypair
 from tests.minting.service.test_minting import mint
@@ -64,7 +65,10 @@ def test_the_estimate_is_exact_over_several_slices(minting_chain, drain):
     readings = readings_of(*(f"slices-{n}" for n in range(9)))
     before = minting_chain.lamports()
 
-    with patch.object(slices, "READINGS_A_SLICE", 4):
+    with (
+        patch.object(slices, "READINGS_A_SLICE", 4),
+        patch.object(packing, "GROUPS_A_TRANSACTION", 4),
+    ):
         estimate = estimate_readings([reading.id for reading in readings]).estimate
         batch = mint(readings, drain=drain)
 
@@ -151,11 +155,10 @@ def test_what_no_format_holds_together_is_split(minting_chain, drain):
     readings = readings_of(*(f"split-{n}" for n in range(14)))
 
     with (
-        patch("minting.engine.packing.MAX_EXECUTED", 200),
-        patch("minting.engine.packing.MAX_ACCOUNTS", 64),
+        patch("minting.engine.loads.MAX_EXECUTED", 200),
+        patch("minting.engine.loads.MAX_ACCOUNTS", 64),
     ):
         batch = mint(readings, drain=drain)
 
     assert batch.status == "succeeded"
     assert batch.transactions.count() >= 2
-    assert planning.GROUPS_A_TRANSACTION == 64

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from solders.keypair import Keypair
 
-from minting.engine.errors import InvalidBatchData, MintingRefused
+from minting.engine.errors import InsufficientFunds, InvalidBatchData, MintingRefused
 from minting.models import BatchSource, MintBatch, MintResult, MintTransaction
-from minting.service.prepare import preview, request_batch
-from readings.models import Wallet
+from minting.service.prepare import estimate_readings, preview, request_batch
+from readings.models import MeterReading, Wallet
 from tests.factories.readings import MeterReadingFactory, WalletFactory, keypair
 from tests.minting.service.test_minting import mint
 
@@ -103,7 +103,28 @@ def test_a_wallet_of_a_program_is_paid_where_a_person_allowed_it(minting_chain, 
     assert minting_chain.balance_of(str(vault)) == 250_000_000
 
 
+def test_what_the_authority_cannot_pay_is_refused_with_what_is_missing(minting_chain, settings):
+    poor = Keypair()
+    minting_chain.net.airdrop(poor.pubkey(), 3_000_000)
+    readings = [MeterReadingFactory() for _ in range(3)]
+    _use_authority(minting_chain, poor, settings)
+    estimate = estimate_readings([reading.id for reading in readings]).estimate
+
+    with pytest.raises(InsufficientFunds) as refused:
+        request_batch([each.id for each in readings], source=BatchSource.API, strict=True)
+
+    empty_account = 890_880
+    missing = estimate.cost.total + empty_account - estimate.balance
+    assert 0 < estimate.balance < 3_000_000
+    assert refused.value.missing == missing == estimate.missing
+    assert not MintResult.objects.exists()
+    assert not MintTransaction.objects.exists()
+    assert {reading.status for reading in MeterReading.objects.all()} == {"pending"}
+
+
 def test_insufficient_sol_signs_nothing_and_blames_no_wallet(minting_chain, drain, settings):
+    """Without an estimate nobody knows it before the wave, which is refused as a whole."""
+    settings.BLOCKCHAIN_FEE_ESTIMATION_ENABLED = False
     poor = Keypair()
     minting_chain.net.airdrop(poor.pubkey(), 3_000_000)
     readings = [MeterReadingFactory() for _ in range(3)]
@@ -137,7 +158,7 @@ def test_a_preview_tells_what_the_chain_forbids(minting_chain):
 
     seen = preview([good.id, frozen.id])
 
-    assert [data.reading_id for data in seen.payable] == [good.id]
+    assert seen.totals.readings == seen.estimate.readings == 1
     assert [(item.reading_id, item.code) for item in seen.excluded] == [
         (frozen.id, "account_frozen")
     ]

@@ -13,6 +13,7 @@ from django.db import connection, transaction
 from django_q.models import OrmQ
 
 from minting import journal
+from minting.engine import packing
 from minting.engine.errors import MintingStopped
 from minting.engine.types import MintBatchData
 from minting.journal import signing
@@ -24,7 +25,7 @@ from minting.models import (
     MintSlice,
     MintTransaction,
 )
-from minting.service import journal_file, planning, submit, tracking, wave
+from minting.service import journal_file, submit, tracking, wave
 from minting.service.blockchain_service import BlockchainService
 from minting.service.prepare import request_batch
 from minting.service.recover import recover
@@ -42,7 +43,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture(autouse=True)
 def small_transactions(monkeypatch):
     """One wallet a transaction, so that few readings make a wave of several."""
-    monkeypatch.setattr(planning, "GROUPS_A_TRANSACTION", 1)
+    monkeypatch.setattr(packing, "GROUPS_A_TRANSACTION", 1)
 
 
 KWH = 250_000_000
