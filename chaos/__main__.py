@@ -30,7 +30,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--every", type=float, default=5.0, help="seconds between two kills")
     parser.add_argument("--seed", type=int, help="replays the fire of an earlier run")
-    parser.add_argument("--seconds", type=float, default=1_500, help="gives up after so many")
+    parser.add_argument("--seconds", type=float, default=2_400, help="gives up after so many")
     parser.add_argument("--slot-ms", type=int, default=100)
     parser.add_argument("--workers", type=int, default=2, help="of each of the two clusters")
     parser.add_argument(

@@ -39,6 +39,8 @@ STANDSTILL = 25.0
 """Seconds without anything moving after which the controller starts the clusters again itself."""
 ORPHANS_LIVE = 8.0
 """Seconds that the orphans of a dead main process go on working beside its successor."""
+UP_WITHIN = 60.0
+"""Seconds that a kill waits for a cluster to be up."""
 DATABASE_BACK = 60.0
 """Seconds to wait for the database to answer the controller again."""
 READINGS_A_BATCH = 250
@@ -89,6 +91,10 @@ class Controller:
     _paused: list[tuple[float, int]] = field(default_factory=list)
     _asking: Child | None = None
     _began: float = 0.0
+    _late: float = 0.0
+    """Seconds by which the fire lags behind its schedule, because clusters were not up yet."""
+    _held: float | None = None
+    """Since when the next event waits for that."""
     _moved: tuple[float, object] = (0.0, None)
     _hurried: float = 0.0
     _told: float = 0.0
@@ -102,7 +108,9 @@ class Controller:
         try:
             waiting = list(self.events)
             while waiting and self.seconds < self.cap:
-                while waiting and waiting[0].at <= self.seconds:
+                while waiting and waiting[0].at + self._late <= self.seconds:
+                    if self._must_wait(waiting[0]):
+                        break
                     self._do(waiting.pop(0))
                 self._tend()
                 time.sleep(STEP)
@@ -128,6 +136,19 @@ class Controller:
         return sum(self.done[kind.value] for kind in KILLS)
 
     # -------------------------------------------------------------- the fire
+    def _must_wait(self, event: Event) -> bool:
+        """Whether its victim is not up yet: then the whole fire comes later, and misses nobody.
+
+        Where starting takes longer than the next kill, all kills would hit the same process before
+        it has done anything.
+        """
+        up = event.kind not in KILLS or len(_family(self._running[event.cluster].main.pid)) > 1
+        self._held = None if up else self._held or self.seconds
+        if self._held is None or self.seconds - self._held > UP_WITHIN:
+            return False
+        self._late = self.seconds - event.at
+        return True
+
     def _do(self, event: Event) -> None:
         match event.kind:
             case Kind.LEASES:
