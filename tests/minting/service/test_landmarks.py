@@ -194,7 +194,7 @@ def test_a_transaction_in_doubt_for_good_keeps_nobody_else_in_doubt(
 
     recover_once()
 
-    assert_proven_late(MintTransaction.objects.order_by("id").last())
+    assert_proven_late(MintTransaction.objects.latest("id"))
     stuck.refresh_from_db()
     assert stuck.status in {"signed", "sent"}
 

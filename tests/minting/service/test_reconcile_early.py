@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from io import StringIO
 
 import pytest
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def young_mint(db, chain: Localnet, settings, tmp_path) -> Localnet:
+def young_mint(db, chain: Localnet, settings, tmp_path) -> Iterator[Localnet]:
     """A chain that stands still a moment after a mint of ours was confirmed."""
     authority = Keypair()
     keypair_file = tmp_path / "authority.json"
