@@ -15,7 +15,7 @@ import structlog
 
 from minting.engine.errors import MintNotFinal
 from minting.service import reconcile as reconciling
-from minting.service import retry
+from minting.service import repeats, retry
 from minting.service.describe import describe_reconciliation
 from minting.service.doubt import collect_proof
 from minting.service.recover import recover
@@ -67,3 +67,8 @@ def _reconcile(*, thorough: bool) -> dict[str, Any]:
             # Some seconds after the mint was made: the next run by the clock compares.
             log.info("nothing_to_compare", reason=str(early))
             return {"nothing_to_compare": str(early)}
+
+
+def forget_keys() -> int:
+    """Every hour: idempotency keys that were kept long enough are free again."""
+    return repeats.forget_old()

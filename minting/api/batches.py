@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from django.db import transaction
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework.generics import GenericAPIView
@@ -13,8 +14,9 @@ from rest_framework.response import Response
 from minting.access.scopes import Scope
 from minting.api.answers import absolute, describe, queued
 from minting.api.base import ApiView, caller
-from minting.api.documents import JSON_OK, PREFER_WAIT, problems
+from minting.api.documents import IDEMPOTENCY_KEY, JSON_OK, PREFER_WAIT, problems
 from minting.api.errors import BatchFinished, UnknownBatch
+from minting.api.idempotency import Written, batch_once
 from minting.api.pagination import KeysetPagination
 from minting.api.serializers.batches import BatchSerializer, ResultSerializer
 from minting.models import MintBatch, MintResult
@@ -97,20 +99,17 @@ class BatchCancel(ApiView):
 
     @extend_schema(
         operation_id="mint_batches_cancel",
+        parameters=[*IDEMPOTENCY_KEY],
         request=None,
-        responses={200: BatchSerializer, **problems(404, 409)},
+        responses={200: BatchSerializer, **problems(400, 404, 409, 422)},
     )
     def post(self, request: Request, batch_id: UUID) -> Response:
         """Frees the readings that are not signed yet; what is signed goes its way.
 
         A second call answers as the first did; a batch that ended by itself is a conflict.
         """
-        batch = find_batch(batch_id)
-        if not batch.is_final:
-            cancel_batch(batch_id, by=caller(request).get_username())
-            batch.refresh_from_db()
-        elif batch.cancel_requested_at is None:
-            raise BatchFinished(batch.status)
+        by = caller(request).get_username()
+        batch = batch_once(request, lambda written: _cancel(batch_id, by=by, written=written))
         return Response(describe(batch, request))
 
 
@@ -121,9 +120,13 @@ class BatchRetry(ApiView):
 
     @extend_schema(
         operation_id="mint_batches_retry",
-        parameters=[PREFER_WAIT],
+        parameters=[*IDEMPOTENCY_KEY, PREFER_WAIT],
         request=None,
-        responses={200: BatchSerializer, 202: BatchSerializer, **problems(404, 409, 502, 503)},
+        responses={
+            200: BatchSerializer,
+            202: BatchSerializer,
+            **problems(400, 404, 409, 422, 502, 503),
+        },
     )
     def post(self, request: Request, batch_id: UUID) -> Response:
         """Queues a new batch of what failed in this one and may be minted now.
@@ -131,7 +134,21 @@ class BatchRetry(ApiView):
         The batch itself keeps its results; what is minted, taken or held by now is left out.
         """
         find_batch(batch_id)
-        return queued(retry_batch(batch_id, by=caller(request)), request)
+        by = caller(request)
+        batch = batch_once(request, lambda written: retry_batch(batch_id, by=by, written=written))
+        return queued(batch, request)
+
+
+@transaction.atomic
+def _cancel(batch_id: UUID, *, by: str, written: Written) -> MintBatch:
+    batch = find_batch(batch_id)
+    if not batch.is_final:
+        cancel_batch(batch_id, by=by)
+        batch.refresh_from_db()
+    elif batch.cancel_requested_at is None:
+        raise BatchFinished(batch.status)
+    written(batch)
+    return batch
 
 
 def find_batch(batch_id: UUID) -> MintBatch:

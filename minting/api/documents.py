@@ -28,6 +28,24 @@ PREFER_WAIT = OpenApiParameter(
     description="`wait=N`: 200 with the outcome if it is there within N (at most 30) seconds.",
 )
 
+IDEMPOTENCY_KEY = (
+    OpenApiParameter(
+        "Idempotency-Key",
+        {"type": "string", "minLength": 1, "maxLength": 255},
+        OpenApiParameter.HEADER,
+        description="The caller's name for this request, given again when it is sent again: it has "
+        "its effect once, and every repeat gets its answer. Kept for 30 days.",
+    ),
+    OpenApiParameter(
+        "Retry-After",
+        int,
+        OpenApiParameter.HEADER,
+        response=[409],
+        description="Seconds, with `idempotency_key_in_progress`.",
+    ),
+)
+"""What takes a key takes this header, and may answer 409 with the other; 400 and 422 besides."""
+
 JSON_OK = (200, "application/json")
 """Of lists: drf-spectacular takes the smallest key, as text, for the one that tells the page."""
 
@@ -36,7 +54,8 @@ _MEANINGS = {
     404: "No such thing",
     409: "Not as things stand",
     413: "The body is too large",
-    422: "Some readings cannot be minted: told one by one, nothing queued",
+    422: "Readings that cannot be minted, told one by one, or a key that named another request: "
+    "nothing is done",
     502: "The node refused",
     503: "No node answers",
 }

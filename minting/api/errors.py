@@ -7,7 +7,10 @@
     ├── TooManyReadings       too_many_readings    400   size, max_size
     ├── BodyTooLarge          body_too_large       413   max_bytes
     ├── UnknownBatch          unknown_batch        404   batch_id
-    └── BatchFinished         batch_finished       409   batch_status
+    ├── BatchFinished         batch_finished       409   batch_status
+    ├── InvalidIdempotencyKey     invalid_idempotency_key      400
+    ├── IdempotencyKeyReused      idempotency_key_reused       422
+    └── IdempotencyKeyInProgress  idempotency_key_in_progress  409   (Retry-After)
 """
 
 from __future__ import annotations
@@ -77,3 +80,37 @@ class BatchFinished(ApiError):
         super().__init__(
             f"The batch is finished ({status}): nothing is left to cancel", batch_status=status
         )
+
+
+class InvalidIdempotencyKey(ApiError):
+    """The header has no form that a key may have."""
+
+    status_code = 400
+    default_code = "invalid_idempotency_key"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"Idempotency-Key cannot be taken: {reason}")
+
+
+class IdempotencyKeyReused(ApiError):
+    """The key named another request."""
+
+    status_code = 422
+    default_code = "idempotency_key_reused"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This Idempotency-Key named a request with another body or address; nothing was done"
+        )
+
+
+class IdempotencyKeyInProgress(ApiError):
+    """The first request with this key has not done yet what it does."""
+
+    status_code = 409
+    default_code = "idempotency_key_in_progress"
+    wait = 1
+    """Seconds, for ``Retry-After``."""
+
+    def __init__(self) -> None:
+        super().__init__("The first request with this Idempotency-Key still runs; ask again")

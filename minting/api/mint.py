@@ -14,7 +14,8 @@ from rest_framework.response import Response
 from minting.access.scopes import Scope
 from minting.api.answers import queued
 from minting.api.base import ApiView, caller
-from minting.api.documents import PREFER_WAIT, problems
+from minting.api.documents import IDEMPOTENCY_KEY, PREFER_WAIT, problems
+from minting.api.idempotency import Written, batch_once
 from minting.api.serializers.batches import (
     BatchSerializer,
     EstimateSerializer,
@@ -35,7 +36,7 @@ class MintBatchRequest(ApiView):
 
     @extend_schema(
         operation_id="mint_batch",
-        parameters=[PREFER_WAIT],
+        parameters=[*IDEMPOTENCY_KEY, PREFER_WAIT],
         request=MintRequestSerializer,
         responses={
             200: BatchSerializer,
@@ -48,7 +49,10 @@ class MintBatchRequest(ApiView):
 
         A reading that is unknown, named twice, taken or minted is told, and nothing is queued.
         """
-        return queued(_queue(named_ids(request.data), request), request)
+        batch = batch_once(
+            request, lambda written: _queue(named_ids(request.data), request, written)
+        )
+        return queued(batch, request)
 
 
 class MintBatchEstimate(ApiView):
@@ -73,27 +77,29 @@ class ReadingMint(ApiView):
 
     @extend_schema(
         operation_id="readings_mint",
-        parameters=[PREFER_WAIT],
+        parameters=[*IDEMPOTENCY_KEY, PREFER_WAIT],
         request=None,
         responses={
             200: SingleMintSerializer,
             202: BatchSerializer,
-            **problems(404, 409, 422, 502, 503),
+            **problems(400, 404, 409, 422, 502, 503),
         },
     )
     def post(self, request: Request, reading_id: UUID) -> Response:
         """Queues a batch of this one reading."""
         shown_reading(reading_id)
-        return queued(_queue([reading_id], request), request, done=_describe_single)
+        batch = batch_once(request, lambda written: _queue([reading_id], request, written))
+        return queued(batch, request, done=_describe_single)
 
 
-def _queue(ids: Sequence[UUID], request: Request) -> MintBatch:
+def _queue(ids: Sequence[UUID], request: Request, written: Written) -> MintBatch:
     return request_batch(
         ids,
         source=BatchSource.API,
         created_by=caller(request),
         strict=True,
         max_size=settings.BLOCKCHAIN_MAX_BATCH_SIZE,
+        written=written,
     )
 
 

@@ -14,9 +14,10 @@ from rest_framework.response import Response
 
 from minting.access.scopes import Scope
 from minting.api.base import ApiView, caller
-from minting.api.documents import JSON_OK, problems
+from minting.api.documents import IDEMPOTENCY_KEY, JSON_OK, problems
 from minting.api.errors import TooManyReadings
 from minting.api.filters import ReadingFilter
+from minting.api.idempotency import Answer, answer_once
 from minting.api.pagination import KeysetPagination
 from minting.api.serializers.readings import (
     CORRECTED_READING,
@@ -70,6 +71,7 @@ class ReadingList(ApiView, GenericAPIView):
 
     @extend_schema(
         operation_id="readings_create",
+        parameters=[*IDEMPOTENCY_KEY],
         request=PolymorphicProxySerializer(
             component_name="OneOrManySubmissions",
             serializers=[SubmissionSerializer, SubmissionSerializer(many=True)],
@@ -83,7 +85,7 @@ class ReadingList(ApiView, GenericAPIView):
                 serializers=[ReadingSerializer, OutcomesSerializer],
                 resource_type_field_name=None,
             ),
-            **problems(400, 404, 409, 413),
+            **problems(400, 404, 409, 413, 422),
         },
     )
     def post(self, request: Request) -> Response:
@@ -92,12 +94,8 @@ class ReadingList(ApiView, GenericAPIView):
         One: 201 when it is new, 200 for an exact repeat, with the same id. A list: 200, and an
         outcome for each in the order sent; a bad one fails no other.
         """
-        if isinstance(request.data, list):
-            return _take_list(request)
-        taken = intake.submit(
-            submission_of(request.data), source=ReadingSource.API, submitted_by=caller(request)
-        )
-        return _show(request, taken.reading.id, ReadingSerializer, created=taken.created)
+        take = _take_list if isinstance(request.data, list) else _take_one
+        return _tell(request, answer_once(request, lambda: take(request)))
 
 
 class ReadingDetail(ApiView):
@@ -121,11 +119,12 @@ class ReadingCorrections(ApiView):
 
     @extend_schema(
         operation_id="readings_correct",
+        parameters=[*IDEMPOTENCY_KEY],
         request=CorrectionSerializer,
         responses={
             (200, "application/json"): CORRECTED_READING,
             (201, "application/json"): CORRECTED_READING,
-            **problems(400, 404, 409, 413),
+            **problems(400, 404, 409, 413, 422),
         },
     )
     def post(self, request: Request, reading_id: UUID) -> Response:
@@ -134,25 +133,31 @@ class ReadingCorrections(ApiView):
         Not minted yet, it replaces; minted, the difference is recorded, never minted or clawed
         back. While the reading is being minted it cannot be corrected.
         """
-        body = require_values(request.data, ["kwh_amount"])
-        corrected = intake.correct(
-            reading_id=reading_id,
-            kwh_amount=body["kwh_amount"],
-            energy_generated=body.get("energy_generated"),
-            energy_consumed=body.get("energy_consumed"),
-            reason=reason_of_correction(body),
-            source=ReadingSource.API,
-            submitted_by=caller(request),
-        )
-        return _show(
-            request,
-            corrected.reading.id,
-            CorrectedReadingSerializer,
-            created=corrected.created,
-        )
+        return _tell(request, answer_once(request, lambda: _correct(request, reading_id)))
 
 
-def _take_list(request: Request) -> Response:
+def _correct(request: Request, reading_id: UUID) -> Answer:
+    body = require_values(request.data, ["kwh_amount"])
+    corrected = intake.correct(
+        reading_id=reading_id,
+        kwh_amount=body["kwh_amount"],
+        energy_generated=body.get("energy_generated"),
+        energy_consumed=body.get("energy_consumed"),
+        reason=reason_of_correction(body),
+        source=ReadingSource.API,
+        submitted_by=caller(request),
+    )
+    return _shown(corrected.reading.id, CorrectedReadingSerializer, created=corrected.created)
+
+
+def _take_one(request: Request) -> Answer:
+    taken = intake.submit(
+        submission_of(request.data), source=ReadingSource.API, submitted_by=caller(request)
+    )
+    return _shown(taken.reading.id, ReadingSerializer, created=taken.created)
+
+
+def _take_list(request: Request) -> Answer:
     if len(request.data) > MOST:
         raise TooManyReadings(len(request.data), MOST)
     outcomes = intake.submit_many(
@@ -160,7 +165,7 @@ def _take_list(request: Request) -> Response:
         source=ReadingSource.API,
         submitted_by=caller(request),
     )
-    return Response(describe_outcomes(outcomes))
+    return Answer(200, describe_outcomes(outcomes))
 
 
 def _made_out(item: Any) -> Submission | ReadingError:
@@ -170,12 +175,13 @@ def _made_out(item: Any) -> Submission | ReadingError:
         return error
 
 
-def _show(
-    request: Request, reading_id: UUID, serializer: type[ReadingSerializer], *, created: bool
-) -> Response:
-    location = reverse("api:reading-detail", kwargs={"reading_id": reading_id})
-    return Response(
-        serializer(shown_reading(reading_id)).data,
-        status=201 if created else 200,
-        headers={"Location": request.build_absolute_uri(location)} if created else {},
-    )
+def _shown(reading_id: UUID, serializer: type[ReadingSerializer], *, created: bool) -> Answer:
+    return Answer(201 if created else 200, serializer(shown_reading(reading_id)).data)
+
+
+def _tell(request: Request, answer: Answer) -> Response:
+    headers = {}
+    if answer.status == 201:
+        location = reverse("api:reading-detail", kwargs={"reading_id": answer.data["id"]})
+        headers["Location"] = request.build_absolute_uri(location)
+    return Response(answer.data, status=answer.status, headers=headers)

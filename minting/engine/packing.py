@@ -112,6 +112,7 @@ class Packer:
         max_tokens: int,
         max_readings: int = READINGS_A_TRANSACTION,
         groups_per_transaction: int | None = None,
+        rented: Collection[Pubkey] = (),
     ) -> None:
         """Nothing is packed yet.
 
@@ -121,6 +122,7 @@ class Packer:
             max_tokens: Base units that a transaction may mint; one reading above it goes alone.
             max_readings: Readings that a transaction may pay.
             groups_per_transaction: At most so many groups in one transaction, if fewer than fit.
+            rented: Token accounts whose rent is counted elsewhere, though each may be created.
         """
         groups = groups_per_transaction or GROUPS_A_TRANSACTION
         self._carrier = carrier
@@ -133,7 +135,7 @@ class Packer:
         self._opened = 0
         self._open: dict[int, Load] = {}
         self._closed: list[tuple[int, PlannedTransaction]] = []
-        self._rented: set[Pubkey] = set()
+        self._rented: set[Pubkey] = set(rented)
 
     def add(self, destination: Destination) -> int:
         """Finds room for a group; returns the number of its transaction, counted from 0.
@@ -205,6 +207,7 @@ def pack(
     batch_id: UUID,
     max_tokens: int,
     groups_per_transaction: int | None = None,
+    rented: Collection[Pubkey] = (),
 ) -> list[PlannedTransaction]:
     """Packs groups that are all at hand; see ``Packer``. The plan is in the packer's order."""
     packer = Packer(
@@ -212,6 +215,7 @@ def pack(
         batch_id=batch_id,
         max_tokens=max_tokens,
         groups_per_transaction=groups_per_transaction,
+        rented=rented,
     )
     for destination in destinations:
         packer.add(destination)

@@ -18,6 +18,7 @@ status, the batch's counters, the slice, the batch's end.
 ``reconciling``           what comparing with the chain found, and how far it came
 ``adopting``              what the chain remembers and a restored database does not
 ``gate``                  whether anything may be signed
+``repeating``             what a request came to that may be sent again
 ========================  ==========================================================
 """
 
@@ -51,6 +52,7 @@ from minting.journal.reconciling import (
     supply_ceiling,
     unexplained,
 )
+from minting.journal.repeating import KeyedRequest, forget_requests, keep_answer, keep_batch
 from minting.journal.results import Refusal, refuse_results
 from minting.journal.retrying import Waiting, give_up_retries, hold_waiting, take_waiting
 from minting.journal.settling import (
@@ -81,6 +83,7 @@ __all__ = [
     "Claim",
     "Expiry",
     "Identity",
+    "KeyedRequest",
     "Landing",
     "LostClaimError",
     "NewResult",
@@ -98,10 +101,13 @@ __all__ = [
     "current_stop",
     "fail_run",
     "finish_run",
+    "forget_requests",
     "gate_is_closed",
     "give_up_retries",
     "hand_back",
     "hold_waiting",
+    "keep_answer",
+    "keep_batch",
     "move_cursor",
     "of_mint",
     "open_batch",

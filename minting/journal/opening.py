@@ -30,7 +30,8 @@ ROWS_A_PART = 5_000
 _COPY = """
 COPY minting_mintresult (
     id, batch_id, slice_id, reading_id, user_id, wallet_address, kwh_amount, base_units, status,
-    error, error_code, permanent, tx_signature, attempts, alone, retry_number, planned
+    error, error_code, permanent, tx_signature, attempts, alone, retry_number, planned,
+    rent_elsewhere
 ) FROM STDIN
 """
 
@@ -48,6 +49,8 @@ class NewResult:
     """Which of the batch's slices holds it; numbers may have gaps."""
     planned: int | None = None
     """Number of its transaction in the batch's plan."""
+    rent_elsewhere: bool = False
+    """Whether another transaction of the plan counts the rent of its account."""
     retry_number: int = 0
     """Automatic retries before this one."""
 
@@ -168,6 +171,7 @@ def _copy(opening: _Opening, part: Sequence[NewResult]) -> None:
                     False,
                     row.retry_number,
                     row.planned,
+                    row.rent_elsewhere,
                 )
             )
     taken = reading_status(ResultStatus.PENDING, permanent=False)

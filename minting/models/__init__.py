@@ -1,6 +1,7 @@
 """Tables and constraints; no rules, no sending."""
 
 from minting.models.batch import BatchSource, MintBatch, MintSlice
+from minting.models.idempotency import IdempotencyKey
 from minting.models.mint import Landmark, MintInfo
 from minting.models.reconcile import (
     MintingGate,
@@ -16,6 +17,7 @@ from minting.models.transaction import MintTransaction
 
 __all__ = [
     "BatchSource",
+    "IdempotencyKey",
     "Landmark",
     "MintBatch",
     "MintInfo",

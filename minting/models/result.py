@@ -80,6 +80,10 @@ class MintResult(models.Model):
     planned = models.PositiveIntegerField(
         null=True, blank=True, help_text="Number of its transaction in the batch's plan."
     )
+    rent_elsewhere = models.BooleanField(
+        default=False,
+        help_text="Another transaction of the batch's plan counts the rent of its account.",
+    )
     alone = models.BooleanField(
         default=False, help_text="Its wallet made a landed transaction fail: it travels alone."
     )

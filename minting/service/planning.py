@@ -6,11 +6,11 @@ Network phases only; the packing itself is pure (``engine.packing``).
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 import structlog
+from solders.pubkey import Pubkey
 
 from minting.cluster.nodes import Cluster
 from minting.engine.batching import group_by_wallet
@@ -51,10 +51,19 @@ class Plan:
     refused: tuple[RefusedGroup, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Readings of one batch that are to travel together."""
+
+    payments: Sequence[MintBatchData]
+    rent_elsewhere: frozenset[str] = frozenset()
+    """Wallets of which another transaction of the batch's plan counts the account's rent."""
+
+
 async def plan_payments(
     cluster: Cluster,
     terms: Terms,
-    parts: Sequence[Sequence[MintBatchData]],
+    parts: Sequence[Part],
     *,
     batch_id: UUID,
     max_tokens: int,
@@ -66,14 +75,15 @@ async def plan_payments(
     Args:
         cluster: Who is asked, 100 accounts at a time.
         terms: What the transactions have in common.
-        parts: Readings of one batch, those of one transaction of its plan together.
+        parts: Readings of one batch, those of one transaction of its plan together. The plan
+            holds as long as each part still fits one transaction; else all is packed anew.
         batch_id: The batch; its id is in every memo.
         max_tokens: ``BLOCKCHAIN_MAX_TOKENS_PER_TRANSACTION``.
         program_owned: Wallets that may be accounts of a program, because a person said so.
         alone: Wallets that made a landed transaction fail: each travels alone, and with its
             create instruction, since its owner may close the account again.
     """
-    grouped = [group_by_wallet(part, max_tokens=max_tokens) for part in parts]
+    grouped = [group_by_wallet(part.payments, max_tokens=max_tokens) for part in parts]
     judged = iter(
         await judge_groups(
             cluster,
@@ -85,25 +95,69 @@ async def plan_payments(
     found = [[next(judged) for _ in groups] for groups in grouped]
     refused = tuple(each for part in found for each in part if isinstance(each, RefusedGroup))
     paid = [[each for each in part if isinstance(each, Destination)] for part in found]
+    social = [[each for each in part if str(each.group.wallet) not in alone] for part in paid]
     lonely = [
         _with_create(each, terms.prices)
         for part in paid
         for each in part
         if str(each.group.wallet) in alone
     ]
-    social = [[each for each in part if str(each.group.wallet) not in alone] for part in paid]
-    packed = partial(pack, carrier=terms.carrier, batch_id=batch_id, max_tokens=max_tokens)
-    together = [packed(part) for part in social]
+    packing = _Packing(terms, batch_id, max_tokens)
+    together = [packing.pack(part, parts[n].rent_elsewhere) for n, part in enumerate(social)]
     if any(len(transactions) > 1 for transactions in together):
         # Accounts, prices or format are not what they were when the batch was planned.
-        together = [packed([each for part in social for each in part])]
+        packing = _Packing(terms, batch_id, max_tokens)
+        everybody = [each for part in social for each in part]
+        together = [packing.pack(everybody, _rent_elsewhere(parts))]
     return Plan(
         transactions=(
             *(each for transactions in together for each in transactions),
-            *packed(lonely, groups_per_transaction=1),
+            *packing.pack(lonely, _rent_elsewhere(parts), groups_per_transaction=1),
         ),
         refused=refused,
     )
+
+
+@dataclass(slots=True)
+class _Packing:
+    """Several packings of one plan: each account's rent is counted in the first that creates it."""
+
+    terms: Terms
+    batch_id: UUID
+    max_tokens: int
+    rented: set[Pubkey] = field(default_factory=set)
+
+    def pack(
+        self,
+        destinations: Sequence[Destination],
+        rent_elsewhere: Collection[str],
+        *,
+        groups_per_transaction: int | None = None,
+    ) -> list[PlannedTransaction]:
+        elsewhere = {
+            each.token_account for each in destinations if str(each.group.wallet) in rent_elsewhere
+        }
+        packed = pack(
+            destinations,
+            self.terms.carrier,
+            batch_id=self.batch_id,
+            max_tokens=self.max_tokens,
+            groups_per_transaction=groups_per_transaction,
+            rented=self.rented | elsewhere,
+        )
+        self.rented |= {each.token_account for each in destinations if each.create} - elsewhere
+        return packed
+
+
+def _rent_elsewhere(parts: Sequence[Part]) -> frozenset[str]:
+    """Wallets of which none of these parts counts the rent."""
+    here = {
+        payment.wallet_address
+        for part in parts
+        for payment in part.payments
+        if payment.wallet_address not in part.rent_elsewhere
+    }
+    return frozenset(wallet for part in parts for wallet in part.rent_elsewhere) - here
 
 
 def _with_create(destination: Destination, prices: Prices) -> Destination:

@@ -8,7 +8,7 @@ its transaction.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
@@ -147,6 +147,7 @@ def request_batch(
     retry: Retry | None = None,
     max_size: int | None = None,
     nudge: bool = True,
+    written: Callable[[MintBatch], None] | None = None,
 ) -> MintBatch:
     """Queues a batch: readings taken, results pending, slices waiting, the queue nudged.
 
@@ -161,6 +162,8 @@ def request_batch(
         retry: The batch that is tried again, if one is.
         max_size: Readings that the caller may name; ``None``: any number.
         nudge: Whether a worker is called; ``False`` for a caller that drives it itself.
+        written: Called with the batch inside its transaction: what it writes and the batch are in
+            one commit.
 
     Raises:
         EmptyBatch: No reading named, or none of them can be minted.
@@ -211,6 +214,8 @@ def request_batch(
             if nudge:
                 # Inside the transaction: the task's row is in the same commit (an outbox).
                 nudges.call_workers(batch)
+            if written is not None:
+                written(batch)
     except IntegrityError as error:
         # I1 held: another batch took one of them between lock and insert.
         raise InvalidBatchData("some readings are being minted by another batch") from error
@@ -271,6 +276,7 @@ def _new_result(dealt: Dealt, numbers: Mapping[UUID, int]) -> NewResult:
         base_units=data.tokens_to_mint,
         slice_number=dealt.slice_number,
         planned=dealt.planned,
+        rent_elsewhere=dealt.rent_elsewhere,
         retry_number=numbers.get(data.reading_id, 0),
     )
 

@@ -7,7 +7,7 @@ A retry is a new batch; the first keeps its results. What waits is in the result
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -75,12 +75,15 @@ def retry_due() -> RetryReport:
     return RetryReport(batches, readings, given_up, postponed)
 
 
-def retry_batch(batch_id: UUID, *, by: Any) -> MintBatch:
+def retry_batch(
+    batch_id: UUID, *, by: Any, written: Callable[[MintBatch], None] | None = None
+) -> MintBatch:
     """Queues what failed in a batch and may be minted now, whatever it failed of.
 
     Args:
         batch_id: The batch whose failures are tried again.
         by: The user who asks.
+        written: Called with the new batch inside its transaction.
 
     Raises:
         MintBatch.DoesNotExist: There is no such batch.
@@ -97,6 +100,7 @@ def retry_batch(batch_id: UUID, *, by: Any) -> MintBatch:
             strict=False,
             allowed=AGAIN,
             retry=Retry(batch, due=False),
+            written=written,
         )
     except EmptyBatch as error:
         raise NothingToRetry from error

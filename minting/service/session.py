@@ -16,6 +16,8 @@ from minting.cluster.nodes import Cluster
 from minting.cluster.signers import open_signer
 from minting.conf import MintingConfig, current
 from minting.engine.types import Signer
+from minting.service.heights import Heights, heights_of
+from minting.service.pace import Pace, pace_of
 
 T = TypeVar("T")
 
@@ -27,6 +29,8 @@ class Session:
     config: MintingConfig
     cluster: Cluster
     runner: asyncio.Runner
+    heights: Heights
+    pace: Pace
 
     def run(self, phase: Coroutine[Any, Any, T]) -> T:
         """Runs one network phase to its end."""
@@ -49,7 +53,8 @@ def open_session(config: MintingConfig | None = None) -> Iterator[Session]:
         )
         runner.run(cluster.__aenter__())
         try:
-            yield Session(config, cluster, runner)
+            urls = config.rpc_urls
+            yield Session(config, cluster, runner, heights_of(urls), pace_of(urls))
         finally:
             runner.run(_close(cluster))
 

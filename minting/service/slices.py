@@ -22,6 +22,8 @@ class Dealt:
     slice_number: int
     planned: int | None
     """Number of its transaction in the batch's plan; ``None`` if it was not planned."""
+    rent_elsewhere: bool = False
+    """Whether an earlier transaction of the plan counts the rent of its account."""
 
 
 @dataclass(slots=True)
@@ -37,9 +39,20 @@ class Deal:
     _numbers: dict[tuple[str, str], list[int]] = field(default_factory=lambda: defaultdict(list))
     _readings: dict[int, int] = field(default_factory=lambda: defaultdict(int))
     """Readings by transaction."""
+    _first: dict[str, int] = field(default_factory=dict)
+    """Of wallets in several transactions: the one that counts their account's rent."""
+    _last: tuple[str, int] = ("", 0)
 
     def note(self, wallet_address: str, group: Group, number: int) -> None:
-        """Notes that a group, or the next part of a divided one, travels in a transaction."""
+        """Notes that a group, or the next part of a divided one, travels in a transaction.
+
+        Groups of one wallet follow one another.
+        """
+        last_wallet, first = self._last
+        if wallet_address != last_wallet:
+            self._last = wallet_address, number
+        elif number != first:
+            self._first[wallet_address] = first
         self._numbers[wallet_address, group.user_id].append(number)
         self._readings[number] += len(group.payments)
 
@@ -66,8 +79,9 @@ class Deal:
                     last, room = last + 1, READINGS_A_SLICE
                 room -= size if number is None else 0
                 slice_number = last if number is None else slices[number]
+                elsewhere = number is not None and self._first.get(wallet, number) != number
                 for payment in group.payments:
-                    yield Dealt(known[payment.reading_id], slice_number, number)
+                    yield Dealt(known[payment.reading_id], slice_number, number, elsewhere)
 
     def _slices(self) -> dict[int, int]:
         """The slice of each transaction: consecutive ones together, as long as one holds them."""

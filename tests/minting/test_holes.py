@@ -12,11 +12,15 @@ from functools import partial
 from unittest.mock import patch
 
 import pytest
+from django.contrib.auth.models import User
+from rest_framework.test import APIClient
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 
 from gridtoken.embedded.faults import FaultPlan
 from minting import journal
+from minting.access.models import ApiToken
+from minting.access.scopes import Scope
 from minting.cluster.client import Node
 from minting.cluster.evidence import collect_death_evidence
 from minting.engine.errors import BlockchainError
@@ -298,3 +302,38 @@ def test_one_bad_recipient_does_not_fail_the_others(minting_chain, drain):
     assert outcome(bad) == (False, "account_frozen")
     assert all(outcome(reading) == (True, "") for reading in good)
     assert minting_chain.supply() == 3 * 250_000_000
+
+
+def test_an_idempotency_key_is_not_accepted_and_ignored(minting_chain, drain):
+    """A retry that fails again, sent three times: with a key ignored, three batches.
+
+    Readings that are taken cannot hide it here: what failed may be tried again at any time.
+    """
+    reading = reading_of("thawed later")
+    wallet = str(keypair("thawed later").pubkey())
+    minting_chain.freeze(wallet)
+    failed = queue(reading)
+    drain()
+    client = _machine()
+
+    def retry(key: str) -> str:
+        path = f"/api/v1/mint-batches/{failed.id}/retry"
+        answer = client.post(path, headers={"Idempotency-Key": key})
+        assert answer.status_code == 202
+        drain()
+        return str(answer.json()["id"])
+
+    made = {retry("once") for _ in range(3)}
+    assert made == {str(batch.id) for batch in MintBatch.objects.filter(retry_of=failed)}
+    assert len(made) == 1
+    minting_chain.thaw(wallet)
+    assert {retry("once")} == made
+    assert minting_chain.supply() == 0
+    assert retry("again") not in made
+    assert_minted_once(minting_chain, reading)
+
+
+def _machine() -> APIClient:
+    user = User.objects.create_user("machine")
+    _, token = ApiToken.objects.issue(user=user, scopes=[Scope.MINT], expires_in=None)
+    return APIClient(headers={"Authorization": f"Bearer {token}"})

@@ -50,6 +50,23 @@ def test_one_header_or_the_other(schema: dict[str, Any]) -> None:
     assert {"apiKey": []} in security
 
 
+def test_whatever_writes_takes_a_key(schema: dict[str, Any]) -> None:
+    """An endpoint that accepts a key and ignores it would be worse than one that has none."""
+    posts = {
+        path.removeprefix("/api/v1/"): methods["post"]
+        for path, methods in schema["paths"].items()
+        if "post" in methods
+    }
+    assert "mint-batch" in posts
+    del posts["mint-batch/estimate"]  # writes nothing
+    for post in posts.values():
+        (header,) = [each for each in post["parameters"] if each["name"] == "Idempotency-Key"]
+        assert header["in"] == "header"
+        assert header["schema"]["maxLength"] == 255
+        assert "Retry-After" in post["responses"]["409"]["headers"]
+        assert {"400", "409", "422"} <= set(post["responses"])
+
+
 def test_answers_have_the_members_described(
     schema: dict[str, Any], machine: Callable[..., APIClient]
 ) -> None:

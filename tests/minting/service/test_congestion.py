@@ -9,10 +9,12 @@ import pytest
 from gridtoken.embedded.chain.budget import Budget, budget_of
 from gridtoken.embedded.chain.transaction import decode
 from gridtoken.embedded.faults import FaultPlan
+from minting.conf import current
 from minting.models import BatchSource, MintBatch, MintResult, MintTransaction
 from minting.service import recover as recovery
 from minting.service import submit
 from minting.service.prepare import request_batch
+from minting.service.terms import forget_terms
 from tests.factories.readings import MeterReadingFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -126,6 +128,7 @@ def test_bids_follow_what_recent_blocks_asked_up_to_the_cap(bidding, drain, cong
     for asked in rise:
         congested(FaultPlan(others_bid=asked))
         bidding.net.advance(WINDOW)
+        forget_terms(current())  # half a minute later
         if asked > 2 * BUSY:
             # Nobody outbids that: the cap's bid waits until the others are gone.
             congested(FaultPlan(others_bid=asked), seconds=1.5)

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('minting', '0003_plans'),
+        ('minting', '0004_idempotency'),
     ]
 
     operations = [
