@@ -12,7 +12,7 @@ COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-h
 	--no-header --no-emit-index-url --no-emit-find-links
 
 .DEFAULT_GOAL := help
-.PHONY: help install lint test chaos demo lock format clean browser model model-long
+.PHONY: help install lint test chaos bench demo lock format clean browser model model-long
 
 help: ## Lists these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ test: install browser ## Every test: unit, integration, browser (PYTEST_ARGS to 
 
 chaos: install ## 10,000 readings, 200 kills, nothing lost or doubled (CHAOS_ARGS: --seed N …)
 	@exec $(BIN)/python -m chaos $(CHAOS_ARGS)
+
+bench: install ## How fast and how cheap, beside one by one and the seed's listing (BENCH_ARGS: --quick …)
+	@exec $(BIN)/python -m bench $(BENCH_ARGS)
 
 # The system's Chromium, or Playwright's own; without either, browser tests say that they skip.
 browser: install

@@ -16,11 +16,14 @@ from typing import Any, NoReturn
 import django
 
 from chaos.schedule import draw
-from chaos.stage import MAX_PRIORITY_FEE, Stage
 from gridtoken.embedded.postgres import PostgresError
 from gridtoken.processes import ProcessError
+from stage.servers import Stage
 
 CLUSTERS = 2
+
+MAX_PRIORITY_FEE = 20_000
+"""Lamports a transaction bids at most: less than others bid at the height of a rush."""
 
 
 def arguments() -> argparse.Namespace:
@@ -44,7 +47,11 @@ def main() -> int:
     """Exit code 0 when nothing was lost or doubled."""
     chosen = arguments()
     seed = secrets.randbelow(10**9) if chosen.seed is None else chosen.seed
-    stage = Stage(slot_ms=chosen.slot_ms, workers=chosen.workers)
+    stage = Stage("chaos", slot_ms=chosen.slot_ms, workers=chosen.workers)
+    stage.environment |= {
+        "BLOCKCHAIN_PRIORITY_FEE": "auto",
+        "BLOCKCHAIN_MAX_PRIORITY_FEE": str(MAX_PRIORITY_FEE),
+    }
     sys.stdout.write(
         f"seed {seed}: {chosen.readings} readings, {chosen.kills} kills, "
         f"{CLUSTERS} clusters of {chosen.workers} workers, {stage.folder}\n"

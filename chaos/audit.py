@@ -18,7 +18,6 @@ from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
 from spl.token.instructions import get_associated_token_address
 
-from chaos.chain import Chain, Entry
 from minting.engine.receipts import leaf, memo_in_history, merkle_root
 from minting.models import (
     MintBatch,
@@ -28,6 +27,7 @@ from minting.models import (
     ReconcileFinding,
 )
 from readings.models import MeterReading
+from stage.chain import Chain, Entry
 
 LIVE = ("pending", "in_doubt", "confirmed", "finalized")
 SUCCEEDED = ("confirmed", "finalized")

@@ -18,15 +18,15 @@ from django.db import InterfaceError, OperationalError, connection
 from django.db.models import Count, Sum
 from django.utils import timezone
 
-from chaos.chain import ChainError
 from chaos.schedule import DEEPEST_FORK, KILLS, Event, Kind
-from chaos.stage import Stage
 from gridtoken.processes import Child, ProcessError
 from minting.engine.errors import BlockchainError
 from minting.models import MintResult, MintSlice, MintTransaction
 from minting.service.recover import nudge_if_waiting
 from minting.tasks import sweep
 from readings.models import MeterReading
+from stage.chain import ChainError
+from stage.servers import Stage
 
 T = TypeVar("T")
 

@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 
 from chaos.audit import Books, audit
-from chaos.chain import Chain
 from minting.engine.states import LIVE_TRANSACTIONS
 from minting.models import BatchSource, MintBatch, MintSlice, MintTransaction
 from minting.service.prepare import request_batch
 from minting.service.recover import recover
 from minting.service.session import open_session
 from readings.models import MeterReading
+from stage.chain import Chain
 from tests.crash.points import ELSEWHERE, POINTS, Deed, Point
 from tests.minting.conftest import MintingChain
 

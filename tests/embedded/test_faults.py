@@ -110,6 +110,18 @@ def test_too_many_requests_are_told_to_wait(healthy: Localnet, http: httpx2.Clie
     assert post(http, healthy, "getSlot").status_code == 429
 
 
+def test_requests_are_counted_by_method_and_what_was_refused_apart(
+    healthy: Localnet, http: httpx2.Client
+) -> None:
+    before = healthy.control({"requests": True})
+    post(http, healthy, "getSlot")
+    healthy.faults = FaultPlan(too_many=1.0)
+    post(http, healthy, "getSlot")
+    after = healthy.control({"requests": True})
+    assert after["requests"]["getSlot"] - before["requests"].get("getSlot", 0) == 1
+    assert after["refused"] - before["refused"] == 1
+
+
 def test_an_error_is_an_answer_with_the_request_s_id(
     healthy: Localnet, http: httpx2.Client
 ) -> None:

@@ -33,6 +33,7 @@ class Control:
             "set_account": self._set_account,
             "add_program": self._add_program,
             "expire_blockhashes": self._expire,
+            "requests": self._requests,
         }
 
     async def endpoint(self, request: Request) -> Response:
@@ -99,3 +100,8 @@ class Control:
         async with self._service.turn:
             self._service.ledger.expire_blockhashes()
         return {}
+
+    async def _requests(self, _value: Any) -> dict[str, Any]:
+        """Counted since the start: what was executed by method, what was refused with a 429."""
+        service = self._service
+        return {"requests": dict(service.rpc.requests), "refused": service.refused}

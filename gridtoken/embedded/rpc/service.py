@@ -40,6 +40,8 @@ class Service:
         self.node = Node(ledger)
         self.rpc = Rpc(self.node)
         self.paused = False
+        self.refused = 0
+        """Requests answered with a 429; they are not among ``rpc.requests``."""
         self._failure: BaseException | None = None
         self.turn = asyncio.Lock()
         """Held while a slot is made: whoever rewrites the chain waits for it."""
@@ -127,6 +129,7 @@ class Service:
     def _reply(self, body: bytes, fate: Fate) -> Response:
         plan = self.faults.plan
         if fate.reply is Reply.TOO_MANY:
+            self.refused += 1
             error = RpcError(429, "Too many requests for a specific RPC call")
             headers = {"Retry-After": str(plan.retry_after)}
             return _json(written(failed(None, error)), 429, headers)

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('minting', '0004_idempotency'),
+        ('minting', '0005_list_indexes'),
     ]
 
     operations = [

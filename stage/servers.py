@@ -17,15 +17,13 @@ from typing import Any
 
 from solders.keypair import Keypair
 
-from chaos.chain import Chain, ChainError
 from gridtoken.embedded import postgres
 from gridtoken.processes import Child, ProcessError, run
+from stage.chain import Chain, ChainError
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 SOL = 10**9
-MAX_PRIORITY_FEE = 20_000
-"""Lamports a transaction bids at most: less than others bid at the height of a rush."""
-MARK = "CHAOS_CLUSTER"
+MARK = "STAGE_CLUSTER"
 """Variable in the environment of a cluster's processes: forks and orphans keep it."""
 PATIENCE = 120.0
 """Seconds for a server to answer."""
@@ -34,8 +32,8 @@ PATIENCE = 120.0
 class Stage:
     """A database and a chain of this run's own, under one folder."""
 
-    def __init__(self, *, slot_ms: int, workers: int) -> None:
-        self.folder = Path(mkdtemp(prefix="gridtoken-chaos-"))
+    def __init__(self, name: str, *, slot_ms: int, workers: int) -> None:
+        self.folder = Path(mkdtemp(prefix=f"gridtoken-{name}-"))
         self.logs = self.folder / "logs"
         self.logs.mkdir()
         self.journal_dir = self.folder / "journal"
@@ -56,8 +54,6 @@ class Stage:
             "DJANGO_HTTPS": "false",
             "MINT_AUTHORITY_KEYPAIR": str(self.keypair_file),
             "MINT_JOURNAL_DIR": str(self.journal_dir),
-            "BLOCKCHAIN_PRIORITY_FEE": "auto",
-            "BLOCKCHAIN_MAX_PRIORITY_FEE": str(MAX_PRIORITY_FEE),
             "Q_WORKERS": str(workers),
             "PYTHONUNBUFFERED": "1",
         }
@@ -68,9 +64,24 @@ class Stage:
         return str(self._authority.pubkey())
 
     @property
+    def url(self) -> str:
+        """The node's."""
+        return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def chain_pid(self) -> int:
+        """The node's process; 0 before it was started."""
+        return self._chain.pid if self._chain else 0
+
+    @property
+    def postmaster(self) -> int:
+        """The database's main process."""
+        return int((self.folder / "postgres" / "data" / "postmaster.pid").read_text().split()[0])
+
+    @property
     def chain(self) -> Chain:
         """The way to the node."""
-        return Chain(f"http://127.0.0.1:{self._port}")
+        return Chain(self.url)
 
     def set_up(self) -> str:
         """Starts the servers and makes tables and mint.
@@ -83,7 +94,7 @@ class Stage:
         """
         postgres.use(self.folder / "postgres")
         self.start_chain()
-        self.environment["SOLANA_RPC_URL"] = f"http://127.0.0.1:{self._port}"
+        self.environment["SOLANA_RPC_URL"] = self.url
         self.chain.call("requestAirdrop", self.authority, 1_000 * SOL)
         self._until(lambda: self.chain.lamports(self.authority) > 0, "airdrop")
         self.manage("migrate", "--verbosity=0")
@@ -109,9 +120,9 @@ class Stage:
         """A command in a process of its own, that nobody waits for."""
         return Child(words[0], _manage(*words), self.environment, BASE_DIR, self.logs / "ask.log")
 
-    def start_cluster(self, name: str) -> Child:
-        """``manage.py qcluster``, whose processes ``members`` finds."""
-        environment = {**self.environment, MARK: self._mark(name)}
+    def start_cluster(self, name: str, **more: str) -> Child:
+        """``manage.py qcluster`` with more in its environment; ``members`` finds its processes."""
+        environment = {**self.environment, **more, MARK: self._mark(name)}
         log = self.logs / f"{name}.log"
         return Child(name, _manage("qcluster"), environment, BASE_DIR, log)
 
@@ -150,8 +161,7 @@ class Stage:
 
     def restart_database(self, *, crash: bool) -> None:
         """Ends the server as a crash or an immediate restart would; its keeper starts it again."""
-        pid = (self.folder / "postgres" / "data" / "postmaster.pid").read_text().split()[0]
-        os.kill(int(pid), signal.SIGKILL if crash else signal.SIGQUIT)
+        os.kill(self.postmaster, signal.SIGKILL if crash else signal.SIGQUIT)
 
     def _mark(self, name: str) -> str:
         return f"{self.folder.name}/{name}"
