@@ -20,8 +20,8 @@ SCHEDULES: dict[str, tuple[str, int]] = {
 
 
 _ONE_AT_A_TIME = 0x6772_6964_7363_6865
-"""For ``pg_advisory_xact_lock``. django-q2 lets a name stand twice: where two clusters start at once
-on a new database, each would make all, and afterwards none could start."""
+"""For ``pg_advisory_xact_lock``. django-q2 lets a name stand twice: where two clusters start at
+once on a new database, each would make all, and afterwards none could start."""
 
 
 @transaction.atomic
