@@ -153,6 +153,7 @@ UPDATE readings_meterreading r
    SET status = v.status, code = v.code, last_result_id = v.result_id
   FROM v JOIN locked ON locked.id = v.id
  WHERE r.id = v.id
+   AND (r.status, r.code, r.last_result_id) IS DISTINCT FROM (v.status, v.code, v.result_id)
 """
 
 
@@ -274,7 +275,8 @@ def set_status(changes: Iterable[StatusChange]) -> None:
 def set_alike(changes: Iterable[Alike]) -> None:
     """As ``set_status``, in one statement, for any number of readings of which many are alike.
 
-    Every reading exists: a result refers to it.
+    Every reading exists: a result refers to it. What is so already is not written again, as when
+    a confirmed result becomes final.
     """
     _require_transaction()
     parameters = [

@@ -79,7 +79,7 @@ class Cluster:
         urls: Sequence[str],
         *,
         genesis_hash: str | None = None,
-        max_per_second: float | None = None,
+        throttle: Throttle | None = None,
         timeout: float = DEFAULT_TIMEOUT,
         concurrency: int = DEFAULT_CONCURRENCY,
         patience: float = DEFAULT_PATIENCE,
@@ -89,18 +89,17 @@ class Cluster:
         Args:
             urls: In order of preference, at least one.
             genesis_hash: The expected cluster; ``None`` takes that of the first node to answer.
-            max_per_second: Requests of this object to all its nodes together; ``None``: no limit.
+            throttle: Spaces the requests to all nodes together; ``None``: no limit.
             timeout: Seconds for one request.
             concurrency: Requests to one node at the same time.
             patience: Seconds that a question may wait for rate-limited nodes.
         """
         if not urls:
             raise ValueError("A cluster needs the URL of at least one node")
-        self._throttle = None if max_per_second is None else Throttle(max_per_second)
+        self._throttle = throttle
         self._timeout = timeout
         nodes = [
-            Node(url, timeout=timeout, concurrency=concurrency, throttle=self._throttle)
-            for url in urls
+            Node(url, timeout=timeout, concurrency=concurrency, throttle=throttle) for url in urls
         ]
         self._roster = Roster(nodes, genesis_hash=genesis_hash, patience=patience)
         self._open_nodes = AsyncExitStack()

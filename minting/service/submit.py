@@ -32,9 +32,10 @@ from minting.models import MintBatch, MintResult
 from minting.service import gate, nudges, wave
 from minting.service.planning import Part, plan_payments
 from minting.service.preflight import Standing, inspect_for_wave
-from minting.service.recover import live_flights, prove_dead, slices_wait
+from minting.service.recover import live_flights, prove_dead
 from minting.service.refusing import as_refusal, give_up, refuse, refuse_left_out, worn_out
 from minting.service.session import Session
+from minting.service.share import Share
 from minting.service.terms import Terms, forget_terms, forget_v1, terms_of
 from minting.service.tracking import Flight, tick
 from readings import queries
@@ -93,16 +94,11 @@ def drive_waiting(
     if journal.current_stop() is not None:
         # What is signed is recovery's; what is not waits until a person resumes.
         return DriveReport()
-    with transaction.atomic():
-        claims = journal.claim_slices(
-            worker=worker, limit=session.config.concurrent_batches, batch_id=batch_id
-        )
+    share = Share(worker=worker, limit=session.config.concurrent_batches, batch_id=batch_id)
+    claims = share.take(())
     if not claims:
         return DriveReport()
-    if len(claims) < session.config.concurrent_batches and slices_wait():
-        # What workers died of travels alone: the others are for somebody else.
-        nudges.nudge()
-    driver = Driver(session, claims, signer)
+    driver = Driver(session, share, claims, signer)
     try:
         return driver.run()
     except SystemExit:
@@ -125,7 +121,8 @@ class Driver:
     """One task's work on the slices that it has claimed."""
 
     session: Session
-    claimed: Sequence[Claim]
+    share: Share
+    claimed: list[Claim]
     signer: Signer | None = None
     claims: dict[UUID, Claim] = field(init=False)
     """Those that are still ours, by slice."""
@@ -182,6 +179,8 @@ class Driver:
         self._renew()
         if time.monotonic() >= self.look_at:
             self._settle()
+        if signing and not self.stopped:
+            self._take_more()
         room = IN_FLIGHT - len(self.flights)
         enough = min(WAVE, IN_FLIGHT // 2)
         if not signing or self.stopped or room < enough or not self._has_work():
@@ -202,6 +201,13 @@ class Driver:
         now = time.monotonic()
         ages = (now - (flight.sent_at or now) for flight in self.flights)
         self.look_at = now + self.session.pace.wait(ages)
+
+    def _take_more(self) -> None:
+        """Drives more slices, as long as nobody else takes them."""
+        more = self.share.take(self.claims.values())
+        self.claimed += more
+        self.claims |= {claim.slice_id: claim for claim in more}
+        self.flights += live_flights([claim.slice_id for claim in more])
 
     def _renew(self) -> None:
         if time.monotonic() < self.renew_at:

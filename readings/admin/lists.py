@@ -101,8 +101,13 @@ def keys_of(*ways: QuerySet[Any]) -> QuerySet[Any]:
     Args:
         ways: Each with the key as its only value.
     """
-    first, *others = (keys.order_by()[: COUNTED + 1] for keys in ways)
+    first, *others = map(counted, ways)
     return first.union(*others)
+
+
+def counted(rows: QuerySet[Any]) -> QuerySet[Any]:
+    """Any of them, no more than are counted: what a broad search goes on with."""
+    return rows.order_by()[: COUNTED + 1]
 
 
 FEW = 100

@@ -13,7 +13,7 @@ from unfold.decorators import action, display
 
 from readings import intake
 from readings.admin.base import RegisteredAdmin, RegistrationForm, ShownInline
-from readings.admin.lists import FoundByShape, keys_of
+from readings.admin.lists import FoundByShape, counted, keys_of
 from readings.admin.search import Kind, Sought
 from readings.models import Meter, MeterAssignment, Owner, Wallet
 
@@ -63,7 +63,8 @@ class MeterAdmin(FoundByShape):
             case Kind.SIGNATURE:
                 return meters.none()
             case Kind.NAME:
-                held = MeterAssignment.objects.filter(owner__in=Owner.objects.named(named.text))
+                owners = counted(Owner.objects.named(named.text))
+                held = MeterAssignment.objects.filter(owner__in=owners)
                 named_so = Meter.objects.named(named.text)
                 return meters.filter(pk__in=keys_of(named_so.values("pk"), held.values("meter")))
 
@@ -123,8 +124,8 @@ class MeterAssignmentAdmin(RegisteredAdmin):
         """By meter, or by owner."""
         if named.kind is Kind.ID:
             return held.filter(Q(meter=named.id) | Q(owner=named.id))
-        meters = Meter.objects.filter(serial__startswith=named.text)
-        owners = Owner.objects.named(named.text)
+        meters = counted(Meter.objects.filter(serial__startswith=named.text))
+        owners = counted(Owner.objects.named(named.text))
         by_meter = MeterAssignment.objects.filter(meter__in=meters)
         by_owner = MeterAssignment.objects.filter(owner__in=owners)
         return held.filter(pk__in=keys_of(by_meter.values("pk"), by_owner.values("pk")))

@@ -12,7 +12,7 @@ from unfold.decorators import display
 
 from readings import intake
 from readings.admin.base import RegisteredAdmin, RegistrationForm
-from readings.admin.lists import keys_of
+from readings.admin.lists import counted, keys_of
 from readings.admin.search import Kind, Sought
 from readings.errors import ReadingError
 from readings.models import Owner, Wallet
@@ -70,7 +70,7 @@ class WalletAdmin(RegisteredAdmin):
                 return wallets.none()
             case Kind.NAME:
                 begins = Wallet.objects.filter(address__startswith=named.text)
-                whose = Wallet.objects.filter(owner__in=Owner.objects.named(named.text))
+                whose = Wallet.objects.filter(owner__in=counted(Owner.objects.named(named.text)))
                 return wallets.filter(pk__in=keys_of(begins.values("pk"), whose.values("pk")))
 
     # Ids are UUIDv7: their order is that of registration, and it has an index.

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.db.models import Model
 from django.http import HttpResponse
 from django.test.utils import CaptureQueriesContext
 
@@ -33,6 +34,9 @@ MOST_QUERIES = 9
 WALKS = re.compile(r"period_before=\S+ ordering=-submitted_at")
 """The one combination that walks (docs/lists.md): by submission, newest first, only old periods."""
 
+BROAD = re.compile("admin (wallets|meters): search for (beginning of all|family name|location)")
+"""What a large part of the registry is called: two of its tables may be read, once each."""
+
 pytestmark = pytest.mark.django_db
 
 
@@ -43,7 +47,8 @@ def _month(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
         patch.setattr(million, "READINGS_A_METER", READINGS_A_METER)
         million.fill(READINGS)
         yield
-        tables = ", ".join(model._meta.db_table for model in (*FILLED, MintInfo))
+        models: list[type[Model]] = [*FILLED, MintInfo]
+        tables = ", ".join(model._meta.db_table for model in models)
         with connection.cursor() as cursor:
             cursor.execute(f"TRUNCATE {tables} CASCADE")
 
@@ -81,8 +86,9 @@ def check(ask: Ask) -> list[str]:
         sql for sql in queries if sql.startswith("SELECT") and re.search("(minting|readings)_", sql)
     ]
     rows = sum(map(rows_read, ours))
+    most = 2 * READINGS // READINGS_A_METER if BROAD.search(ask.name) else MOST_ROWS
     told = {
-        f"{rows:,} rows": rows > MOST_ROWS,
+        f"{rows:,} rows": rows > most,
         f"{len(queries)} queries": len(queries) > MOST_QUERIES,
     }
     return [f"{ask.name}: {what}" for what, too_many in told.items() if too_many]
