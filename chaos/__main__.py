@@ -22,6 +22,9 @@ from stage.servers import Stage
 
 CLUSTERS = 2
 
+MAX_PRIORITY_FEE = 20_000
+"""Lamports a transaction bids at most: less than others bid at the height of a rush."""
+
 
 def arguments() -> argparse.Namespace:
     """The options; all have the full run's defaults."""
@@ -30,7 +33,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--every", type=float, default=5.0, help="seconds between two kills")
     parser.add_argument("--seed", type=int, help="replays the fire of an earlier run")
-    parser.add_argument("--seconds", type=float, default=1_500, help="gives up after so many")
+    parser.add_argument("--seconds", type=float, default=2_400, help="gives up after so many")
     parser.add_argument("--slot-ms", type=int, default=100)
     parser.add_argument("--workers", type=int, default=2, help="of each of the two clusters")
     parser.add_argument(
@@ -45,6 +48,10 @@ def main() -> int:
     chosen = arguments()
     seed = secrets.randbelow(10**9) if chosen.seed is None else chosen.seed
     stage = Stage("chaos", slot_ms=chosen.slot_ms, workers=chosen.workers)
+    stage.environment |= {
+        "BLOCKCHAIN_PRIORITY_FEE": "auto",
+        "BLOCKCHAIN_MAX_PRIORITY_FEE": str(MAX_PRIORITY_FEE),
+    }
     sys.stdout.write(
         f"seed {seed}: {chosen.readings} readings, {chosen.kills} kills, "
         f"{CLUSTERS} clusters of {chosen.workers} workers, {stage.folder}\n"
@@ -91,7 +98,7 @@ def _burn(chosen: argparse.Namespace, seed: int, stage: Stage, mint: str) -> boo
         hands_off=chosen.hands_off,
     )
     rested = controller.run()
-    books = auditing.Books(stage.chain, mint, stage.authority, stage.journal_dir)
+    books = auditing.Books(stage.chain, mint, stage.authority, stage.journal_dir, MAX_PRIORITY_FEE)
     return bool(reporting.report(controller, books, rested=rested))
 
 

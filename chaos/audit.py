@@ -19,7 +19,13 @@ from solders.transaction import VersionedTransaction
 from spl.token.instructions import get_associated_token_address
 
 from minting.engine.receipts import leaf, memo_in_history, merkle_root
-from minting.models import MintBatch, MintResult, MintTransaction
+from minting.models import (
+    MintBatch,
+    MintingGate,
+    MintResult,
+    MintTransaction,
+    ReconcileFinding,
+)
 from readings.models import MeterReading
 from stage.chain import Chain, Entry
 
@@ -37,6 +43,8 @@ class Books:
     """Fresh when the run began: everything that was ever minted is in the journal or a finding."""
     authority: str
     journal_dir: Path
+    max_priority_fee: int | None = None
+    """Lamports that no transaction may bid more than."""
 
 
 def audit(books: Books) -> list[str]:
@@ -56,7 +64,9 @@ def audit(books: Books) -> list[str]:
         lambda: _dead_is_dead(history),
         _counted_once,
         lambda: _memos(history),
+        lambda: _bids(books.max_priority_fee),
         lambda: _conserved(books, history),
+        _no_false_alarm,
         _nobody_blamed,
         _nothing_swallowed,
     ]
@@ -165,6 +175,21 @@ def _memos(history: list[Entry]) -> Iterator[str]:
             yield f"I6: the memo of {row.signature} is not that of the readings it pays"
         if row.base_units != sum(units[id_] for id_ in row.reading_ids):
             yield f"I6: {row.signature} pays another sum than its readings"
+
+
+def _bids(cap: int | None) -> Iterator[str]:
+    """I6: nobody bids more than the cap, however high others go."""
+    if cap is not None:
+        for row in MintTransaction.objects.filter(priority_fee_lamports__gt=cap):
+            yield f"I6: {row.signature} bids {row.priority_fee_lamports} lamports, {cap} is the cap"
+
+
+def _no_false_alarm() -> Iterator[str]:
+    """I7: reconciliation, whenever it ran, called nothing a difference that was only young."""
+    for finding in ReconcileFinding.objects.all():
+        yield f"I7: a difference was found: {finding.kind} {finding.signature} {finding.detail}"
+    for gate in MintingGate.objects.filter(closed_since__isnull=False):
+        yield f"I7: the gate is closed: {gate.reason}"
 
 
 def _conserved(books: Books, history: list[Entry]) -> Iterator[str]:

@@ -21,10 +21,9 @@ from django.utils import timezone
 from chaos.schedule import DEEPEST_FORK, KILLS, Event, Kind
 from gridtoken.processes import Child, ProcessError
 from minting.engine.errors import BlockchainError
-from minting.models import BatchSource, MintResult, MintSlice, MintTransaction
-from minting.service.prepare import request_batch
+from minting.models import MintResult, MintSlice, MintTransaction
 from minting.service.recover import nudge_if_waiting
-from minting.tasks import look, sweep
+from minting.tasks import sweep
 from readings.models import MeterReading
 from stage.chain import ChainError
 from stage.servers import Stage
@@ -40,6 +39,8 @@ STANDSTILL = 25.0
 """Seconds without anything moving after which the controller starts the clusters again itself."""
 ORPHANS_LIVE = 8.0
 """Seconds that the orphans of a dead main process go on working beside its successor."""
+UP_WITHIN = 60.0
+"""Seconds that a kill waits for a cluster to be up."""
 DATABASE_BACK = 60.0
 """Seconds to wait for the database to answer the controller again."""
 READINGS_A_BATCH = 250
@@ -49,6 +50,7 @@ SIGNALS = {
     Kind.KILL_MAIN: signal.SIGKILL,
     Kind.TERMINATE_MAIN: signal.SIGTERM,
     Kind.KILL_CLUSTER: signal.SIGKILL,
+    Kind.TERMINATE_CLUSTER: signal.SIGTERM,
     Kind.PAUSE: signal.SIGSTOP,
 }
 
@@ -81,17 +83,24 @@ class Controller:
     called for, and clusters that stand still are started again."""
     done: Counter[str] = field(default_factory=Counter)
     """What was done, by its name."""
+    reconciled: str = ""
+    """What ``manage.py reconcile`` answered at the end."""
+    failure: str = ""
+    """Why that failed, if it did."""
     _running: list[Cluster] = field(default_factory=list)
     _paused: list[tuple[float, int]] = field(default_factory=list)
     _asking: Child | None = None
     _began: float = 0.0
+    _late: float = 0.0
+    """Seconds by which the fire lags behind its schedule, because clusters were not up yet."""
+    _held: float | None = None
+    """Since when the next event waits for that."""
     _moved: tuple[float, object] = (0.0, None)
     _hurried: float = 0.0
     _told: float = 0.0
 
     def run(self) -> bool:
         """Returns whether everything came to rest in time."""
-        self._mint_first()
         self._began = time.monotonic()
         for number in range(self.clusters):
             name = f"cluster-{number}"
@@ -99,24 +108,22 @@ class Controller:
         try:
             waiting = list(self.events)
             while waiting and self.seconds < self.cap:
-                while waiting and waiting[0].at <= self.seconds:
+                while waiting and waiting[0].at + self._late <= self.seconds:
+                    if self._must_wait(waiting[0]):
+                        break
                     self._do(waiting.pop(0))
                 self._tend()
                 time.sleep(STEP)
             self._quiet()
             while self.seconds < self.cap:
                 if self._at_rest():
+                    self._reconcile()
                     return True
                 self._tend()
                 time.sleep(STEP)
             return False
         finally:
             self._stop()
-
-    def _mint_first(self) -> None:
-        """One reading in peace: a late proof of death ends its walk at an older landing."""
-        request_batch(self.readings[:1], source=BatchSource.CLI, strict=True, nudge=False)
-        look()
 
     @property
     def seconds(self) -> float:
@@ -129,6 +136,19 @@ class Controller:
         return sum(self.done[kind.value] for kind in KILLS)
 
     # -------------------------------------------------------------- the fire
+    def _must_wait(self, event: Event) -> bool:
+        """Whether its victim is not up yet: then the whole fire comes later, and misses nobody.
+
+        Where starting takes longer than the next kill, all kills would hit the same process before
+        it has done anything.
+        """
+        up = event.kind not in KILLS or len(_family(self._running[event.cluster].main.pid)) > 1
+        self._held = None if up else self._held or self.seconds
+        if self._held is None or self.seconds - self._held > UP_WITHIN:
+            return False
+        self._late = self.seconds - event.at
+        return True
+
     def _do(self, event: Event) -> None:
         match event.kind:
             case Kind.LEASES:
@@ -137,7 +157,7 @@ class Controller:
                 self.stage.restart_database(crash=event.pick < 0.5)
             case Kind.CHAIN:
                 self.stage.kill_chain()
-            case Kind.FAULTS:
+            case Kind.FAULTS | Kind.CONGESTION:
                 self._order(faults=event.faults)
             case Kind.FORK:
                 answer = self._order(fork=1 + int(event.pick * DEEPEST_FORK))
@@ -152,7 +172,7 @@ class Controller:
         members = self.stage.members(cluster.name)
         if event.kind in (Kind.KILL_MAIN, Kind.TERMINATE_MAIN):
             members = [cluster.main.pid]
-        elif event.kind is not Kind.KILL_CLUSTER and members:
+        elif event.kind not in (Kind.KILL_CLUSTER, Kind.TERMINATE_CLUSTER) and members:
             members = [members[int(event.pick * len(members))]]
         for pid in members:
             _signal(pid, SIGNALS[event.kind])
@@ -258,6 +278,13 @@ class Controller:
             except BlockchainError as error:
                 say(f"  the sweep failed: {error}")
         return _patiently(_is_at_rest)
+
+    def _reconcile(self) -> None:
+        """As a user would, while the clusters run: exit code 0, or the run has failed."""
+        try:
+            self.reconciled = self.stage.manage("reconcile").strip()
+        except ProcessError as error:
+            self.failure = str(error)
 
     def _stop(self) -> None:
         for cluster in self._running:

@@ -23,7 +23,10 @@ def report(controller: Controller, books: Books, *, rested: bool) -> bool:
     minted = MeterReading.objects.filter(status="minted").count()
     say(f"transactions: {told}")
     say(f"supply: {books.chain.supply(books.mint)} base units")
+    say(f"reconcile: {controller.reconciled or 'did not run'}")
     findings = audit(books)
+    if controller.failure:
+        findings.insert(0, controller.failure)
     if not rested:
         findings.insert(0, f"not at rest after {controller.seconds:.0f} s")
     if minted != len(controller.readings):

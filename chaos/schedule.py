@@ -21,11 +21,13 @@ class Kind(StrEnum):
     KILL_MAIN = "kill -9 a cluster's main process"
     TERMINATE_MAIN = "SIGTERM a cluster's main process"
     KILL_CLUSTER = "kill -9 a whole cluster"
+    TERMINATE_CLUSTER = "SIGTERM a whole cluster"
     PAUSE = "pause a process"
     LEASES = "every lease runs out at once"
     DATABASE = "restart the database"
     CHAIN = "kill -9 the node"
     FAULTS = "another fault plan"
+    CONGESTION = "step of a rush: fuller blocks, higher bids"
     FORK = "fork"
 
 
@@ -35,6 +37,7 @@ KILLS = {
     Kind.KILL_MAIN: 2,
     Kind.TERMINATE_MAIN: 1,
     Kind.KILL_CLUSTER: 2,
+    Kind.TERMINATE_CLUSTER: 1,
 }
 """What counts as a kill, and how often each is drawn."""
 
@@ -43,6 +46,7 @@ PACE = {
     Kind.FORK: 4,
     Kind.LEASES: 5,
     Kind.PAUSE: 9,
+    Kind.CONGESTION: 10,
     Kind.DATABASE: 12,
     Kind.CHAIN: 25,
 }
@@ -68,6 +72,20 @@ FAULTS: tuple[dict[str, Any], ...] = (
     {"drop": 0.2, "delay": 0.2, "lost_reply": 0.2, "too_many": 0.1, "unavailable": 0.1},
 )
 """Plans of gridtoken.embedded.faults; the empty one is a breather."""
+
+RUSH: tuple[dict[str, Any], ...] = (
+    {"others_bid": 10_000},
+    {"others_bid": 50_000, "block_capacity": 5},
+    {"others_bid": 250_000, "block_capacity": 3, "too_many": 0.2},
+    {"others_bid": 10_000_000, "too_many": 0.5},
+    {"others_bid": 250_000, "requests_per_second": 15},
+    {},
+)
+"""A rush hour, step by step: blocks fill, others bid more, at its height more than our cap, nodes
+refuse; then it is over."""
+
+STEP_SECONDS = 3.0
+"""Between two steps of a rush."""
 
 DEEPEST_FORK = 30
 """Blocks; 32 are final."""
@@ -112,5 +130,18 @@ def draw(*, seed: int, kills: int, every: float, clusters: int) -> tuple[Event, 
     ]
     for kind, pace in PACE.items():
         # Even the shortest run has one of each.
-        events += [event(random.uniform(0, end), kind) for _ in range(max(1, kills // pace))]
+        for _ in range(max(1, kills // pace)):
+            at = random.uniform(0, end)
+            events += _rush(random, at, end) if kind is Kind.CONGESTION else [event(at, kind)]
     return tuple(sorted(events, key=lambda each: each.at))
+
+
+def _rush(random: Random, at: float, end: float) -> list[Event]:
+    """All steps of one, hurried where the run ends before."""
+    step = min(STEP_SECONDS, (end - at) / len(RUSH))
+    return [
+        Event(
+            at + number * step, Kind.CONGESTION, 0, 0.0, {**plan, "seed": random.randrange(2**32)}
+        )
+        for number, plan in enumerate(RUSH)
+    ]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from django.db import transaction
+import structlog
+from django.db import connection, transaction
 from django_q.models import Schedule
+
+log = structlog.get_logger(__name__)
 
 SCHEDULES: dict[str, tuple[str, int]] = {
     "sweep": ("minting.tasks.sweep", 1),
@@ -16,9 +19,17 @@ SCHEDULES: dict[str, tuple[str, int]] = {
 """Name, dotted path, and minutes between two runs; one is the least that django-q2 knows."""
 
 
+_ONE_AT_A_TIME = 0x6772_6964_7363_6865
+"""For ``pg_advisory_xact_lock``. django-q2 lets a name stand twice: where two clusters start at
+once on a new database, each would make all, and afterwards none could start."""
+
+
 @transaction.atomic
 def synchronise() -> None:
-    """Makes the schedules as they are written here; names are ours, so that none is doubled."""
+    """Makes the schedules as they are written here, each once, whoever else is at it."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_ONE_AT_A_TIME])
+    _end_doubles()
     for name, (path, minutes) in SCHEDULES.items():
         Schedule.objects.update_or_create(
             name=name,
@@ -29,3 +40,13 @@ def synchronise() -> None:
                 "repeats": -1,
             },
         )
+
+
+def _end_doubles() -> None:
+    """Of each name the oldest stays."""
+    oldest: set[str] = set()
+    for schedule in Schedule.objects.filter(name__in=SCHEDULES).order_by("id"):
+        if schedule.name in oldest:
+            log.warning("schedule_doubled", name=schedule.name)
+            schedule.delete()
+        oldest.add(schedule.name)

@@ -46,6 +46,9 @@ class FaultPlan:
     """Seconds that a 429 asks to wait."""
     block_capacity: int | None = None
     """Transactions that land in one block at most; 0 lets nothing land."""
+    others_bid: int = 0
+    """Micro-lamports per compute unit that others bid, who fill the blocks: what bids less waits,
+    and getRecentPrioritizationFees tells it of these blocks."""
     no_v1: bool = False
     """The node is of a release that cannot decode v1 transactions."""
     pruned_below: int = 0

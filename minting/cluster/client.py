@@ -112,9 +112,12 @@ class Node(Transport):
         answer = await self.call("getBalance", str(address), config)
         return parsing.in_context(answer, parsing.integer)
 
-    async def account(self, address: Pubkey) -> AccountView | None:
-        """One account at ``confirmed``."""
-        answer = await self.call("getAccountInfo", str(address), ACCOUNT_CONFIG)
+    async def account(
+        self, address: Pubkey, *, commitment: Commitment = Commitment.CONFIRMED
+    ) -> AccountView | None:
+        """One account, ``None`` where there is none; at ``confirmed`` unless told otherwise."""
+        config = {**ACCOUNT_CONFIG, "commitment": commitment}
+        answer = await self.call("getAccountInfo", str(address), config)
         return parsing.in_context(answer, parsing.account)[0]
 
     async def accounts(
@@ -240,14 +243,15 @@ class Node(Transport):
         until: str | None = None,
         limit: int = HISTORY_PER_CALL,
         min_context_slot: int | None = None,
+        commitment: Commitment = Commitment.FINALIZED,
     ) -> tuple[HistoryEntry, ...]:
-        """One page of the address's finalized history, newest first.
+        """One page of the address's history, newest first; finalized unless told otherwise.
 
         An unknown ``before`` answers an empty page and an unknown ``until`` everything: only
         meeting a signature already known shows that a walk is complete.
         """
         config = _config(
-            commitment=Commitment.FINALIZED,
+            commitment=commitment,
             limit=limit,
             before=before,
             until=until,

@@ -152,9 +152,11 @@ class Cluster:
             lambda node: node.balance(address, min_context_slot=min_context_slot)
         )
 
-    async def account(self, address: Pubkey) -> AccountView | None:
+    async def account(
+        self, address: Pubkey, *, commitment: Commitment = Commitment.CONFIRMED
+    ) -> AccountView | None:
         """See ``Node.account``."""
-        return await self._roster.ask(lambda node: node.account(address))
+        return await self._roster.ask(lambda node: node.account(address, commitment=commitment))
 
     async def accounts(
         self, addresses: Sequence[Pubkey]
@@ -207,6 +209,7 @@ class Cluster:
         until: str | None = None,
         limit: int = HISTORY_PER_CALL,
         min_context_slot: int | None = None,
+        commitment: Commitment = Commitment.FINALIZED,
     ) -> tuple[HistoryEntry, ...]:
         """See ``Node.signatures_for_address``; a walk should stay on ``one_node``."""
         return await self._roster.ask(
@@ -216,6 +219,7 @@ class Cluster:
                 until=until,
                 limit=limit,
                 min_context_slot=min_context_slot,
+                commitment=commitment,
             )
         )
 

@@ -20,6 +20,7 @@
     └── SolanaError                 solana_error          the cluster, or the way to it
         ├── NodeUnreachable         node_unreachable      no answer: proves nothing
         ├── RateLimited             rate_limited          HTTP 429, retry_after
+        ├── MintNotFinal            mint_not_final        too new to be compared with the journal
         └── RpcRefused              rpc_refused           an answer that is an error
 
 The names ``EmptyBatch``, ``BatchTooLarge``, ``PartiallySuccessful``, ``InvalidBatchData`` and
@@ -205,6 +206,15 @@ class RateLimited(SolanaError):
     def __init__(self, retry_after: float) -> None:
         super().__init__(f"The node asks to wait {retry_after:g} s")
         self.retry_after = retry_after
+
+
+class MintNotFinal(SolanaError):
+    """The mint was made a moment ago: nothing of it is final, so there is nothing to compare."""
+
+    code = "mint_not_final"
+
+    def __init__(self) -> None:
+        super().__init__("Nothing to compare yet: the mint itself is not finalized")
 
 
 class RpcRefused(SolanaError):

@@ -28,6 +28,7 @@ from minting.journal.claims import Claim, claim_slices, hand_back, renew_claims
 from minting.journal.gate import (
     Identity,
     close_gate,
+    gate_is_closed,
     open_gate,
     pass_gate,
     read_gate,
@@ -101,6 +102,7 @@ __all__ = [
     "fail_run",
     "finish_run",
     "forget_requests",
+    "gate_is_closed",
     "give_up_retries",
     "hand_back",
     "hold_waiting",

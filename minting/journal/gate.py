@@ -31,6 +31,11 @@ def read_gate() -> MintingGate:
     return gate
 
 
+def gate_is_closed() -> bool:
+    """Whether nothing may be signed; only a reconciliation changes that."""
+    return MintingGate.objects.filter(closed_since__isnull=False).exists()
+
+
 @atomic_phase
 def uncheck_gate() -> None:
     """Lets it be checked before anything more is signed."""

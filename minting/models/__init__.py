@@ -2,7 +2,7 @@
 
 from minting.models.batch import BatchSource, MintBatch, MintSlice
 from minting.models.idempotency import IdempotencyKey
-from minting.models.mint import MintInfo
+from minting.models.mint import Landmark, MintInfo
 from minting.models.reconcile import (
     MintingGate,
     ReconcileCursor,
@@ -18,6 +18,7 @@ from minting.models.transaction import MintTransaction
 __all__ = [
     "BatchSource",
     "IdempotencyKey",
+    "Landmark",
     "MintBatch",
     "MintInfo",
     "MintResult",

@@ -7,7 +7,7 @@ from solders.pubkey import Pubkey
 from spl.token.instructions import get_associated_token_address
 from uuid_utils.compat import uuid7
 
-from minting.models.fields import address_field
+from minting.models.fields import address_field, signature_field
 
 
 class MintInfo(models.Model):
@@ -45,3 +45,29 @@ class MintInfo(models.Model):
 
     def __str__(self) -> str:
         return str(self.address)
+
+
+class Landmark(models.Model):
+    """A signature of an address's history, noted before anything of ours was signed with it.
+
+    A late proof of death walks the history back until it meets a signature that is known and older
+    than the dead one's blockhash. Our first transactions have no older one of ours: this is it.
+    Noted once and never changed.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    genesis_hash = models.CharField(max_length=44)
+    address = address_field(help_text="Who pays for and signs our transactions.")
+    signature = signature_field()
+    slot = models.BigIntegerField(help_text="Where the history showed it when it was noted.")
+    noted_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["genesis_hash", "address"], name="landmark_once_an_address"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.signature} of {self.address}"

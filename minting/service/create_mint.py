@@ -21,6 +21,7 @@ from minting.engine.instructions import (
 )
 from minting.engine.mints import decode_mint
 from minting.engine.types import MintFacts, Signer
+from minting.service import landmarks
 from minting.service.preflight import record_mint
 from minting.service.session import Session
 
@@ -70,7 +71,10 @@ def create_mint(
             f"The mint {address} exists with authority {facts.mint_authority} and "
             f"{facts.decimals} decimals, not as asked for"
         )
-    record_mint(facts, session.run(session.cluster.genesis_hash()))
+    genesis_hash = session.run(session.cluster.genesis_hash())
+    record_mint(facts, genesis_hash)
+    # Whoever pays for the mint pays for what is minted.
+    landmarks.learn(session, signer.address, genesis_hash)
     return CreatedMint(facts, created)
 
 

@@ -22,6 +22,7 @@ from minting.engine.receipts import memo_in_history
 from minting.engine.types import HistoryEntry, LandedTransaction
 from minting.journal import Identity
 from minting.models import MintInfo, MintTransaction
+from minting.service import landmarks
 from minting.service.auditing import landed_contents
 from minting.service.session import Session
 
@@ -35,7 +36,7 @@ READ_AT_ONCE = 20
 """Candidates fetched together; the first that proves true ends the search."""
 
 
-def require_open(session: Session, mint: MintInfo, supply: int) -> None:
+def require_open(session: Session, mint: MintInfo, supply: int, *, slot: int) -> None:
     """Before each wave: asks the chain nothing, unless the database is another one than it was.
 
     Args:
@@ -43,10 +44,11 @@ def require_open(session: Session, mint: MintInfo, supply: int) -> None:
         mint: Whose gate it is.
         supply: Base units at ``confirmed``, read before this is called: what had landed by then
             was in the journal before it was on the wire.
+        slot: A confirmed one, of the same reading.
 
     Raises:
         GateClosed: The chain holds what the journal does not explain.
-        SolanaError: The chain could not be asked.
+        SolanaError: The chain could not be asked, or the authority is too young (``landmarks``).
     """
     identity = database_identity()
     with transaction.atomic():
@@ -65,6 +67,7 @@ def require_open(session: Session, mint: MintInfo, supply: int) -> None:
         )
         _close(reason, identity)
         raise GateClosed(reason)
+    landmarks.require(session, session.config.need_authority(), mint.genesis_hash, below_slot=slot)
 
 
 def check_at_start(session: Session, mint: MintInfo | None) -> None:

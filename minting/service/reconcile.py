@@ -27,7 +27,7 @@ from minting.engine.audit import (
     Finding,
     sort_page,
 )
-from minting.engine.errors import BlockchainError, MintingRefused, SolanaError
+from minting.engine.errors import BlockchainError, MintingRefused, MintNotFinal, SolanaError
 from minting.engine.mints import require_mintable
 from minting.engine.states import TransactionStatus
 from minting.engine.types import Commitment, HistoryEntry, LandedTransaction, MintFacts
@@ -94,8 +94,10 @@ def reconcile_after_recovery(
 
 
 def wait_for_finality(session: Session, patience: float) -> None:
-    """Until nothing is confirmed that is not finalized, or the patience is over."""
+    """Until mint and all that is confirmed are finalized, or the patience is over."""
     deadline = time.monotonic() + patience
+    while time.monotonic() < deadline and not _mint_is_final(session):
+        time.sleep(LOOK_EVERY)
     while time.monotonic() < deadline:
         rows = list(MintTransaction.objects.filter(status=TransactionStatus.CONFIRMED)[:FLIGHTS])
         if not rows:
@@ -115,9 +117,13 @@ def reconcile(
         thorough: Compares all of the journal with its results and statuses, not only what is new.
 
     Raises:
+        MintNotFinal: There is nothing to compare yet.
         SolanaError, MintingRefused: The chain could not be asked; nothing was concluded.
     """
     mint, facts = look_at_mint(session)
+    never_walked = not ReconcileCursor.objects.filter(mint=mint, slot__gte=0).exists()
+    if never_walked and not _mint_is_final(session):
+        raise MintNotFinal
     with transaction.atomic():
         run, cursor = journal.begin_run(mint, thorough=thorough)
     try:
@@ -126,6 +132,13 @@ def reconcile(
         with transaction.atomic():
             journal.fail_run(run, str(error))
         raise
+
+
+def _mint_is_final(session: Session) -> bool:
+    view = session.run(
+        session.cluster.account(session.config.need_mint(), commitment=Commitment.FINALIZED)
+    )
+    return view is not None
 
 
 @dataclass(slots=True)

@@ -7,6 +7,7 @@ Runs at the start of every task for the slices it claims, every minute for all, 
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -22,7 +23,7 @@ from minting.engine.states import LIVE_TRANSACTIONS, TransactionStatus
 from minting.engine.types import DeathEvidence, Verdict
 from minting.engine.verdicts import Judgement, judge
 from minting.journal import Expiry
-from minting.models import MintSlice, MintTransaction
+from minting.models import Landmark, MintSlice, MintTransaction
 from minting.service import nudges
 from minting.service.session import Session
 from minting.service.tracking import Flight, tick
@@ -36,7 +37,7 @@ TELL_EVERY = 5.0
 """Seconds between two writings of why a transaction is in doubt; asking may be faster."""
 
 KNOWN_SIGNATURES = 1_000
-"""Landed transactions at which a walk of the authority's history may end."""
+"""Landed transactions, the newest, at which a walk of the authority's history may end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +84,15 @@ def nudge_if_waiting() -> bool:
 
 
 def slices_wait() -> bool:
-    """Whether there is work that nobody drives, and that may be driven: minting is not stopped."""
-    return bool(MintSlice.objects.waiting().exists()) and journal.current_stop() is None
+    """Whether there is work that nobody drives, and that may be signed for.
+
+    Behind a stop or a closed gate nobody is called: what is signed is the sweep's to follow.
+    """
+    return (
+        MintSlice.objects.waiting().exists()
+        and journal.current_stop() is None
+        and not journal.gate_is_closed()
+    )
 
 
 def prove_dead(session: Session, flights: Sequence[Flight]) -> int:
@@ -94,14 +102,17 @@ def prove_dead(session: Session, flights: Sequence[Flight]) -> int:
         How many were proven dead. The others stay in doubt, with what was answered.
     """
     silent = [flight for flight in flights if flight.status is not TransactionStatus.CONFIRMED]
-    if not silent:
-        return 0
-    known = _known_signatures(silent)
+    return sum(_prove_dead(session, payer, group) for payer, group in _by_payer(silent).items())
+
+
+def _prove_dead(session: Session, payer: str, silent: Sequence[Flight]) -> int:
+    """The same for what one address signed: its history says nothing of what another signed."""
+    known = _known_signatures(payer, silent)
     try:
         evidence = session.run(
             session.cluster.death_evidence(
                 [flight.watched for flight in silent],
-                _payer_of(silent),
+                Pubkey.from_string(payer),
                 is_known=known.__contains__,
             )
         )
@@ -146,21 +157,33 @@ def _in_chunks() -> Iterator[list[Flight]]:
         yield [Flight.of(row) for row in chunk]
 
 
-def _payer_of(flights: Sequence[Flight]) -> Pubkey:
-    """Who signed them: one installation has one mint and one authority."""
-    return Pubkey.from_string(
-        MintTransaction.objects.values_list("fee_payer", flat=True).get(id=flights[0].id)
-    )
+def _by_payer(flights: Sequence[Flight]) -> dict[str, list[Flight]]:
+    """Who signed them; after a change of the authority's key there may be two."""
+    ids = [flight.id for flight in flights]
+    rows = MintTransaction.objects.filter(id__in=ids) if ids else MintTransaction.objects.none()
+    payers = dict(rows.values_list("id", "fee_payer"))
+    groups: defaultdict[str, list[Flight]] = defaultdict(list)
+    for flight in flights:
+        groups[payers[flight.id]].append(flight)
+    return dict(groups)
 
 
-def _known_signatures(flights: Sequence[Flight]) -> frozenset[str]:
-    """Landed transactions older than all of ``flights``: where a walk of the history may end."""
-    oldest = min(flight.blockhash_slot for flight in flights)
-    return frozenset(
-        MintTransaction.objects.filter(slot__lt=oldest)
-        .order_by("-id")
-        .values_list("signature", flat=True)[:KNOWN_SIGNATURES]
-    )
+def _known_signatures(payer: str, flights: Sequence[Flight]) -> frozenset[str]:
+    """Where a walk of the payer's history may end: its landmark, and what landed of ours.
+
+    That it is older than a blockhash is read from the walk itself. The newest that are older than
+    the oldest blockhash end a walk for all; those older than the newest one still serve some where
+    nothing older is known.
+    """
+    known = set(Landmark.objects.filter(address=payer).values_list("signature", flat=True))
+    slots = [flight.blockhash_slot for flight in flights]
+    for bound in (min(slots), max(slots)):
+        known.update(
+            MintTransaction.objects.filter(slot__lt=bound)
+            .order_by("-id")
+            .values_list("signature", flat=True)[:KNOWN_SIGNATURES]
+        )
+    return frozenset(known)
 
 
 def _as_json(evidence: DeathEvidence, judgement: Judgement) -> dict[str, Any]:

@@ -36,7 +36,7 @@ from minting.service.recover import live_flights, prove_dead
 from minting.service.refusing import as_refusal, give_up, refuse, refuse_left_out, worn_out
 from minting.service.session import Session
 from minting.service.share import Share
-from minting.service.terms import Terms, forget_v1, terms_of
+from minting.service.terms import Terms, forget_terms, forget_v1, terms_of
 from minting.service.tracking import Flight, tick
 from readings import queries
 
@@ -247,7 +247,9 @@ class Driver:
             # Nothing else to do but to prove, which takes a while; keep the slices meanwhile.
             with transaction.atomic():
                 self._keep(journal.renew_claims(self.claims.values()))
-            prove_dead(self.session, self.flights)
+            if prove_dead(self.session, self.flights):
+                # What was outbid may be dead of it: the next bid is of now.
+                forget_terms(self.session.config)
             self.flights = [flight for flight in self.flights if flight.is_open]
         self._plan_next_look()
 
@@ -259,7 +261,9 @@ class Driver:
         try:
             journal.refuse_while_stopped()
             standing = inspect_for_wave(self.session)
-            gate.require_open(self.session, standing.info, standing.facts.supply)
+            gate.require_open(
+                self.session, standing.info, standing.facts.supply, slot=standing.slot
+            )
             terms = terms_of(self.session, standing.facts)
             if self.ready and self.ready[0][1].version is not terms.version:
                 self.ready.clear()  # planned for a format that is not taken any more

@@ -128,8 +128,13 @@ def forget_v1(config: MintingConfig) -> bool:
     _answers[config.rpc_urls] = _VersionAnswer(
         takes_v1=False, until=time.monotonic() + VERSION_KEPT
     )
-    _kept.pop(_key(config), None)
+    forget_terms(config)
     return True
+
+
+def forget_terms(config: MintingConfig) -> None:
+    """Asks anew at the next wave: prices, bids and format are not what they were."""
+    _kept.pop(_key(config), None)
 
 
 def _key(config: MintingConfig) -> tuple[object, ...]:

@@ -5,15 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
+from django.utils import timezone
 from spl.token.constants import TOKEN_PROGRAM_ID
 from spl.token.instructions import mint_to
 from spl.token.models import MintToParams
 
 from chaos.audit import audit
-from minting.models import MintBatch, MintResult, MintTransaction
+from minting import journal
+from minting.models import (
+    MintBatch,
+    MintInfo,
+    MintResult,
+    MintTransaction,
+    ReconcileFinding,
+    ReconcileRun,
+)
 from readings.models import MeterReading
-from tests.crash.scene import Scene
+from tests.crash.scene import CAP, Scene
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -68,6 +77,21 @@ def show_as_free(_scene: Scene) -> None:
     MeterReading.objects.update(status="pending")
 
 
+def bid_above_the_cap(_scene: Scene) -> None:
+    MintTransaction.objects.update(priority_fee_lamports=CAP + 1)
+
+
+def find_what_is_no_difference(_scene: Scene) -> None:
+    mint = MintInfo.objects.get()
+    run = ReconcileRun.objects.create(mint=mint)
+    ReconcileFinding.objects.create(mint=mint, run=run, kind="missing", seen_at=timezone.now())
+
+
+def leave_the_gate_closed(_scene: Scene) -> None:
+    with transaction.atomic():
+        journal.close_gate("forgotten", journal.Identity())
+
+
 @pytest.mark.parametrize(
     ("tamper", "invariants"),
     [
@@ -79,6 +103,9 @@ def show_as_free(_scene: Scene) -> None:
         (pay_another_sum, {"I6", "I7"}),
         (blame, {"I5", "I7", "I8", "I9"}),
         (show_as_free, {"I9"}),
+        (bid_above_the_cap, {"I5", "I6"}),
+        (find_what_is_no_difference, {"I7"}),
+        (leave_the_gate_closed, {"I7"}),
     ],
 )
 def test_what_is_wrong_is_found(

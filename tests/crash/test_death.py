@@ -15,7 +15,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @points(14, 15)
 def test_killed_while_death_is_proven(scene, point):
-    scene.mint_earlier()
     scene.queue()
     scene.kill_journalled()
     scene.outlive()
@@ -29,7 +28,6 @@ def test_killed_while_death_is_proven(scene, point):
 
 @points(17, deed=Deed.STOP)
 def test_woken_after_its_transactions_were_proven_dead(scene, point):
-    scene.mint_earlier()
     scene.queue()
     worker = scene.start(point, "look")
     wait_stopped(worker)

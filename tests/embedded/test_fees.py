@@ -13,6 +13,7 @@ from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
 
 from gridtoken.embedded.chain.record import TOKEN_PROGRAM
+from gridtoken.embedded.chain.transaction import decode
 
 from .chain import (
     HOUSEHOLD,
@@ -141,11 +142,48 @@ def test_what_recent_blocks_asked_of_those_who_write_an_account(chain: Chain) ->
     chain.land(v0([*bid, pay(HOUSEHOLD.pubkey(), SOL)], chain.blockhash))
     newest = chain.ask("getRecentPrioritizationFees", [str(HOUSEHOLD.pubkey())])[-1]
     assert newest == {"slot": chain.ledger.tip.slot, "prioritizationFee": 2_000}
-    assert chain.ask("getRecentPrioritizationFees", [str(OUTSIDER.pubkey())])[-1] == {
+    # Nobody wrote the outsider: then it is the least that anybody of the block bid.
+    assert chain.ask("getRecentPrioritizationFees", [str(OUTSIDER.pubkey())])[-1] == newest
+    chain.blocks(1)
+    assert chain.ask("getRecentPrioritizationFees", [str(HOUSEHOLD.pubkey())])[-1] == {
         "slot": chain.ledger.tip.slot,
         "prioritizationFee": 0,
     }
     assert len(chain.ask("getRecentPrioritizationFees")) == chain.ledger.tip.height + 1
+
+
+def test_blocks_full_of_others_take_who_bids_as_much(chain: Chain) -> None:
+    def bid(price: int, lamports: int) -> VersionedTransaction:
+        bids = [set_compute_unit_limit(1_000), set_compute_unit_price(price)]
+        return v0([*bids, pay(HOUSEHOLD.pubkey(), lamports)], chain.blockhash)
+
+    poor, rich = bid(1_000, SOL), bid(2_000, 2 * SOL)
+    for tx in (poor, rich):
+        chain.ledger.send(decode(bytes(tx)))
+
+    for _ in chain.ledger.steps(others_bid=2_000):
+        pass
+
+    assert chain.ledger.status(rich.signatures[0]) is not None
+    assert chain.ledger.status(poor.signatures[0]) is None
+    newest = chain.ask("getRecentPrioritizationFees", [str(OUTSIDER.pubkey())])[-1]
+    assert newest["prioritizationFee"] == 2_000
+    chain.blocks(1)
+    assert chain.ledger.status(poor.signatures[0]) is not None
+
+
+def test_where_there_is_room_for_one_the_higher_bid_lands_first(chain: Chain) -> None:
+    low, high = (
+        v0([set_compute_unit_price(price), pay(HOUSEHOLD.pubkey(), SOL)], chain.blockhash)
+        for price in (1, 2_000)
+    )
+    for tx in (low, high):
+        chain.ledger.send(decode(bytes(tx)))
+
+    chain.ledger.advance_blocks(1, capacity=1)
+
+    assert chain.ledger.status(high.signatures[0]) is not None
+    assert chain.ledger.status(low.signatures[0]) is None
 
 
 def test_compute_budget_given_twice_is_turned_away(chain: Chain) -> None:

@@ -70,6 +70,9 @@ class QueueCluster:
     def _living(self, role: str) -> int:
         if role == "parent":
             return self.pid
+        if role == "only worker":
+            ready = [pid for pid in self._told(r"ready for work at (\d+)") if is_alive(pid)]
+            return ready[-1] if ready else 0
         if role in ("busy worker", "idle worker"):
             names = MintSlice.objects.filter(status="running").values_list("claimed_by", flat=True)
             busy = {int(name.rpartition(":")[2]) for name in names}

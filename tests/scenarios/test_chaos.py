@@ -9,7 +9,7 @@ from collections import Counter
 
 import pytest
 
-from chaos.schedule import KILLS, PACE, draw
+from chaos.schedule import KILLS, PACE, RUSH, Kind, draw
 
 SECONDS = 150
 
@@ -31,6 +31,9 @@ def test_two_clusters_under_fire_mint_every_reading_exactly_once():
     assert re.search(
         r"^6 kills, 200 readings, \d+ s: nothing lost, nothing doubled$", run.stdout, re.MULTILINE
     )
+    assert re.search(
+        r"^reconcile: \d+ transactions seen .* 0 differences$", run.stdout, re.MULTILINE
+    )
 
 
 def test_a_seed_repeats_the_fire():
@@ -48,3 +51,5 @@ def test_a_fire_has_as_many_kills_as_asked_for_and_one_of_everything():
     assert set(PACE) <= set(kinds)
     assert all(0 <= event.at <= 50 for event in events)
     assert [event.at for event in events] == sorted(event.at for event in events)
+    rush = [event.faults.get("others_bid", 0) for event in events if event.kind is Kind.CONGESTION]
+    assert rush == [plan.get("others_bid", 0) for plan in RUSH]

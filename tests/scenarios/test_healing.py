@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from django.db import OperationalError, connection
 from django.db.models import Sum
 from django.utils import timezone
 from django_q.tasks import async_task
@@ -31,24 +32,24 @@ NO_NODE_ANSWERS = FaultPlan(unavailable=1.0)
 BOUND = 25.0
 """Seconds within which a cluster that was told to stop has stopped."""
 
-Start = Callable[[], QueueCluster]
+Start = Callable[..., QueueCluster]
 
 
 @pytest.fixture
 def start(minting_chain, child_environment, tmp_path: Path) -> Iterator[Start]:
-    """Starts clusters of two workers; none of them survives the test."""
+    """Starts clusters, of two workers unless told; none of them survives the test."""
     environment = {
         **child_environment,
         "SOLANA_RPC_URL": minting_chain.net.url,
         "MINT_AUTHORITY_KEYPAIR": str(minting_chain.keypair_file),
         "ENERGY_TOKEN_MINT": str(minting_chain.mint),
         "MINT_JOURNAL_DIR": str(tmp_path / "journal"),
-        "Q_WORKERS": "2",
     }
     started: list[QueueCluster] = []
 
-    def start_one() -> QueueCluster:
-        started.append(QueueCluster(environment, tmp_path / f"cluster-{len(started)}.log"))
+    def start_one(*, workers: int = 2) -> QueueCluster:
+        log = tmp_path / f"cluster-{len(started)}.log"
+        started.append(QueueCluster({**environment, "Q_WORKERS": str(workers)}, log))
         return started[-1]
 
     yield start_one
@@ -115,6 +116,99 @@ def test_work_goes_on_after_any_member_is_killed(minting_chain, start, role):
     assert_all_minted_once(minting_chain)
     assert not MintSlice.objects.exclude(deaths=0).exists()
     stop(cluster)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM])
+def test_a_cluster_goes_on_whose_only_worker_was_killed_idle(minting_chain, start, signum):
+    """It died with the queue's read lock in its hands."""
+    cluster = start(workers=1)
+    victim = cluster.member("only worker")
+
+    os.kill(victim, signum)
+    batch = order(3)
+    until_minted(cluster, batch)
+
+    assert cluster.member("only worker") != victim
+    assert_all_minted_once(minting_chain)
+    stop(cluster)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM])
+def test_another_cluster_goes_on_where_a_whole_cluster_ended(minting_chain, start, signum):
+    """Nobody of it lives to hand back what it held, or all of it is told to end at once."""
+    minting_chain.net.faults = NOTHING_LANDS
+    batch = order(12)
+    ended = start()
+    until(in_flight, ended.words)
+    ended.member("busy worker")
+    other = start()
+    other.member("monitor")
+
+    os.killpg(ended.pid, signum)
+    ended.process.wait(BOUND)
+    until(lambda: not ended.processes(), ended.words, BOUND)
+    minting_chain.net.faults = FaultPlan()
+    until_minted(other, batch)
+
+    assert_all_minted_once(minting_chain)
+    stop(other)
+
+
+@pytest.mark.parametrize("group", [False, True])
+def test_a_cluster_without_work_stops_when_told(minting_chain, start, group):
+    cluster = start()
+    cluster.member("monitor")
+
+    stop(cluster, group=group)
+
+
+@pytest.fixture
+def durable(transactional_db) -> Iterator[None]:
+    """The session's server answers commits before they are written; here it does not."""
+    name = connection.ops.quote_name(connection.settings_dict["NAME"])
+    with connection.cursor() as cursor:
+        cursor.execute(f"ALTER DATABASE {name} SET synchronous_commit = on")
+    connection.close()  # the next one has it
+    yield
+    with connection.cursor() as cursor:
+        cursor.execute(f"ALTER DATABASE {name} RESET synchronous_commit")
+    connection.close()
+
+
+def test_a_database_that_restarts_in_the_middle(durable, minting_chain, start):
+    """As after a crash: connections break, commits may be lost, nothing is minted twice."""
+    minting_chain.net.faults = NOTHING_LANDS
+    before = order(12)
+    cluster = start()
+    until(in_flight, cluster.words)
+
+    restart_database()
+    after = order(6)
+    minting_chain.net.faults = FaultPlan()
+    until_minted(cluster, before, after)
+
+    assert_all_minted_once(minting_chain)
+    stop(cluster)
+
+
+def restart_database() -> None:
+    """Immediate shutdown of the session's own server; its keeper starts it again."""
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW data_directory")
+        (folder,) = cursor.fetchone()
+    pid = int((Path(folder) / "postmaster.pid").read_text().split()[0])
+    connection.close()
+    os.kill(pid, signal.SIGQUIT)
+    until(lambda: not is_alive(pid))
+    until(_answers)
+
+
+def _answers() -> bool:
+    try:
+        connection.ensure_connection()
+    except OperationalError:
+        return False
+    return True
 
 
 def test_a_cluster_that_takes_no_tasks_is_replaced(minting_chain, start):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from solders.hash import Hash
@@ -29,6 +30,23 @@ class Block:
     def time(self) -> int:
         """When the block was made, in seconds."""
         return self.unix_ms // 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Bids:
+    """What a block's transactions bid, in micro-lamports per compute unit."""
+
+    least: int = 0
+    """By any of them; 0 where there was none."""
+    by_account: Mapping[Pubkey, int] = field(default_factory=dict)
+    """The least by those that wrote an account."""
+
+    def asked_of(self, keys: Iterable[Pubkey]) -> int:
+        """What getRecentPrioritizationFees tells to those who write these accounts.
+
+        Agave, PrioritizationFeeCache::get_prioritization_fees.
+        """
+        return max((self.least, *(self.by_account.get(key, 0) for key in keys)))
 
 
 @dataclass(frozen=True, slots=True)

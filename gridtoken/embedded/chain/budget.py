@@ -57,6 +57,11 @@ class Budget:
         """What the payer is charged, whether the transaction succeeds or fails."""
         return self.base_fee + self.priority_fee
 
+    @property
+    def price(self) -> int:
+        """The bid in micro-lamports per compute unit, by which leaders choose."""
+        return self.priority_fee * 1_000_000 // max(self.compute_units, 1)
+
 
 def budget_of(decoded: DecodedTransaction) -> Budget:
     """Reads limits and bid out of v1's config or the compute budget instructions.
@@ -68,6 +73,14 @@ def budget_of(decoded: DecodedTransaction) -> Budget:
     if isinstance(decoded.message, MessageV1):
         return _from_config(decoded.message, base)
     return _from_instructions(decoded, base)
+
+
+def price_of(decoded: DecodedTransaction) -> int:
+    """What it bids, in micro-lamports per compute unit; 0 where it will be turned away."""
+    try:
+        return budget_of(decoded).price
+    except Refusal:
+        return 0
 
 
 def block_units(

@@ -11,7 +11,7 @@ from solders.hash import Hash
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 
-from gridtoken.embedded.chain.block import Block, Landed
+from gridtoken.embedded.chain.block import Bids, Block, Landed
 from gridtoken.embedded.chain.budget import Budget, block_units, budget_of
 from gridtoken.embedded.chain.machine import Machine, Outcome
 from gridtoken.embedded.chain.mempool import Pending
@@ -32,6 +32,7 @@ class Draft:
         rules: Rules,
         waiting: Iterable[Pending],
         capacity: int | None,
+        others_bid: int,
     ) -> None:
         self.parent = parent
         self.slot = slot
@@ -40,7 +41,8 @@ class Draft:
         self.executed: list[Pending] = []
         self.signatures: set[Signature] = set()
         self.undo: dict[Pubkey, Account | None] = {}
-        self.prices: dict[Pubkey, int] = {}
+        self._least: int | None = others_bid or None
+        self._least_by: dict[Pubkey, int] = {}
         self._rules = rules
         self._capacity = capacity
         self._waiting = deque(waiting)
@@ -86,6 +88,11 @@ class Draft:
         self._record(decoded, budget, outcome, machine, used)
         return True
 
+    @property
+    def bids(self) -> Bids:
+        """What those bid that are in it, others' transactions among them."""
+        return Bids(self._least or 0, self._least_by)
+
     def block(self) -> Block:
         """Returns the finished block."""
         digest = hashlib.sha256(bytes(self.parent.blockhash) + self.slot.to_bytes(8, "little"))
@@ -123,10 +130,11 @@ class Draft:
     ) -> None:
         for key, before in outcome.changes().items():
             self.undo.setdefault(key, before)
-        price = budget.priority_fee * 1_000_000 // max(budget.compute_units, 1)
+        price = budget.price
+        self._least = price if self._least is None else min(price, self._least)
         for key, writable in zip(outcome.resolved.keys, outcome.resolved.writable, strict=True):
             if writable:
-                self.prices[key] = min(price, self.prices.get(key, price))
+                self._least_by[key] = min(price, self._least_by.get(key, price))
         self.signatures.add(decoded.signature)
         self.landed.append(
             Landed(

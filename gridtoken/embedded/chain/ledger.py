@@ -23,8 +23,8 @@ from solders.pubkey import Pubkey
 from solders.signature import Signature
 
 from gridtoken.embedded.chain.bank import Bank
-from gridtoken.embedded.chain.block import Block, Landed, Status
-from gridtoken.embedded.chain.budget import budget_of
+from gridtoken.embedded.chain.block import Bids, Block, Landed, Status
+from gridtoken.embedded.chain.budget import budget_of, price_of
 from gridtoken.embedded.chain.draft import Draft
 from gridtoken.embedded.chain.errors import Refusal
 from gridtoken.embedded.chain.machine import BPF_LOADER, SYSTEM_PROGRAM, Machine, Outcome
@@ -67,7 +67,7 @@ class Ledger:
         self._undo: dict[int, dict[Pubkey, Account | None]] = {}
         self._statuses: dict[Signature, Status] = {}
         self._landed_at: dict[int, list[Signature]] = {}
-        self._prices: dict[int, dict[Pubkey, int]] = {}
+        self._bids: dict[int, Bids] = {}
         self._draft: Draft | None = None
         self._restore()
 
@@ -114,9 +114,9 @@ class Ledger:
         """Returns a transaction's status from the cache of recent blocks."""
         return self._statuses.get(signature)
 
-    def prices_at(self, height: int) -> dict[Pubkey, int]:
-        """Returns the lowest bid of a block for each account that it wrote."""
-        return self._prices.get(height, {})
+    def bids_at(self, height: int) -> Bids:
+        """Returns what the transactions of a block bid."""
+        return self._bids.get(height, Bids())
 
     def account_at(self, height: int, key: Pubkey) -> Account | None:
         """Returns an account as it was after the block of a height."""
@@ -142,7 +142,7 @@ class Ledger:
     def send(self, decoded: DecodedTransaction, *, slots_late: int = 0) -> None:
         """Gives a transaction to the leaders; whether it lands is another matter."""
         with self.lock:
-            self.mempool.add(Pending(decoded, self._slot + slots_late))
+            self.mempool.add(Pending(decoded, self._slot + slots_late, price_of(decoded)))
 
     def simulate(self, decoded: DecodedTransaction, bank: Bank, *, dated: bool = True) -> Outcome:
         """Executes a transaction on a bank and forgets it.
@@ -172,17 +172,25 @@ class Ledger:
         while self._tip_height < goal:
             self.advance(capacity=capacity)
 
-    def steps(self, unix_ms: int | None = None, capacity: int | None = None) -> Iterator[None]:
+    def steps(
+        self, unix_ms: int | None = None, capacity: int | None = None, others_bid: int = 0
+    ) -> Iterator[None]:
         """Makes the next slot in small steps, so that a server can answer in between.
 
         Nobody sees anything of the block before the last step.
+
+        Args:
+            unix_ms: What the clock says.
+            capacity: How many transactions of ours it takes at most.
+            others_bid: What the others bid that fill it, in micro-lamports per compute unit: who
+                bids less waits.
         """
         with self.lock:
             self._abandon_draft()
             self._slot += 1
             if self._skips(self._slot):
                 return
-            draft = self._draft = self._new_draft(unix_ms, capacity)
+            draft = self._draft = self._new_draft(unix_ms, capacity, others_bid)
         while self._draft is draft:
             with self.lock:
                 if not self._take_one(draft):
@@ -226,7 +234,7 @@ class Ledger:
 
     # How a block comes about
 
-    def _new_draft(self, unix_ms: int | None, capacity: int | None) -> Draft:
+    def _new_draft(self, unix_ms: int | None, capacity: int | None, others_bid: int) -> Draft:
         tip = self.tip
         passed = (self._slot - tip.slot) * self.rules.slot_ms
         now = max(tip.unix_ms, tip.unix_ms + passed if unix_ms is None else unix_ms)
@@ -237,8 +245,15 @@ class Ledger:
             if (block := self._blocks.get(height))
         ]
         self.machine.turn(Clock(self._slot, 0, epoch, epoch + 1, now // 1000), hashes)
-        waiting = self.mempool.ready(self._slot)
-        return Draft(tip, self._slot, now, rules=self.rules, waiting=waiting, capacity=capacity)
+        return Draft(
+            tip,
+            self._slot,
+            now,
+            rules=self.rules,
+            waiting=self.mempool.ready(self._slot, least_bid=others_bid),
+            capacity=capacity,
+            others_bid=others_bid,
+        )
 
     def _take_one(self, draft: Draft) -> bool:
         """Executes the next waiting transaction; False when the block is complete."""
@@ -272,7 +287,7 @@ class Ledger:
         }
         self.store.append(block, draft.landed, changes, self._undo_floor(block.height))
         self._undo[block.height] = draft.undo
-        self._prices[block.height] = draft.prices
+        self._bids[block.height] = draft.bids
         self._draft = None
         self._publish(block, [(one.signature, _status(one)) for one in draft.landed])
 
@@ -288,7 +303,7 @@ class Ledger:
     def _forget(self, height: int) -> None:
         for signature in self._landed_at.pop(height, ()):
             self._statuses.pop(signature, None)
-        self._prices.pop(height, None)
+        self._bids.pop(height, None)
         old = self._blocks.pop(height, None) if height > 0 else None
         if old is not None:
             self._heights.pop(old.blockhash, None)
@@ -310,7 +325,7 @@ class Ledger:
         for height in range(self._tip_height, ground, -1):
             restored |= self._undo.pop(height, {})
             self._heights.pop(self._blocks.pop(height).blockhash)
-            self._prices.pop(height, None)
+            self._bids.pop(height, None)
             lost.append(self._landed_at.pop(height))
         for key, account in restored.items():
             self.machine.put(key, account)
@@ -346,7 +361,7 @@ class Ledger:
             self._statuses[signature] = status
             self._landed_at[status.height].append(signature)
         for raw in self.store.take_mempool():
-            self.mempool.add(Pending(decode(raw), self._slot))
+            self.send(decode(raw))
 
     def _begin(self) -> None:
         self.genesis_hash = Hash(secrets.token_bytes(32))

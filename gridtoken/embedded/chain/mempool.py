@@ -17,6 +17,8 @@ class Pending:
     decoded: DecodedTransaction
     not_before: int
     """The slot in which it arrives."""
+    price: int
+    """What it bids, in micro-lamports per compute unit."""
 
 
 class Mempool:
@@ -39,6 +41,8 @@ class Mempool:
         """Lets a transaction go: it landed or was refused."""
         self._waiting.pop(signature, None)
 
-    def ready(self, slot: int) -> list[Pending]:
-        """Returns what has arrived by a slot, oldest first."""
-        return [pending for pending in self._waiting.values() if pending.not_before <= slot]
+    def ready(self, slot: int, *, least_bid: int = 0) -> list[Pending]:
+        """Returns what has arrived by a slot and bids enough, highest bid and then oldest first."""
+        arrived = (each for each in self._waiting.values() if each.not_before <= slot)
+        wanted = [each for each in arrived if each.price >= least_bid]
+        return sorted(wanted, key=lambda each: -each.price)

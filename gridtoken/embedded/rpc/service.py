@@ -64,7 +64,8 @@ class Service:
     async def make_slot(self) -> None:
         """Makes the next slot, answering requests in between."""
         async with self.turn:
-            steps = self.ledger.steps(int(time.time() * 1000), self.faults.plan.block_capacity)
+            plan = self.faults.plan
+            steps = self.ledger.steps(int(time.time() * 1000), plan.block_capacity, plan.others_bid)
             started = time.perf_counter()
             for _ in steps:
                 if time.perf_counter() - started > STEP_SECONDS:

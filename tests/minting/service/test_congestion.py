@@ -1,4 +1,4 @@
-"""Full blocks, refusals for asking too often, delays: slower, never lost, never doubled."""
+"""Full blocks, rising fees, refusals for asking too often: slower, never lost, never doubled."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ from threading import Timer
 
 import pytest
 
+from gridtoken.embedded.chain.budget import Budget, budget_of
+from gridtoken.embedded.chain.transaction import decode
 from gridtoken.embedded.faults import FaultPlan
+from minting.conf import current
 from minting.models import BatchSource, MintBatch, MintResult, MintTransaction
 from minting.service import recover as recovery
 from minting.service import submit
 from minting.service.prepare import request_batch
+from minting.service.terms import forget_terms
 from tests.factories.readings import MeterReadingFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -88,6 +92,75 @@ def test_blocks_that_are_full_for_longer_than_a_blockhash_lives(
 
     assert_minted_once(minting_chain, batch)
     assert MintTransaction.objects.filter(status="expired").exists()
+    assert not MintResult.objects.exclude(attempts=2).exists()
+
+
+CAP = 150_000
+"""Lamports a transaction that we bid at most."""
+
+BUSY = 500_000
+"""What others bid in a busy hour, in micro-lamports per compute unit."""
+
+WINDOW = 160
+"""Slots; getRecentPrioritizationFees tells of 150 blocks."""
+
+
+@pytest.fixture
+def bidding(minting_chain):
+    """``BLOCKCHAIN_PRIORITY_FEE=auto`` after a quiet time."""
+    minting_chain.settings.BLOCKCHAIN_PRIORITY_FEE = "auto"
+    minting_chain.settings.BLOCKCHAIN_MAX_PRIORITY_FEE = CAP
+    minting_chain.net.advance(WINDOW)
+    return minting_chain
+
+
+def bid_of(row: MintTransaction) -> Budget:
+    """As the chain reads it out of the bytes that were signed."""
+    budget = budget_of(decode(bytes(row.raw)))
+    assert budget.priority_fee == row.priority_fee_lamports <= CAP
+    return budget
+
+
+def test_bids_follow_what_recent_blocks_asked_up_to_the_cap(bidding, drain, congested):
+    """Priority fees rise, and fall again: each batch bids what the chain asks then."""
+    bids = []
+    rise = (0, BUSY, 2 * BUSY, 100 * BUSY, 0)
+    for asked in rise:
+        congested(FaultPlan(others_bid=asked))
+        bidding.net.advance(WINDOW)
+        forget_terms(current())  # half a minute later
+        if asked > 2 * BUSY:
+            # Nobody outbids that: the cap's bid waits until the others are gone.
+            congested(FaultPlan(others_bid=asked), seconds=1.5)
+        batch = request_batch([MeterReadingFactory().id], source=BatchSource.CLI, strict=True)
+        drain()
+        row = MintTransaction.objects.get(batch=batch)
+        bids.append(bid_of(row))
+        batch.refresh_from_db()
+        assert batch.status == "succeeded"
+        assert batch.fee_paid_lamports == 5_000 + row.priority_fee_lamports
+
+    wanted = [asked * bid.compute_units for asked, bid in zip(rise, bids, strict=True)]
+    assert [bid.priority_fee for bid in bids] == [min(CAP, -(-each // 10**6)) for each in wanted]
+    assert CAP in {bid.priority_fee for bid in bids}
+    assert bidding.supply() == 5 * BASE_UNITS
+    assert not MintResult.objects.exclude(attempts=1).exists()
+
+
+def test_what_is_outbid_for_longer_than_it_lives_is_signed_anew_with_the_new_bid(
+    bidding, batch, drain, congested
+):
+    """The first bid is of the quiet time, then others fill the blocks: dead first, then more."""
+    congested(FaultPlan(others_bid=BUSY))
+
+    drain()
+
+    assert_minted_once(bidding, batch)
+    outbid, landed = MintTransaction.objects.order_by("id")
+    assert (outbid.status, bid_of(outbid).price) == ("expired", 0)
+    assert outbid.evidence["verdict"] == "dead"
+    assert landed.status == "confirmed"
+    assert bid_of(landed).price >= BUSY
     assert not MintResult.objects.exclude(attempts=2).exists()
 
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from django.test import override_settings
+from starlette.applications import Starlette
 
-from gridtoken.embedded.faults import FaultPlan
+from gridtoken.embedded.chain.transaction import decode
+from gridtoken.embedded.faults import FaultPlan, Faults
 from gridtoken.embedded.localnet import Localnet
+from gridtoken.embedded.rpc.service import Service
+from gridtoken.embedded.server import Server, listening_socket
 from minting.engine.errors import MintingRefused
 from minting.models import BatchSource, MintBatch, MintTransaction
 from minting.service.prepare import request_batch
@@ -47,6 +52,31 @@ def node_that_answers(status: int, headers: dict[str, str] | None = None) -> Ite
         finally:
             server.shutdown()
             thread.join(5)
+
+
+class Mirror(Service):
+    """Another node of the same chain, with faults of its own; it makes no slots."""
+
+    @asynccontextmanager
+    async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
+        yield
+
+
+@contextmanager
+def another_node(net: Localnet, plan: FaultPlan) -> Iterator[tuple[str, Service]]:
+    """Its address, and what it was asked."""
+    service = Mirror(net.ledger, faults=Faults(plan))
+    ready = threading.Event()
+    server = Server(service, on_listening=ready.set)
+    with listening_socket(0) as listener:
+        thread = threading.Thread(target=asyncio.run, args=(server.serve(sockets=[listener]),))
+        thread.start()
+        try:
+            assert ready.wait(10)
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}", service
+        finally:
+            server.should_exit = True
+            thread.join(10)
 
 
 @pytest.mark.parametrize(
@@ -106,3 +136,84 @@ def test_i4_a_lagging_node_never_causes_a_second_mint(minting_chain, drain):
     drain()
     assert_minted_once(minting_chain, reading)
     assert MintTransaction.objects.count() == 1
+
+
+LAG = 60
+"""Blocks."""
+
+
+@pytest.mark.parametrize("lagging_first", [True, False])
+def test_i4_of_two_nodes_one_lags_and_what_landed_is_never_called_dead(
+    minting_chain, drain, lagging_first
+):
+    """It lands at the end of its life, final for one node and not even processed for the other."""
+    reading = household().reading()
+    queue(reading)
+    die(drain, "minting.service.wave.send")
+    row = MintTransaction.objects.get()
+    net = minting_chain.net
+    net.pause()
+    try:
+        with another_node(net, FaultPlan(lag_slots=LAG)) as (lagging, asked):
+            urls = [lagging, net.url] if lagging_first else [net.url, lagging]
+            with override_settings(SOLANA_RPC_URLS=urls):
+                while net.ledger.tip.height < row.last_valid_block_height:
+                    net.advance(1)
+                net.ledger.send(decode(bytes(row.raw)))
+                # Past its life and final for the one, not even processed for the other.
+                net.advance(LAG // 2)
+                recover_while_it_goes_on(net)
+            assert asked.rpc.requests["getSignatureStatuses"] or not lagging_first
+    finally:
+        net.resume()
+
+    row.refresh_from_db()
+    assert row.status in {"sent", "confirmed", "finalized"}
+    assert MintTransaction.objects.count() == 1
+    drain()
+    recover_while_it_goes_on(net)
+    assert_minted_once(minting_chain, reading)
+
+
+def test_i4_a_proof_of_death_never_mixes_nodes(minting_chain, drain):
+    """With a node that lags and one that does not: height and statuses are of one of them."""
+    reading = household().reading()
+    queue(reading)
+    die(drain, "minting.service.wave.send")
+    row = MintTransaction.objects.get()
+    minting_chain.net.expire_blockhashes()
+    minting_chain.net.wait_slots(LAG + 45)
+    before = minting_chain.net.requests["getSignatureStatuses"]
+    with another_node(minting_chain.net, FaultPlan(lag_slots=LAG)) as (lagging, asked):
+        with (
+            override_settings(SOLANA_RPC_URLS=[lagging, minting_chain.net.url]),
+            open_session() as session,
+        ):
+            report = recover(session)
+        told = asked.rpc.requests
+
+    row.refresh_from_db()
+    assert (report.expired, row.status) == (1, "expired")
+    assert row.evidence["node"] in lagging
+    assert told["getSignatureStatuses"] == 1 + len(row.evidence["reports"])
+    assert minting_chain.net.requests["getSignatureStatuses"] == before
+    drain()
+    assert_minted_once(minting_chain, reading)
+
+
+def recover_while_it_goes_on(net: Localnet) -> None:
+    """A pass of recovery, and the chain makes its slots meanwhile."""
+    done = threading.Event()
+
+    def go_on() -> None:
+        while not done.wait(0.05):
+            net.advance(1)
+
+    slots = threading.Thread(target=go_on)
+    slots.start()
+    try:
+        with open_session() as session:
+            recover(session)
+    finally:
+        done.set()
+        slots.join()

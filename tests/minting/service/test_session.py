@@ -46,7 +46,7 @@ def test_whoever_does_not_live_long_keeps_nothing(chain):
 
 
 def test_after_a_failure_connections_are_made_anew(keeping):
-    seen = []
+    seen: list[Cluster] = []
     with pytest.raises(LookupError):
         _fail_inside(seen)
     with open_session() as second:

@@ -11,6 +11,7 @@ from django.utils import timezone
 from django_q.models import OrmQ
 
 from minting import journal
+from minting.journal import Identity
 from minting.models import MintSlice
 from minting.service import upkeep
 from minting.service.upkeep import Fallen, worker_name
@@ -24,6 +25,23 @@ def test_what_waits_unattended_is_called_for_once():
     open_batch()
     assert upkeep.call_if_unattended()
     assert not upkeep.call_if_unattended()  # there is a task that says "look" already
+    assert OrmQ.objects.count() == 1
+
+
+def test_nobody_is_called_while_nothing_may_be_signed():
+    """Neither behind a closed gate nor while minting is stopped; afterwards at once."""
+    open_batch()
+    with transaction.atomic():
+        journal.close_gate("the chain knows more", Identity())
+    assert not upkeep.call_if_unattended()
+    with transaction.atomic():
+        journal.open_gate(Identity())
+        journal.stop_minting(reason="meters are being read again", by="operator")
+    assert not upkeep.call_if_unattended()
+    assert not OrmQ.objects.exists()
+    with transaction.atomic():
+        journal.resume_minting(by="operator")
+    assert upkeep.call_if_unattended()
     assert OrmQ.objects.count() == 1
 
 

@@ -137,8 +137,7 @@ def get_recent_prioritization_fees(node: Node, params: Params) -> list[dict[str,
     for height in range(max(tip.height - FEE_BLOCKS + 1, 0), tip.height + 1):
         block = node.ledger.block(height)
         if block is not None:
-            prices = node.ledger.prices_at(height)
-            least = max((prices.get(key, 0) for key in keys), default=0)
+            least = node.ledger.bids_at(height).asked_of(keys)
             answer.append({"slot": block.slot, "prioritizationFee": least})
     return answer
 
