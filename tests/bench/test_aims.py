@@ -4,7 +4,13 @@ from bench.aims import judge
 from bench.figures import LISTING, ONE_BY_ONE, Book, Timing
 from tests.bench.test_figures import run
 
-THOUSAND = {"workload": "1,000 of 1,000", "readings": 1_000, "of": 1_000, "wallets": 1_000}
+THOUSAND = {
+    "workload": "1,000 of 1,000",
+    "readings": 1_000,
+    "of": 1_000,
+    "wallets": 1_000,
+    "of_wallets": 1_000,
+}
 
 
 def verdicts(book: Book) -> dict[str, bool]:
