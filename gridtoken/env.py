@@ -134,6 +134,28 @@ class Environment:
         except psycopg.ProgrammingError:
             raise self.refused(name, allowed, secret=True) from None
 
+    def broker(self, name: str) -> str | None:
+        """A Redis URL, or ``None``, which stands for PostgreSQL."""
+        text = self.text(name)
+        if not text:
+            return None
+        try:
+            parts = urlsplit(text)
+            good = (
+                parts.scheme in ("redis", "rediss")
+                and bool(parts.hostname)
+                and parts.port != 0
+                and re.fullmatch(r"(/\d*)?", parts.path, re.ASCII) is not None
+                and not parts.query
+                and not parts.fragment
+            )
+        except ValueError:
+            good = False
+        if not good:
+            allowed = "a Redis URL (redis://user:password@host:port/number), or empty: PostgreSQL"
+            raise self.refused(name, allowed, secret=True)
+        return text
+
     # -------------------------------------------------------------- lists and chain values
     def words(self, name: str, default: str = "") -> list[str]:
         """Words, separated by commas."""

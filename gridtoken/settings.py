@@ -109,10 +109,10 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # ------------------------------------------------------------------ the queue
 Q_WORKERS = env.whole("Q_WORKERS") or os.cpu_count() or 1
-# django-q2 over PostgreSQL delivers at least once. What each value prevents:
+Q_BROKER_URL = env.broker("Q_BROKER_URL")
+# PostgreSQL delivers at least once, Redis at most once. What each value prevents:
 Q_CLUSTER: dict[str, Any] = {
     "name": "gridtoken",  # signs the payloads: another name deletes waiting tasks
-    "orm": "default",
     "workers": Q_WORKERS,
     "timeout": 600,  # a slice waits for the chain; past this its lease has run out anyway
     "retry": 1900,  # > 3 x timeout: what was fetched ahead is not delivered to a second worker
@@ -126,6 +126,10 @@ Q_CLUSTER: dict[str, Any] = {
     "catch_up": False,  # sweeps that were missed are not made up for
     "label": "Queue",
 }
+if Q_BROKER_URL is None:
+    Q_CLUSTER |= {"orm": "default"}
+else:
+    Q_CLUSTER |= {"broker_class": "gridtoken.broker.RedisBroker", "redis": Q_BROKER_URL}
 
 # ------------------------------------------------------------------ applications
 INSTALLED_APPS = [

@@ -21,6 +21,9 @@ class MintingConfig:
 
     rpc_urls: tuple[str, ...]
     rpc_max_per_second: float | None
+    """Requests of all processes that share ``rpc_turns``."""
+    rpc_turns: Path
+    """Where the last of their turns is kept."""
     genesis_hash: str | None
     commitment: Commitment
     """What makes a result succeed."""
@@ -72,6 +75,7 @@ def current() -> MintingConfig:
     return MintingConfig(
         rpc_urls=tuple(settings.SOLANA_RPC_URLS),
         rpc_max_per_second=settings.SOLANA_RPC_MAX_PER_SECOND,
+        rpc_turns=Path(settings.DATA_DIR) / "rpc-turns",
         genesis_hash=settings.SOLANA_GENESIS_HASH,
         commitment=Commitment(settings.SOLANA_COMMITMENT),
         signer=settings.MINT_SIGNER,

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NewType
 from uuid import UUID
 
 from django.db import connection
@@ -76,6 +76,19 @@ class FoundReadings:
 StatusChange = tuple[UUID, str, str, UUID | None]
 """Reading, status, code (empty unless one is due), the result that says so."""
 
+UuidArray = NewType("UuidArray", str)
+"""PostgreSQL's own text of a ``uuid[]``: ids that nobody has to read on the way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alike:
+    """Readings that become the same; each has its own result, in the same place."""
+
+    reading_ids: UuidArray
+    result_ids: UuidArray
+    status: str
+    code: str
+
 
 class _Row(NamedTuple):
     reading_id: UUID
@@ -122,6 +135,25 @@ UPDATE readings_meterreading r
        AS v (id, status, code, result_id)
   JOIN locked ON locked.id = v.id
  WHERE r.id = v.id
+"""
+
+
+_CHANGES_ALIKE = """
+SELECT reading_id, %s, %s, result_id
+  FROM unnest(%s::uuid[], %s::uuid[]) AS alike (reading_id, result_id)
+"""
+
+_SET_ALIKE = """
+WITH v (id, status, code, result_id) AS MATERIALIZED ({changes}),
+locked AS (
+    SELECT r.id FROM readings_meterreading r JOIN v ON v.id = r.id
+     ORDER BY r.id FOR NO KEY UPDATE OF r
+)
+UPDATE readings_meterreading r
+   SET status = v.status, code = v.code, last_result_id = v.result_id
+  FROM v JOIN locked ON locked.id = v.id
+ WHERE r.id = v.id
+   AND (r.status, r.code, r.last_result_id) IS DISTINCT FROM (v.status, v.code, v.result_id)
 """
 
 
@@ -238,6 +270,28 @@ def set_status(changes: Iterable[StatusChange]) -> None:
             )
             if cursor.rowcount != len(chunk):
                 raise UnknownReading(_first_unknown(ids))
+
+
+def set_alike(changes: Iterable[Alike]) -> None:
+    """As ``set_status``, in one statement, for any number of readings of which many are alike.
+
+    Every reading exists: a result refers to it. What is so already is not written again, as when
+    a confirmed result becomes final.
+    """
+    _require_transaction()
+    parameters = [
+        value
+        for each in changes
+        for value in (
+            str(each.status),
+            "" if each.status in UNCODED else each.code,
+            each.reading_ids,
+            each.result_ids,
+        )
+    ]
+    union = " UNION ALL ".join([_CHANGES_ALIKE] * (len(parameters) // 4))
+    with connection.cursor() as cursor:
+        cursor.execute(_SET_ALIKE.format(changes=union), parameters)
 
 
 def _first_unknown(ids: list[UUID]) -> UUID:

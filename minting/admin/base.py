@@ -6,64 +6,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib.admin import ShowFacets
-from django.core.paginator import Paginator
-from django.db.models import Model, QuerySet
+from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
-from django.utils.functional import cached_property
-from unfold.admin import ModelAdmin
-from unfold.views import ChangeList
 
-from minting.admin.search import Sought, sought
-
-COUNTED = 10_000
-"""Rows counted at most: a page number beyond helps nobody, and counting millions takes seconds."""
+from readings.admin import lists
 
 
-class CappedPaginator(Paginator):
-    """Counts no further than ``COUNTED``."""
-
-    template_name = "admin/minting/pagination.html"
-
-    @cached_property
-    def count(self) -> int:
-        """How many there are, or ``COUNTED`` if there are more."""
-        return int(min(self._counted, COUNTED))
-
-    @property
-    def is_capped(self) -> bool:
-        """Whether there are more than ``count``."""
-        return self._counted > COUNTED
-
-    @cached_property
-    def _counted(self) -> int:
-        rows: QuerySet[Any] = self.object_list  # type: ignore[assignment]
-        return rows.order_by().values("pk")[: COUNTED + 1].count()
-
-
-class CappedList(ChangeList):
-    """A list that claims no number of all rows: it counted to a limit, and says so at its end."""
-
-    def get_results(self, request: HttpRequest) -> None:
-        """As it was, without the offer to show "all" beside the title."""
-        super().get_results(request)
-        self.full_result_count = self.result_count
-
-
-class ReadOnlyAdmin(ModelAdmin):
+class ReadOnlyAdmin(lists.ListAdmin):
     """Rows that only code writes: a list, a page each, nothing to change."""
-
-    paginator = CappedPaginator
-    show_full_result_count = False
-    show_facets = ShowFacets.NEVER
-    list_per_page = 50
-    list_max_show_all = 0
-    sortable_by: tuple[str, ...] = ()
-    """None: what is shown first is what an index gives first."""
-
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        """Ours."""
-        return CappedList
 
     def changeform_view(
         self,
@@ -95,17 +45,5 @@ class ReadOnlyAdmin(ModelAdmin):
         return {**self.admin_site.each_context(request), "opts": self.opts, **extra}
 
 
-class FoundByShape(ReadOnlyAdmin):
-    """A search box whose text is told by its shape, so that every search is a lookup by index."""
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        """What the text names, once each."""
-        return (
-            self.find(queryset, sought(search_term)) if search_term.strip() else queryset
-        ), False
-
-    def find(self, rows: QuerySet[Any], named: Sought) -> QuerySet[Any]:
-        """Those of ``rows`` that the text names."""
-        raise NotImplementedError
+class FoundByShape(lists.FoundByShape, ReadOnlyAdmin):
+    """A read-only list whose every search is a lookup by index."""

@@ -18,13 +18,13 @@ from unfold.decorators import display
 
 from minting.admin import show
 from minting.admin.base import FoundByShape
-from minting.admin.search import Kind, Sought
 from minting.admin.story import story
 from minting.engine.errors import BlockchainError
 from minting.engine.states import ResultStatus
 from minting.models import MintBatch, MintResult, MintTransaction
 from minting.service.cancel import cancel_batch
 from minting.service.retry import retry_batch
+from readings.admin.search import Kind, Sought
 
 
 @admin.register(MintBatch)

@@ -14,7 +14,7 @@ from unfold.contrib.filters.admin import DropdownFilter, RangeDateFilter, TextFi
 from unfold.utils import parse_date_str
 
 from readings.models import MeterReading
-from readings.rules import FUTURE_TOLERANCE, ReadingCode, ReadingStatus
+from readings.rules import ReadingCode
 
 HELD = (
     ReadingCode.NO_WALLET,
@@ -71,10 +71,7 @@ class BatchFilter(NamedRowFilter):
 
 
 class ReasonFilter(DropdownFilter):
-    """Readings that stand for one reason.
-
-    A reason implies the status, and naming both lets the index by status find them.
-    """
+    """Readings that stand for one reason, which implies their status."""
 
     title = "reason"
     parameter_name = "reason"
@@ -92,18 +89,11 @@ class ReasonFilter(DropdownFilter):
     ) -> QuerySet[MeterReading]:
         """Those with the code."""
         code = self.value()
-        if not code:
-            return queryset
-        status = ReadingStatus.HELD if code in HELD else ReadingStatus.NOT_MINTED
-        return queryset.filter(status=status.value, code=code)
+        return queryset.filter(code=code) if code else queryset
 
 
 class PeriodFilter(RangeDateFilter):
-    """Readings whose period lies in these days, UTC, both included.
-
-    No reading comes in before its period ends, so the first day also bounds the submission, which
-    has an index.
-    """
+    """Readings whose period lies in these days, UTC, both included."""
 
     def queryset(
         self, request: HttpRequest, queryset: QuerySet[MeterReading]
@@ -112,9 +102,7 @@ class PeriodFilter(RangeDateFilter):
         first, last = self._midnight("from"), self._midnight("to")
         if first is not None:
             # A period that ends at midnight belongs to the day before.
-            queryset = queryset.filter(
-                period_end__gt=first, submitted_at__gt=first - FUTURE_TOLERANCE
-            )
+            queryset = queryset.filter(period_end__gt=first)
         if last is not None:
             queryset = queryset.filter(period_end__lte=last + timedelta(days=1))
         return queryset

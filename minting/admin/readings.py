@@ -18,10 +18,11 @@ from unfold.decorators import action, display
 from minting.admin import filters, show, tables
 from minting.admin.base import FoundByShape
 from minting.admin.releases import ReleasePages
-from minting.admin.search import Kind, Sought
 from minting.models import MintResult, MintTransaction
 from minting.service.prepare import NAMED
 from minting.service.selections import freeze
+from readings.admin.lists import one_of
+from readings.admin.search import Kind, Sought
 from readings.models import Meter, MeterReading, Owner, Wallet
 
 SIGNATURE = Subquery(
@@ -54,7 +55,7 @@ class MeterReadingAdmin(ReleasePages, FoundByShape):
     list_filter_submit = True
     ordering = ("-submitted_at", "-id")
     search_fields = ("id",)
-    search_help_text = "Reading id, meter serial, owner id, wallet or transaction signature"
+    search_help_text = "Reading id, meter serial, owner, wallet or transaction signature"
     actions = ("mint_selected", "release_selected")
     change_form_outer_before_template = "admin/readings/meterreading/buttons.html"
     change_form_outer_after_template = "admin/readings/meterreading/results.html"
@@ -96,6 +97,11 @@ class MeterReadingAdmin(ReleasePages, FoundByShape):
         """With what a row shows."""
         readings: QuerySet[MeterReading] = super().get_queryset(request)
         return readings.select_related("meter", "owner").annotate(tx_signature=SIGNATURE)
+
+    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
+        """The newest first; by period where periods are asked for, whose index then finds them."""
+        by_period = any(name.startswith("period_end_") for name in request.GET)
+        return ("-period_end", "-id") if by_period else self.ordering
 
     def change_view(
         self,
@@ -228,15 +234,12 @@ def _of_wallet(address: str) -> QuerySet[Any]:
 
 
 def _named(readings: QuerySet[MeterReading], text: str) -> QuerySet[MeterReading]:
-    """By the beginning of a meter's serial or an owner's id, or by a whole external id.
+    """By the beginning of a meter's serial or an owner's id or name, or by a whole external id.
 
     Only what leads somewhere is asked for: an OR over all three would walk the whole table.
     """
-    meters = Meter.objects.filter(serial__startswith=text)
-    owners = Owner.objects.filter(user_id__startswith=text)
-    ways = []
-    if meters.exists():
-        ways.append(Q(meter__in=meters))
-    if owners.exists():
-        ways.append(Q(owner__in=owners))
+    ways = [
+        *one_of("meter", Meter.objects.filter(serial__startswith=text)),
+        *one_of("owner", Owner.objects.named(text)),
+    ]
     return readings.filter(reduce(or_, ways) if ways else Q(external_id=text))

@@ -24,8 +24,8 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 from minting import journal
 from minting.admin import show, tables
 from minting.admin.base import FoundByShape, ReadOnlyAdmin
-from minting.admin.search import Kind, Sought
 from minting.models import MintingGate, ReconcileFinding, ReconcileRun
+from readings.admin.search import Kind, Sought
 
 MEANINGS = {
     "missing": "The journal says finalized, the chain does not have it",

@@ -14,8 +14,13 @@ from unfold.decorators import display
 from minting.admin import show, tables
 from minting.admin.base import FoundByShape
 from minting.admin.filters import BatchFilter
-from minting.admin.search import Kind, Sought
+from minting.engine.states import SUCCEEDED_RESULTS
 from minting.models import MintResult
+from minting.models.fields import values
+from minting.models.result import ENDED_WITHOUT_TOKENS
+from readings.admin.search import Kind, Sought
+
+OUTCOMES = {"1": values(SUCCEEDED_RESULTS), "0": values(ENDED_WITHOUT_TOKENS)}
 
 
 class SuccessFilter(RadioFilter):
@@ -32,7 +37,9 @@ class SuccessFilter(RadioFilter):
         self, request: HttpRequest, queryset: QuerySet[MintResult]
     ) -> QuerySet[MintResult]:
         """Those that ended so."""
-        return queryset.filter(success=self.value() == "1") if self.value() else queryset
+        # By the statuses that make it so, since the index is over these.
+        statuses = OUTCOMES.get(self.value() or "")
+        return queryset.filter(status__in=statuses) if statuses else queryset
 
 
 @admin.register(MintResult)
@@ -91,13 +98,24 @@ class MintResultAdmin(FoundByShape):
         ),
     )
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[MintResult]:
+        """Without what of a transaction is long and not shown here."""
+        results: QuerySet[MintResult] = super().get_queryset(request)
+        return results.defer(
+            *(f"transaction__{name}" for name in ("raw", "reading_ids", "evidence"))
+        )
+
+    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
+        """The newest first; within a batch all are as old, and its index is by reading."""
+        return ("reading_id",) if BatchFilter.parameter_name in request.GET else self.ordering
+
     def find(self, results: QuerySet[MintResult], named: Sought) -> QuerySet[MintResult]:
         """By reading, wallet or signature."""
         match named.kind:
             case Kind.ID:
                 return results.filter(reading=named.id)
             case Kind.SIGNATURE:
-                return results.filter(tx_signature=named.text)
+                return results.filter(transaction__signature=named.text)
             case Kind.WALLET:
                 return results.filter(wallet_address=named.text)
             case Kind.NAME:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import datetime
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 from django.conf import settings
@@ -52,6 +53,7 @@ EXPLORERS = {
 """By genesis hash: mainnet and devnet. A local chain has none."""
 
 
+@cache
 def badge(status: str, text: str = "") -> SafeString:
     """A status as a coloured word."""
     words = text or status.replace("_", " ")

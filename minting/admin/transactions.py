@@ -15,8 +15,8 @@ from unfold.decorators import display
 from minting.admin import show, tables
 from minting.admin.doubts import DoubtFilter, DoubtPages
 from minting.admin.filters import BatchFilter
-from minting.admin.search import Kind, Sought
 from minting.models import MintResult, MintTransaction
+from readings.admin.search import Kind, Sought
 
 PAID_SHOWN = 200
 """Readings listed on a transaction's page; the rest is told by number."""

@@ -38,6 +38,7 @@ from readings.intake import Submission
 from readings.models import MeterReading
 from readings.rules import ReadingSource
 
+NEWEST = "-submitted_at"
 MOST = 1_000
 """Readings that one request may send."""
 
@@ -54,7 +55,12 @@ class ReadingList(ApiView, GenericAPIView):
         "period_start": "period_start",
         "period_end": "period_end",
     }
-    default_ordering = "-submitted_at"
+
+    @property
+    def default_ordering(self) -> str:
+        """The newest first; by period where periods are asked for, whose index then finds them."""
+        asked = self.request.query_params if self.request else {}
+        return "-period_end" if asked.keys() & {"period_after", "period_before"} else NEWEST
 
     def get_queryset(self) -> QuerySet[MeterReading]:
         """Every revision of each: what was paid stays visible after a correction."""

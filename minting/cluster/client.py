@@ -7,6 +7,7 @@ answer that is not what was asked, ``SolanaError``. None of these proves anythin
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Sequence
 
 from solders.hash import Hash
@@ -19,7 +20,7 @@ from solders.transaction import VersionedTransaction
 from minting.cluster import parsing
 from minting.cluster.concurrency import pages, together
 from minting.cluster.transport import Transport
-from minting.engine.errors import RpcRefused, SolanaError
+from minting.engine.errors import FormatRefused, RpcRefused, SolanaError
 from minting.engine.types import (
     AccountView,
     Blockhash,
@@ -57,6 +58,9 @@ NODE_TROUBLE = frozenset(
 )
 """JSON-RPC codes that speak of the node, not of the question (Agave rpc-client-api): another node
 may answer."""
+
+INVALID_PARAMS = -32602
+"""What a node answers to a transaction that it cannot decode (Agave, rpc.rs)."""
 
 FORMAT_ERRORS = frozenset({"UnsupportedVersion", "SanitizeFailure"})
 """What a simulation says of a message whose format the cluster does not take."""
@@ -152,7 +156,11 @@ class Node(Transport):
         return parsing.integer(fee)
 
     async def simulate(self, raw: bytes) -> Simulation:
-        """What the transaction would do now; its signatures and blockhash are not looked at."""
+        """What the transaction would do now; its signatures and blockhash are not looked at.
+
+        Raises:
+            FormatRefused: Besides the usual: the node cannot decode it.
+        """
         config = {
             "encoding": "base64",
             "commitment": Commitment.CONFIRMED,
@@ -160,7 +168,7 @@ class Node(Transport):
             "sigVerify": False,
             "innerInstructions": True,
         }
-        answer = await self.call("simulateTransaction", _base64(raw), config)
+        answer = await self._carry("simulateTransaction", raw, config, at_most=math.inf)
         return parsing.simulation(answer)
 
     async def supports_v1(self, authority: Pubkey) -> bool:
@@ -174,7 +182,7 @@ class Node(Transport):
             if refusal.rpc_code in NODE_TROUBLE:
                 raise
             return False
-        return not (isinstance(simulation.err, str) and simulation.err in FORMAT_ERRORS)
+        return not fails_for_its_format(simulation)
 
     async def send(self, raw: bytes) -> str | None:
         """Like ``submit``, but raises nothing: what went wrong is a short note for the log."""
@@ -187,11 +195,22 @@ class Node(Transport):
     async def submit(self, raw: bytes) -> None:
         """Hands the transaction to the node, without preflight and without its own resending.
 
-        Neither success nor refusal says anything about the transaction; what is raised is about
-        the node only.
+        Neither success nor refusal says anything about the transaction's fate; what is raised is
+        about the node only. ``FormatRefused``: it does not take this format, whatever is in it.
         """
         config = {"encoding": "base64", "skipPreflight": True, "maxRetries": 0}
-        await self.call("sendTransaction", _base64(raw), config, at_most=QUICK)
+        await self._carry("sendTransaction", raw, config, at_most=QUICK)
+
+    async def _carry(
+        self, method: str, raw: bytes, config: dict[str, object], *, at_most: float
+    ) -> object:
+        """A call whose first parameter is a transaction."""
+        try:
+            return await self.call(method, _base64(raw), config, at_most=at_most)
+        except RpcRefused as refusal:
+            if refusal.rpc_code != INVALID_PARAMS:
+                raise
+            raise FormatRefused(refusal.rpc_code, refusal.message) from refusal
 
     async def statuses(
         self, signatures: Sequence[str], *, search_history: bool = False
@@ -260,6 +279,11 @@ class Node(Transport):
         answer = await self.call("getRecentPrioritizationFees", [str(item) for item in addresses])
         rows = (parsing.mapping(row) for row in parsing.sequence(answer))
         return tuple(parsing.integer(parsing.field(row, "prioritizationFee")) for row in rows)
+
+
+def fails_for_its_format(simulation: Simulation) -> bool:
+    """Whether the cluster does not take messages of this version, whatever they do."""
+    return isinstance(simulation.err, str) and simulation.err in FORMAT_ERRORS
 
 
 ACCOUNT_CONFIG = {"encoding": "base64", "commitment": Commitment.CONFIRMED}

@@ -24,7 +24,7 @@ from minting.cluster.evidence import collect_death_evidence
 from minting.cluster.roster import Member, Roster
 from minting.cluster.throttle import Throttle
 from minting.cluster.transport import DEFAULT_CONCURRENCY, DEFAULT_TIMEOUT
-from minting.engine.errors import SolanaError
+from minting.engine.errors import FormatRefused, SolanaError
 from minting.engine.types import (
     AccountView,
     Blockhash,
@@ -45,6 +45,22 @@ DEFAULT_PATIENCE = 30.0
 """Seconds that a question may wait while every node that could answer it is rate limited."""
 
 
+class Note(str):
+    """What nodes said against a transaction that they were handed. Tells nothing of its fate.
+
+    Attributes:
+        format_refused: Whether one of them cannot read the format, whatever the transaction does.
+    """
+
+    format_refused: bool
+
+    def __new__(cls, failures: Sequence[Exception]) -> Self:
+        """From what went wrong at each node."""
+        note = super().__new__(cls, "; ".join(map(str, failures)))
+        note.format_refused = any(isinstance(each, FormatRefused) for each in failures)
+        return note
+
+
 class Cluster:
     """Nodes of one cluster behind the methods of one ``Node``. An async context manager.
 
@@ -63,7 +79,7 @@ class Cluster:
         urls: Sequence[str],
         *,
         genesis_hash: str | None = None,
-        max_per_second: float | None = None,
+        throttle: Throttle | None = None,
         timeout: float = DEFAULT_TIMEOUT,
         concurrency: int = DEFAULT_CONCURRENCY,
         patience: float = DEFAULT_PATIENCE,
@@ -73,18 +89,17 @@ class Cluster:
         Args:
             urls: In order of preference, at least one.
             genesis_hash: The expected cluster; ``None`` takes that of the first node to answer.
-            max_per_second: Requests of this object to all its nodes together; ``None``: no limit.
+            throttle: Spaces the requests to all nodes together; ``None``: no limit.
             timeout: Seconds for one request.
             concurrency: Requests to one node at the same time.
             patience: Seconds that a question may wait for rate-limited nodes.
         """
         if not urls:
             raise ValueError("A cluster needs the URL of at least one node")
-        self._throttle = None if max_per_second is None else Throttle(max_per_second)
+        self._throttle = throttle
         self._timeout = timeout
         nodes = [
-            Node(url, timeout=timeout, concurrency=concurrency, throttle=self._throttle)
-            for url in urls
+            Node(url, timeout=timeout, concurrency=concurrency, throttle=throttle) for url in urls
         ]
         self._roster = Roster(nodes, genesis_hash=genesis_hash, patience=patience)
         self._open_nodes = AsyncExitStack()
@@ -110,8 +125,8 @@ class Cluster:
     # What is asked of any node
 
     async def genesis_hash(self) -> str:
-        """The cluster's, as a node just answered it and as expected, if anything was."""
-        return await self._roster.ask(lambda node: node.genesis_hash())
+        """The cluster's: what a node answered before its first use, and what is expected."""
+        return await self._roster.genesis_hash()
 
     async def slot(self, commitment: Commitment = Commitment.CONFIRMED) -> int:
         """See ``Node.slot``."""
@@ -224,8 +239,8 @@ class Cluster:
 
     # What goes to all nodes, and what must stay on one
 
-    async def send(self, raw: bytes) -> str | None:
-        """Hands the transaction to every node; never raises, for no answer has any meaning.
+    async def send(self, raw: bytes) -> Note | None:
+        """Hands the transaction to every node; never raises, for no answer tells its fate.
 
         Nodes that did not answer lately are left out while there are others, so that a silent one
         does not hold up every wave.
@@ -234,19 +249,19 @@ class Cluster:
         """
         members = self._roster.by_favour()
         takers = [member for member in members if member.in_favour] or members
-        notes = await together(self._send_to(member, raw) for member in takers)
-        if not notes:
-            return str(self._roster.verdict([]))
-        return None if None in notes else "; ".join(note for note in notes if note)
+        failures = await together(self._send_to(member, raw) for member in takers)
+        if not failures:
+            return Note([self._roster.verdict([])])
+        return None if None in failures else Note([each for each in failures if each])
 
-    async def _send_to(self, member: Member, raw: bytes) -> str | None:
+    async def _send_to(self, member: Member, raw: bytes) -> SolanaError | None:
         try:
             if not await self._roster.admit(member):
-                return f"{member.node.name} is on another cluster"
+                return SolanaError(f"{member.node.name} is on another cluster")
             await member.node.submit(raw)
         except SolanaError as failure:
             member.note(failure)
-            return str(failure)
+            return failure
         return None
 
     async def health(self) -> dict[str, str | None]:

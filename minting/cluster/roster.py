@@ -90,6 +90,14 @@ class Roster:
                 raise self.verdict(failures)
             await asyncio.sleep(min(rests))
 
+    async def genesis_hash(self) -> str:
+        """The cluster's, once a node was found to be on it; no node is asked twice."""
+
+        async def of(node: Node) -> str:
+            return self.expected or await node.genesis_hash()
+
+        return await self.ask(of)
+
     def by_favour(self) -> list[Member]:
         """Those not known to be on another cluster; who did not answer lately comes last."""
         candidates = [member for member in self.members if member.trusted is not False]

@@ -207,3 +207,8 @@ class RpcRefused(SolanaError):
     def __init__(self, rpc_code: int, message: str) -> None:
         super().__init__(f"The node refused ({rpc_code}): {message}")
         self.rpc_code = rpc_code
+        self.message = message
+
+
+class FormatRefused(RpcRefused):
+    """A node cannot read a transaction: it does not know its version, or finds it too long."""

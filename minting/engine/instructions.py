@@ -1,40 +1,58 @@
 """Pure builders of the instructions we send: values in, one instruction out.
 
 solana-py and solders build them where they can; what is here fixes our choices (idempotent
-create, checked mint, memo without signers).
+create, checked mint, memo without signers). The two that every wallet needs several times are
+written out, which is many times as fast as the library's layouts; a test compares with these.
 """
 
 from __future__ import annotations
 
+from solana.constants import SYSTEM_PROGRAM_ID
 from solders import compute_budget, system_program
-from solders.instruction import Instruction
+from solders.instruction import AccountMeta, Instruction
 from solders.pubkey import Pubkey
 from spl.memo.constants import MEMO_PROGRAM_ID
 from spl.token import instructions as spl_token
-from spl.token.constants import MINT_LEN
-from spl.token.models import InitializeMint2Params, MintToCheckedParams
+from spl.token.constants import ASSOCIATED_TOKEN_PROGRAM_ID, MINT_LEN
+from spl.token.models import InitializeMint2Params
 
 from minting.engine.types import Destination, MintFacts
+from minting.engine.wallets import associated_token_address
+
+_CREATE_IDEMPOTENT = b"\x01"
+"""spl_associated_token_account::instruction::AssociatedTokenAccountInstruction."""
+_MINT_TO_CHECKED = 14
+"""spl_token::instruction::TokenInstruction: tag, amount (u64, little endian), decimals (u8)."""
 
 
 def create_token_account(destination: Destination, mint: MintFacts, payer: Pubkey) -> Instruction:
     """``CreateIdempotent``: succeeds as well if somebody created the account meanwhile."""
-    return spl_token.create_idempotent_associated_token_account(
-        payer, destination.group.wallet, mint.address, mint.token_program
+    wallet = destination.group.wallet
+    return Instruction(
+        ASSOCIATED_TOKEN_PROGRAM_ID,
+        _CREATE_IDEMPOTENT,
+        [
+            AccountMeta(payer, is_signer=True, is_writable=True),
+            AccountMeta(associated_token_address(wallet, mint), is_signer=False, is_writable=True),
+            AccountMeta(wallet, is_signer=False, is_writable=False),
+            AccountMeta(mint.address, is_signer=False, is_writable=False),
+            AccountMeta(SYSTEM_PROGRAM_ID, is_signer=False, is_writable=False),
+            AccountMeta(mint.token_program, is_signer=False, is_writable=False),
+        ],
     )
 
 
 def mint_to_checked(destination: Destination, mint: MintFacts, authority: Pubkey) -> Instruction:
     """``MintToChecked``: the group's sum; the program compares the decimals."""
-    return spl_token.mint_to_checked(
-        MintToCheckedParams(
-            program_id=mint.token_program,
-            mint=mint.address,
-            dest=destination.token_account,
-            mint_authority=authority,
-            amount=destination.group.base_units,
-            decimals=mint.decimals,
-        )
+    amount = destination.group.base_units.to_bytes(8, "little")
+    return Instruction(
+        mint.token_program,
+        bytes([_MINT_TO_CHECKED]) + amount + bytes([mint.decimals]),
+        [
+            AccountMeta(mint.address, is_signer=False, is_writable=True),
+            AccountMeta(destination.token_account, is_signer=False, is_writable=True),
+            AccountMeta(authority, is_signer=True, is_writable=False),
+        ],
     )
 
 

@@ -18,6 +18,7 @@ Every refusal is a ``WalletRefused`` that blames this wallet alone (I8); its cod
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import lru_cache
 from typing import NamedTuple
 
 from solana.constants import SYSTEM_PROGRAM_ID
@@ -129,7 +130,14 @@ def parse_wallet(
 
 def associated_token_address(wallet: Pubkey, mint: MintFacts) -> Pubkey:
     """The one token account that we ever pay for a wallet."""
-    return get_associated_token_address(wallet, mint.address, mint.token_program)
+    return _derived(wallet, mint.address, mint.token_program)
+
+
+# Asked for seven times on a wallet's way from plan to wire, and each time it searches for a bump
+# seed: it is most of what a new wallet would cost us.
+@lru_cache(maxsize=16_384)
+def _derived(wallet: Pubkey, mint: Pubkey, token_program: Pubkey) -> Pubkey:
+    return get_associated_token_address(wallet, mint, token_program)
 
 
 def judge_wallet_account(view: AccountView | None, *, allowed: bool = False) -> None:

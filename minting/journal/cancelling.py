@@ -36,5 +36,5 @@ def cancel_unsigned(batch_id: UUID, *, by: str) -> int:
     MintBatch.objects.filter(id=batch_id).update(
         cancel_requested_at=Coalesce("cancel_requested_at", Now())
     )
-    log.info("batch_cancelled", batch_id=str(batch_id), by=by, cancelled=len(moved))
-    return len(moved)
+    log.info("batch_cancelled", batch_id=str(batch_id), by=by, cancelled=moved)
+    return moved

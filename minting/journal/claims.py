@@ -36,17 +36,30 @@ class Claim:
 
 
 @atomic_phase
-def claim_slices(*, worker: str, limit: int, batch_id: UUID | None = None) -> list[Claim]:
-    """Claims up to ``limit`` slices that nobody drives and that are not parked, oldest first.
+def claim_slices(
+    *,
+    worker: str,
+    limit: int,
+    batch_id: UUID | None = None,
+    beside: Collection[Claim] = (),
+) -> list[Claim]:
+    """Claims slices that nobody drives and that are not parked, oldest first.
 
     A slice that a worker died of travels alone, so that the next death blames no neighbour.
 
     Args:
         worker: Who claims: host and process, as ``parking.release_of_the_dead`` asks for it.
-        limit: ``BLOCKCHAIN_CONCURRENT_BATCHES``.
+        limit: How many the worker may hold.
         batch_id: Only slices of this batch.
+        beside: What it claimed before; those that it still holds count.
     """
     found = MintSlice.objects.waiting().select_for_update(skip_locked=True)
+    if beside:
+        held = list(MintSlice.objects.filter(_held(beside)).values_list("deaths", flat=True))
+        limit -= len(held)
+        if limit <= 0 or any(held):
+            return []
+        found = found.filter(deaths=0)
     if batch_id is not None:
         found = found.filter(batch_id=batch_id)
     claims = []

@@ -12,12 +12,14 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
 import structlog
-from django.db.models import Case, DateTimeField, Exists, F, OuterRef, Q, When
+from django.core.exceptions import EmptyResultSet
+from django.db import connection
+from django.db.models import Case, DateTimeField, Exists, F, OuterRef, Q, QuerySet, When
 from django.db.models.functions import Now
 
 from minting.engine.retries import NO_RETRIES, RetryPolicy
@@ -32,6 +34,7 @@ from minting.engine.states import (
     batch_status,
     reading_status,
 )
+from minting.journal.arrays import UuidArray, joined, one_of, uuid_array
 from minting.journal.parking import forgive
 from minting.journal.phase import atomic_phase
 from minting.models import MintBatch, MintResult, MintSlice
@@ -53,15 +56,18 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
-    """A result that changed its status, as it was before."""
+class _Locked:
+    """Results that are locked and alike; ids stay PostgreSQL's text, however many they are."""
 
-    id: UUID
     batch_id: UUID
     slice_id: UUID | None
-    reading_id: UUID
     old: ResultStatus
     retry_number: int
+    code: str
+    permanent: bool
+    count: int
+    ids: UuidArray
+    reading_ids: UuidArray
 
 
 @atomic_phase
@@ -73,9 +79,10 @@ def move_results(
     reason: str = "",
     code: str = "",
     columns: Mapping[str, Any] | None = None,
-    retry: RetryPolicy = NO_RETRIES,
-) -> list[Moved]:
+) -> int:
     """Moves the results that match ``which`` and are in one of ``old`` to ``new``.
+
+    The number of statements does not depend on how many move.
 
     Args:
         which: Which results, by id, transaction, slice or batch.
@@ -84,48 +91,20 @@ def move_results(
         reason: Sentence for ``error``.
         code: For ``error_code`` and the reading's ``code``.
         columns: Further columns of the result to set.
-        retry: By which a failure is tried again, if it is (``fail_results``).
 
     Returns:
-        What moved; results in another status are left as they are.
+        How many moved; results in another status are left as they are.
     """
-    lock_slices(MintResult.objects.filter(which, status__in=old).order_by().values_list("slice_id"))
-    rows = [
-        Moved(id_, batch, slice_, reading, ResultStatus(status), retry_number)
-        for id_, batch, slice_, reading, status, retry_number in (
-            MintResult.objects.select_for_update()
-            .filter(which, status__in=old)
-            .order_by("id")
-            .values_list("id", "batch_id", "slice_id", "reading_id", "status", "retry_number")
-        )
-    ]
-    if not rows:
-        return rows
-    for status in {row.old for row in rows if row.old is not new}:
-        assert_move(status, new)
-    MintResult.objects.filter(id__in=[row.id for row in rows]).update(
-        status=new, error=reason, error_code=code, **{"retry_at": None, **(columns or {})}
-    )
+    explained = {"error": reason, "error_code": code}
+    groups = _move(which, old=old, new=new, columns={**explained, **(columns or {})})
     # A reading that is free again has nothing to explain; one that failed has.
     told = code if new is ResultStatus.FAILED else ""
-    queries.set_status(
-        (
-            row.reading_id,
-            reading_status(new, permanent=not retry.has_attempt_left(row.retry_number)),
-            told,
-            row.id,
-        )
-        for row in rows
-    )
-    _close_or_reopen_slices({row.slice_id for row in rows if row.slice_id})
-    _count(rows, new)
-    return rows
+    _follow(groups, new, [(reading_status(new, permanent=True), told)] * len(groups))
+    return sum(group.count for group in groups)
 
 
 @atomic_phase
-def fail_results(
-    which: Q, *, code: str, reason: str, permanent: bool, retry: RetryPolicy
-) -> list[Moved]:
+def fail_results(which: Q, *, code: str, reason: str, permanent: bool, retry: RetryPolicy) -> int:
     """Ends pending results that have no transaction; a transient failure may get its retry.
 
     Args:
@@ -136,18 +115,12 @@ def fail_results(
         retry: When a transient failure is tried again, and how often.
 
     Returns:
-        What ended; results that got a transaction meanwhile are left as they are.
+        How many ended; results that got a transaction meanwhile are left as they are.
     """
     policy = NO_RETRIES if permanent else retry
-    return move_results(
-        which & Q(transaction__isnull=True),
-        old={ResultStatus.PENDING},
-        new=ResultStatus.FAILED,
-        reason=reason,
-        code=code,
-        columns={"permanent": permanent, "settled_at": Now(), "retry_at": _retry_at(policy)},
-        retry=policy,
-    )
+    explained = {"error": reason, "error_code": code, "permanent": permanent}
+    groups = _fail(which, policy, explained)
+    return _ended([replace(each, code=code, permanent=permanent) for each in groups], policy)
 
 
 @atomic_phase
@@ -155,31 +128,141 @@ def refuse_results(refusals: Sequence[Refusal], *, retry: RetryPolicy = NO_RETRI
     """Ends unsigned results with their reasons; what got a transaction meanwhile stays.
 
     Args:
-        refusals: Which, and why.
+        refusals: Which, and why; any number, in a constant number of statements.
         retry: When what is not permanent is tried again.
 
     Returns:
         How many results ended.
     """
-    return sum(
-        len(
-            fail_results(
-                Q(id__in=refusal.result_ids),
-                code=refusal.code,
-                reason=refusal.reason,
-                permanent=refusal.permanent,
-                retry=retry,
-            )
+    told = [
+        (id_, each.code, each.reason, each.permanent)
+        for each in refusals
+        for id_ in each.result_ids
+    ]
+    if not told:
+        return 0
+    ids, *rest = (list(column) for column in zip(*told, strict=True))
+    mine = Q(id__in=one_of(uuid_array(ids)))
+    lock_slices(MintResult.objects.filter(mine).order_by().values_list("slice_id"))
+    with connection.cursor() as cursor:
+        cursor.execute(_EXPLAIN, [ids, *rest, ResultStatus.PENDING.value])
+    return _ended(_fail(mine, retry, {}), retry)
+
+
+def _fail(which: Q, policy: RetryPolicy, explained: Mapping[str, Any]) -> list[_Locked]:
+    """Moves pending results without a transaction to failed."""
+    columns = {**explained, "settled_at": Now(), "retry_at": _retry_at(policy)}
+    unsigned = which & Q(transaction__isnull=True)
+    return _move(unsigned, old={ResultStatus.PENDING}, new=ResultStatus.FAILED, columns=columns)
+
+
+def _ended(groups: Sequence[_Locked], policy: RetryPolicy) -> int:
+    """What follows from failures, whose code and permanence the groups tell."""
+    told = [
+        (
+            reading_status(
+                ResultStatus.FAILED,
+                permanent=each.permanent or not policy.has_attempt_left(each.retry_number),
+            ),
+            each.code,
         )
-        for refusal in refusals
+        for each in groups
+    ]
+    _follow(groups, ResultStatus.FAILED, told)
+    return sum(each.count for each in groups)
+
+
+_EXPLAIN = """
+UPDATE minting_mintresult AS result
+SET error_code = told.code, error = told.reason, permanent = told.permanent
+FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::boolean[])
+    AS told (id, code, reason, permanent)
+WHERE result.id = told.id AND result.status = %s AND result.transaction_id IS NULL
+"""
+"""The move that follows takes the reasons from the rows. Their slices are locked by then, so the
+order in which this locks them matters to nobody."""
+
+_GROUP = """
+SELECT batch_id, slice_id, status, retry_number, error_code, permanent,
+       count(*), array_agg(id)::text, array_agg(reading_id)::text
+FROM ({locked}) AS locked
+GROUP BY batch_id, slice_id, status, retry_number, error_code, permanent
+"""
+
+
+def _move(
+    which: Q,
+    *,
+    old: Collection[ResultStatus],
+    new: ResultStatus,
+    columns: Mapping[str, Any],
+) -> list[_Locked]:
+    """Locks slices, then results, and writes these; returns them as they were."""
+    matching = MintResult.objects.filter(which, status__in=old)
+    lock_slices(matching.order_by().values_list("slice_id"))
+    groups = _lock_results(matching)
+    for status in {group.old for group in groups if group.old is not new}:
+        assert_move(status, new)
+    if groups:
+        moving = one_of(joined(group.ids for group in groups))
+        MintResult.objects.filter(id__in=moving).update(status=new, **{"retry_at": None, **columns})
+    return groups
+
+
+def _lock_results(matching: QuerySet[MintResult]) -> list[_Locked]:
+    """Locks results in the order of their ids and groups those that are alike."""
+    chosen = (
+        matching.select_for_update(of=("self",))
+        .order_by("id")
+        .values(
+            "id",
+            "batch_id",
+            "slice_id",
+            "reading_id",
+            "status",
+            "retry_number",
+            "error_code",
+            "permanent",
+        )
     )
+    try:
+        locked, parameters = chosen.query.sql_with_params()
+    except EmptyResultSet:
+        return []  # Django knows without asking
+    with connection.cursor() as cursor:
+        cursor.execute(_GROUP.format(locked=locked), parameters)
+        return [
+            _Locked(batch, slice_, ResultStatus(status), *rest)
+            for batch, slice_, status, *rest in cursor.fetchall()
+        ]
+
+
+def _follow(groups: Sequence[_Locked], new: ResultStatus, told: Sequence[tuple[str, str]]) -> None:
+    """What hangs on moved results: readings, slices, the batches' counters and their end.
+
+    Args:
+        groups: What moved, as it was before.
+        new: Where it is now.
+        told: For each group the status and the code of its readings.
+    """
+    if not groups:
+        return
+    queries.set_alike(
+        queries.Alike(group.reading_ids, group.ids, status, code)
+        for group, (status, code) in zip(groups, told, strict=True)
+    )
+    _close_or_reopen_slices({group.slice_id for group in groups if group.slice_id})
+    _count(groups, new)
 
 
 def _retry_at(policy: RetryPolicy) -> Case:
-    """When a result that fails now is tried again, by its number; null after the last attempt."""
+    """When a result that fails now is tried again, by its number.
+
+    Null after the last attempt, and where the row says already that its failure stays.
+    """
     return Case(
         *(
-            When(retry_number=number, then=Now() + policy.delay(number))
+            When(retry_number=number, permanent=False, then=Now() + policy.delay(number))
             for number in range(policy.max_attempts)
         ),
         default=None,
@@ -223,13 +306,17 @@ def lock_slices(slice_ids: Any) -> dict[UUID, UUID | None]:
     )
 
 
-def _count(rows: Sequence[Moved], new: ResultStatus) -> None:
+def _count(groups: Sequence[_Locked], new: ResultStatus) -> None:
     """Adds the moves to the counters of their batches and ends or reopens these."""
     succeeded: Counter[UUID] = Counter()
     ended: Counter[UUID] = Counter()
-    for row in rows:
-        succeeded[row.batch_id] += (new in SUCCEEDED_RESULTS) - (row.old in SUCCEEDED_RESULTS)
-        ended[row.batch_id] += (new in ENDED_WITHOUT_TOKENS) - (row.old in ENDED_WITHOUT_TOKENS)
+    for group in groups:
+        succeeded[group.batch_id] += group.count * (
+            (new in SUCCEEDED_RESULTS) - (group.old in SUCCEEDED_RESULTS)
+        )
+        ended[group.batch_id] += group.count * (
+            (new in ENDED_WITHOUT_TOKENS) - (group.old in ENDED_WITHOUT_TOKENS)
+        )
     for batch in MintBatch.objects.select_for_update().filter(id__in=set(succeeded)).order_by("id"):
         batch.successful_mints += succeeded[batch.id]
         batch.failed_mints += ended[batch.id]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 import structlog
-from django.db.models import F, OuterRef, Q, Subquery
+from django.db import connection
+from django.db.models import OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce, Now
 
 from minting.engine.retries import NO_RETRIES, RetryPolicy
@@ -71,11 +73,12 @@ def record_landed(landings: Sequence[Landing], *, success_at: Commitment) -> int
     """
     latest = {landing.transaction_id: landing for landing in landings}
     rows = _lock(latest, *_OPEN, TransactionStatus.CONFIRMED)
-    moved = [row for row in rows if _land(row, latest[row.id])]
-    _succeed(latest, success_at=success_at)
+    moved = [row for row in rows if _lands(row, latest[row.id])]
+    _land([latest[row.id] for row in moved])
+    _succeed([latest[row.id] for row in rows], success_at=success_at)
+    _pay([(row, row.rent_lamports) for row in moved if row.status != TransactionStatus.CONFIRMED])
     for row in moved:
-        if row.status != TransactionStatus.CONFIRMED:
-            _pay(row, rent=row.rent_lamports)
+        _tell_landed(row, latest[row.id])
     return len(moved)
 
 
@@ -131,8 +134,8 @@ def record_failed(
     worn_out = Q(alone=True, attempts__gte=MAX_SIGNATURES_ALONE) | Q(attempts__gte=MAX_SIGNATURES)
     fail_results(freed & worn_out, code=code, reason=reason, permanent=False, retry=retry)
     if row.status == TransactionStatus.CONFIRMED:
-        _pay(row, rent=row.rent_lamports, sign=-1)
-    _pay(row, rent=0)
+        _pay([(row, row.rent_lamports)], sign=-1)
+    _pay([(row, 0)])
     return True
 
 
@@ -158,7 +161,7 @@ def record_vanished(transaction_id: UUID) -> bool:
         new=ResultStatus.IN_DOUBT,
         columns={"tx_signature": "", "slot": None, "settled_at": None},
     )
-    _pay(row, rent=row.rent_lamports, sign=-1)
+    _pay([(row, row.rent_lamports)], sign=-1)
     return True
 
 
@@ -191,9 +194,13 @@ def record_expired(expiry: Expiry) -> bool:
 
 
 def _lock(transaction_ids: Collection[UUID], *statuses: TransactionStatus) -> list[MintTransaction]:
-    """Those of the transactions that are still in one of ``statuses``, locked by id."""
+    """Those of the transactions that are still in one of ``statuses``, locked by id.
+
+    Without what is large; who needs ``reading_ids`` of one has them fetched.
+    """
     return list(
         MintTransaction.objects.select_for_update()
+        .defer("raw", "memo_root", "reading_ids", "evidence")
         .filter(id__in=transaction_ids, status__in=statuses)
         .order_by("id")
     )
@@ -204,21 +211,42 @@ def _lock_one(transaction_id: UUID, *statuses: TransactionStatus) -> MintTransac
     return next(iter(_lock([transaction_id], *statuses)), None)
 
 
-def _land(row: MintTransaction, landing: Landing) -> bool:
-    """Moves one transaction to where it was seen; ``row`` keeps the status that it had."""
-    final = landing.commitment is Commitment.FINALIZED
-    new = TransactionStatus.FINALIZED if final else TransactionStatus.CONFIRMED
-    if row.status == new:
+def _lands(row: MintTransaction, landing: Landing) -> bool:
+    """Whether the landing moves the transaction; a confirmed one that is told again does not."""
+    if row.status == _landed(landing):
         return False
-    assert_move(TransactionStatus(row.status), new)
-    MintTransaction.objects.filter(id=row.id).update(
-        status=new,
-        slot=landing.slot,
-        error=None,
-        confirmed_at=Coalesce("confirmed_at", Now()),
-        finalized_at=Now() if final else None,
-    )
-    # Each is told once to people, as soon as it counts; that it became final is routine.
+    assert_move(TransactionStatus(row.status), _landed(landing))
+    return True
+
+
+def _landed(landing: Landing) -> TransactionStatus:
+    """Where a landing puts its transaction."""
+    final = landing.commitment is Commitment.FINALIZED
+    return TransactionStatus.FINALIZED if final else TransactionStatus.CONFIRMED
+
+
+_LAND = """
+UPDATE minting_minttransaction AS tx
+SET status = seen.status, slot = seen.slot, error = NULL,
+    confirmed_at = coalesce(tx.confirmed_at, statement_timestamp()),
+    finalized_at = CASE WHEN seen.status = %s THEN statement_timestamp() END
+FROM unnest(%s::uuid[], %s::text[], %s::bigint[]) AS seen (id, status, slot)
+WHERE tx.id = seen.id
+"""
+
+
+def _land(landings: Sequence[Landing]) -> None:
+    """Moves locked transactions to where they were seen, in one statement."""
+    if not landings:
+        return
+    seen = [(each.transaction_id, _landed(each).value, each.slot) for each in landings]
+    columns = [list(column) for column in zip(*seen, strict=True)]
+    with connection.cursor() as cursor:
+        cursor.execute(_LAND, [TransactionStatus.FINALIZED.value, *columns])
+
+
+def _tell_landed(row: MintTransaction, landing: Landing) -> None:
+    """Each is told once to people, as soon as it counts; that it became final is routine."""
     tell = log.debug if row.status == TransactionStatus.CONFIRMED else log.info
     tell(
         "transaction_landed",
@@ -227,10 +255,9 @@ def _land(row: MintTransaction, landing: Landing) -> bool:
         slot=landing.slot,
         commitment=landing.commitment.value,
     )
-    return True
 
 
-def _succeed(transaction_ids: Collection[UUID], *, success_at: Commitment) -> None:
+def _succeed(landings: Sequence[Landing], *, success_at: Commitment) -> None:
     """Moves the results of landed transactions to where the transactions are."""
     landed = MintTransaction.objects.filter(pk=OuterRef("transaction_id"))
     columns = {
@@ -238,20 +265,23 @@ def _succeed(transaction_ids: Collection[UUID], *, success_at: Commitment) -> No
         "slot": Subquery(landed.values("slot")),
         "settled_at": Coalesce("settled_at", Now()),
     }
-    mine = Q(transaction_id__in=transaction_ids)
-    if success_at is Commitment.CONFIRMED:
+    of: dict[TransactionStatus, list[UUID]] = defaultdict(list)
+    for landing in landings:
+        of[_landed(landing)].append(landing.transaction_id)
+    if success_at is Commitment.CONFIRMED and of[TransactionStatus.CONFIRMED]:
         move_results(
-            mine & Q(transaction__status=TransactionStatus.CONFIRMED),
+            Q(transaction_id__in=of[TransactionStatus.CONFIRMED]),
             old=OPEN_RESULTS,
             new=ResultStatus.CONFIRMED,
             columns=columns,
         )
-    move_results(
-        mine & Q(transaction__status=TransactionStatus.FINALIZED),
-        old=OPEN_RESULTS | {ResultStatus.CONFIRMED},
-        new=ResultStatus.FINALIZED,
-        columns=columns,
-    )
+    if of[TransactionStatus.FINALIZED]:
+        move_results(
+            Q(transaction_id__in=of[TransactionStatus.FINALIZED]),
+            old=OPEN_RESULTS | {ResultStatus.CONFIRMED},
+            new=ResultStatus.FINALIZED,
+            columns=columns,
+        )
 
 
 def _release(which: Q, *, old: frozenset[ResultStatus]) -> None:
@@ -260,10 +290,28 @@ def _release(which: Q, *, old: frozenset[ResultStatus]) -> None:
     move_results(which, old=old, new=ResultStatus.PENDING, columns=columns)
 
 
-def _pay(row: MintTransaction, *, rent: int, sign: int = 1) -> None:
-    """Adds what a landing cost to its batch, or takes it back."""
-    MintBatch.objects.filter(id=row.batch_id).update(
-        fee_paid_lamports=F("fee_paid_lamports")
-        + sign * (row.network_fee_lamports + row.priority_fee_lamports),
-        rent_paid_lamports=F("rent_paid_lamports") + sign * rent,
-    )
+_PAY = """
+UPDATE minting_mintbatch AS batch
+SET fee_paid_lamports = batch.fee_paid_lamports + paid.fee,
+    rent_paid_lamports = batch.rent_paid_lamports + paid.rent
+FROM unnest(%s::uuid[], %s::bigint[], %s::bigint[]) AS paid (id, fee, rent)
+WHERE batch.id = paid.id
+"""
+
+
+def _pay(landed: Iterable[tuple[MintTransaction, int]], *, sign: int = 1) -> None:
+    """Adds what landings cost, fees and the rent given, to their batches, or takes it back."""
+    fees: Counter[UUID] = Counter()
+    rents: Counter[UUID] = Counter()
+    for row, rent in landed:
+        fees[row.batch_id] += sign * (row.network_fee_lamports + row.priority_fee_lamports)
+        rents[row.batch_id] += sign * rent
+    if not fees:
+        return
+    batches = sorted(fees)
+    # In their order, as everybody locks several.
+    list(MintBatch.objects.select_for_update().filter(id__in=batches).order_by("id").values("id"))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _PAY, [batches, [fees[each] for each in batches], [rents[each] for each in batches]]
+        )

@@ -98,7 +98,7 @@ def record_signed(
             batch_id=str(row.batch_id),
             signature=row.signature,
             readings=len(row.reading_ids),
-            wallets=[str(each.group.wallet) for each in signing.signed.plan.destinations],
+            wallets=len(signing.signed.plan.destinations),
             base_units=int(row.base_units),
             last_valid_block_height=row.last_valid_block_height,
             lamports=row.network_fee_lamports + row.priority_fee_lamports + row.rent_lamports,

@@ -6,10 +6,10 @@ from collections.abc import Collection
 from uuid import UUID
 
 from django.db import models
-from django.db.models import Case, Q, Value, When
+from django.db.models import Case, F, Q, Value, When
 from uuid_utils.compat import uuid7
 
-from minting.engine.states import LIVE_RESULTS, SUCCEEDED_RESULTS, ResultStatus
+from minting.engine.states import LIVE_RESULTS, OPEN_RESULTS, SUCCEEDED_RESULTS, ResultStatus
 from minting.engine.types import U64_MAX
 from minting.models.batch import MintBatch, MintSlice
 from minting.models.fields import (
@@ -42,9 +42,17 @@ class MintResult(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    batch = models.ForeignKey(MintBatch, on_delete=models.PROTECT, related_name="results")
+    # Every index is written four times in a result's life: none that another one covers.
+    batch = models.ForeignKey(
+        MintBatch, on_delete=models.PROTECT, related_name="results", db_index=False
+    )
     slice = models.ForeignKey(
-        MintSlice, null=True, blank=True, on_delete=models.PROTECT, related_name="results"
+        MintSlice,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="results",
+        db_index=False,
     )
     reading = models.ForeignKey("readings.MeterReading", on_delete=models.PROTECT, related_name="+")
     user_id = models.CharField(max_length=64, help_text="The owner's id when the batch was made.")
@@ -102,8 +110,18 @@ class MintResult(models.Model):
         ordering = ["-id"]
         indexes = [
             models.Index(fields=["wallet_address"], name="result_wallet"),
+            # Finalized ones are found by walking the newest.
             models.Index(
-                fields=["tx_signature"], name="result_signature", condition=~Q(tx_signature="")
+                F("status"),
+                F("id").desc(),
+                name="result_not_final",
+                condition=~Q(status=ResultStatus.FINALIZED.value),
+            ),
+            # Whether a slice is done is asked with every settlement.
+            models.Index(
+                fields=["slice"],
+                name="result_open_in_slice",
+                condition=Q(status__in=values(OPEN_RESULTS)),
             ),
             models.Index(
                 fields=["retry_at"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from uuid_utils.compat import uuid7
 
 from minting.engine.states import LIVE_TRANSACTIONS, TransactionStatus
@@ -76,6 +76,12 @@ class MintTransaction(models.Model):
                 fields=["last_valid_block_height"],
                 name="transaction_live",
                 condition=Q(status__in=values(LIVE_TRANSACTIONS)),
+            ),
+            models.Index(
+                F("status"),
+                F("id").desc(),
+                name="transaction_not_final",
+                condition=~Q(status=TransactionStatus.FINALIZED.value),
             ),
             # What may have landed and is not in the walk's sums yet: asked before each wave.
             models.Index(

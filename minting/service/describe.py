@@ -36,7 +36,7 @@ def describe_batch(batch: MintBatch, *, with_results: bool) -> dict[str, Any]:
     description = _describe(batch, _count_transactions([batch]))
     if with_results:
         rows = MintResult.objects.filter(batch=batch).order_by("reading_id").only(*_RESULT_COLUMNS)
-        description["results"] = [describe_result(row) for row in rows.iterator()]
+        description["results"] = [describe_result(row) for row in rows]
     return description
 
 

@@ -25,7 +25,7 @@ from minting.service.planning import RefusedGroup, judge_groups
 from minting.service.preflight import inspect_mint
 from minting.service.session import Session
 from minting.service.slices import Deal
-from minting.service.terms import Terms, learn_terms
+from minting.service.terms import Terms, terms_of
 from readings import queries
 
 _NO_BATCH = UUID(int=0)
@@ -138,8 +138,7 @@ def survey(session: Session, facts: MintFacts, payments: Iterable[MintBatchData]
     Raises:
         SolanaError: the cluster did not answer.
     """
-    terms = session.run(learn_terms(session.cluster, session.config, facts))
-    surveyor = _Surveyor(session, terms)
+    surveyor = _Surveyor(session, terms_of(session, facts))
     for rows_of in _parts(payments, max_tokens=session.config.max_tokens_per_transaction):
         surveyor.look_at(rows_of)
     return surveyor.finish()

@@ -6,18 +6,19 @@ costs one more simulation, not sixty transactions.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
 from solders.pubkey import Pubkey
 
+from minting.cluster.client import INVALID_PARAMS, fails_for_its_format
+from minting.cluster.concurrency import together
 from minting.engine.apart import halves, without
 from minting.engine.blame import Blame, Fault, blame, confirm
 from minting.engine.compose import unsigned_for_simulation
-from minting.engine.errors import InsufficientFunds, MintingRefused
-from minting.engine.types import PlannedTransaction, Simulation
+from minting.engine.errors import FormatRefused, InsufficientFunds, MintingRefused
+from minting.engine.types import MessageVersion, PlannedTransaction, Simulation
 from minting.service.planning import RefusedGroup
 from minting.service.session import Session
 from minting.service.terms import Terms
@@ -44,11 +45,10 @@ async def learn(session: Session, terms: Terms, plans: Sequence[PlannedTransacti
 
     Raises:
         InsufficientFunds, MintingRefused: payer, authority, mint or program; no wallet is blamed.
+        FormatRefused: the node does not take transactions of the plans' version.
         SolanaError: the cluster did not answer.
     """
-    return sum(
-        await asyncio.gather(*(_learn_one(session, terms, plan) for plan in plans)), Learned()
-    )
+    return sum(await together(_learn_one(session, terms, plan) for plan in plans), Learned())
 
 
 async def _learn_one(session: Session, terms: Terms, plan: PlannedTransaction) -> Learned:
@@ -59,6 +59,8 @@ async def _learn_one(session: Session, terms: Terms, plan: PlannedTransaction) -
     )
     if simulation.err is None:
         return Learned(good=((plan, simulation),))
+    if plan.version is MessageVersion.V1 and fails_for_its_format(simulation):
+        raise FormatRefused(INVALID_PARAMS, str(simulation.err))
     found = await _judge(session, terms, plan, simulation)
     log.info("simulation_failed", fault=found.fault.value, code=found.code, reason=found.why)
     if found.fault is Fault.WAVE:

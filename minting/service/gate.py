@@ -19,7 +19,7 @@ from minting.cluster.client import HISTORY_PER_CALL, Node
 from minting.cluster.history import fetch_landed
 from minting.engine.errors import GateClosed, SolanaError
 from minting.engine.receipts import memo_in_history
-from minting.engine.types import Commitment, HistoryEntry, LandedTransaction
+from minting.engine.types import HistoryEntry, LandedTransaction
 from minting.journal import Identity
 from minting.models import MintInfo, MintTransaction
 from minting.service.auditing import landed_contents
@@ -35,8 +35,14 @@ READ_AT_ONCE = 20
 """Candidates fetched together; the first that proves true ends the search."""
 
 
-def require_open(session: Session, mint: MintInfo) -> None:
-    """Before each wave: one RPC call, unless the database is another one than it was.
+def require_open(session: Session, mint: MintInfo, supply: int) -> None:
+    """Before each wave: asks the chain nothing, unless the database is another one than it was.
+
+    Args:
+        session: The way to the chain.
+        mint: Whose gate it is.
+        supply: Base units at ``confirmed``, read before this is called: what had landed by then
+            was in the journal before it was on the wire.
 
     Raises:
         GateClosed: The chain holds what the journal does not explain.
@@ -51,10 +57,6 @@ def require_open(session: Session, mint: MintInfo) -> None:
         gate.refresh_from_db()
     if gate.closed_since is not None:
         raise GateClosed(gate.reason)
-    # The supply first: what landed by then was in the journal before it was on the wire.
-    supply, _ = session.run(
-        session.cluster.token_supply(session.config.need_mint(), commitment=Commitment.CONFIRMED)
-    )
     ceiling = journal.supply_ceiling(mint)
     if supply > ceiling:
         reason = (

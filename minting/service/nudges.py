@@ -1,41 +1,69 @@
-"""Calling workers. A nudge carries no work, only "look": it may be lost, repeated or run twice."""
+"""Calling workers. A nudge carries no work, only "look": it may be lost, repeated or run twice.
+
+With PostgreSQL as broker its row is in the caller's commit. Redis is told after the commit, for a
+worker must not look before there is something to see; if that fails, the guard of any cluster
+calls within seconds (``upkeep.call_if_unattended``), the sweep within a minute.
+"""
 
 from __future__ import annotations
 
+from functools import partial
 from uuid import UUID
 
+import structlog
+from django.db import transaction
+from django_q.conf import Conf
 from django_q.tasks import async_task
+from redis import RedisError
 
-from minting.conf import current
 from minting.engine.states import SliceStatus
 from minting.models import MintBatch, MintSlice
+
+log = structlog.get_logger(__name__)
 
 LOOK = "minting.tasks.look"
 """A dotted name: a function that moved would kill the queue's pusher again and again."""
 
 PROVE = "minting.tasks.prove"
 
+AT_ONCE = 4
+"""Workers that are called together. More are called by those, while slices wait and nobody who is
+called has not come yet: tasks in front of the scheduled ones would only delay these."""
+
 
 def call_workers(batch: MintBatch) -> None:
-    """One nudge for every group of slices that one task drives at once."""
-    _call(batch.slices.count())
+    """A nudge for each of its slices, up to ``AT_ONCE``."""
+    nudge(min(batch.slices.count(), AT_ONCE))
 
 
 def call_for_waiting() -> None:
     """The same for all slices that wait, whatever their batch."""
-    _call(MintSlice.objects.filter(status=SliceStatus.QUEUED).count())
-
-
-def _call(slices: int) -> None:
-    for _ in range(-(-slices // current().concurrent_batches)):
-        nudge()
+    nudge(min(MintSlice.objects.filter(status=SliceStatus.QUEUED).count(), AT_ONCE))
 
 
 def ask_for_proof(transaction_id: UUID) -> None:
     """Asks a worker to look at one transaction in doubt, rather than within the minute."""
-    async_task(PROVE, str(transaction_id), group="recover")
+    _tell(PROVE, str(transaction_id), group="recover")
 
 
-def nudge() -> None:
-    """Asks whichever worker is free to look for slices that nobody drives."""
-    async_task(LOOK, group="mint")
+def nudge(workers: int = 1) -> None:
+    """Asks so many workers, whichever are free, to look for slices that nobody drives."""
+    _tell(LOOK, group="mint", times=workers)
+
+
+def _tell(path: str, *arguments: str, group: str, times: int = 1) -> None:
+    enqueue = partial(async_task, path, *arguments, group=group)
+    if Conf.ORM:
+        for _ in range(times):
+            enqueue()
+    else:
+        transaction.on_commit(partial(_try, enqueue, times))
+
+
+def _try(enqueue: partial[str], times: int) -> None:
+    """Never fails: what was asked for is committed, and found without a nudge too."""
+    try:
+        for _ in range(times):
+            enqueue()
+    except RedisError as error:
+        log.warning("nudge_lost", reason=str(error))

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import structlog
 from django.db import transaction
+from solders.pubkey import Pubkey
 
 from minting.conf import MintingConfig
 from minting.engine.errors import MintingRefused, NodeUnreachable
 from minting.engine.mints import decode_mint, require_mintable
-from minting.engine.types import MintFacts
+from minting.engine.types import AccountView, MintFacts
 from minting.models import MintInfo
 from minting.service.session import Session
 
@@ -30,6 +34,43 @@ def inspect_mint(session: Session) -> tuple[MintInfo, MintFacts]:
     require_same_cluster(config, genesis_hash)
     require_mintable(facts, authority=config.need_authority(), decimals=config.decimals)
     return record_mint(facts, genesis_hash), facts
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Mint and payer as one answer tells them: what each wave asks anew."""
+
+    info: MintInfo
+    facts: MintFacts
+    lamports: int
+    """Of the authority, which pays."""
+    slot: int
+    """Of the answer."""
+
+
+def inspect_for_wave(session: Session) -> Standing:
+    """As ``inspect_mint``, and what the authority has: one call.
+
+    Raises:
+        MintingRefused: wrong cluster, mint, authority or decimals.
+        SolanaError: no node answered.
+    """
+    config = session.config
+    authority = config.need_authority()
+    genesis_hash, (payer, mint), slot = session.run(_ask_of(session, authority, config.need_mint()))
+    facts = decode_mint(config.need_mint(), mint)
+    require_same_cluster(config, genesis_hash)
+    require_mintable(facts, authority=authority, decimals=config.decimals)
+    lamports = 0 if payer is None else payer.lamports
+    return Standing(record_mint(facts, genesis_hash), facts, lamports, slot)
+
+
+async def _ask_of(
+    session: Session, *addresses: Pubkey
+) -> tuple[str, tuple[AccountView | None, ...], int]:
+    genesis_hash = await session.cluster.genesis_hash()
+    views, slot = await session.cluster.accounts(addresses)
+    return genesis_hash, views, slot
 
 
 def look_at_mint(session: Session) -> tuple[MintInfo, MintFacts]:
@@ -69,19 +110,17 @@ def require_same_cluster(config: MintingConfig, genesis_hash: str) -> None:
 
 @transaction.atomic
 def record_mint(facts: MintFacts, genesis_hash: str) -> MintInfo:
-    """Keeps what the mint account says."""
-    info, _ = MintInfo.objects.update_or_create(
-        genesis_hash=genesis_hash,
-        address=str(facts.address),
-        defaults={
-            "token_program": str(facts.token_program),
-            "decimals": facts.decimals,
-            "account_size": facts.account_size,
-            "mint_authority": str(facts.mint_authority or ""),
-            "freeze_authority": str(facts.freeze_authority or ""),
-        },
-    )
-    return info
+    """Keeps what the mint account says; writes only what changed."""
+    key: dict[str, Any] = {"genesis_hash": genesis_hash, "address": str(facts.address)}
+    says: dict[str, Any] = {
+        "token_program": str(facts.token_program),
+        "decimals": facts.decimals,
+        "account_size": facts.account_size,
+        "mint_authority": str(facts.mint_authority or ""),
+        "freeze_authority": str(facts.freeze_authority or ""),
+    }
+    known = MintInfo.objects.filter(**key, **says).first()
+    return known or MintInfo.objects.update_or_create(**key, defaults=says)[0]
 
 
 def recorded_mint(config: MintingConfig) -> MintInfo:

@@ -208,7 +208,8 @@ def request_batch(
                 estimate=estimate.cost if estimate else None,
             )
             _require_payable(batch.total_readings, sieve.excluded, strict=strict)
-            journal.record_excluded(batch, [_kept(item) for item in sieve.excluded])
+            if sieve.excluded:
+                journal.record_excluded(batch, [_kept(item) for item in sieve.excluded])
             left_out = {item.reading_id for item in sieve.excluded}
             journal.take_waiting([each for id_, each in waiting.items() if id_ not in left_out])
             if nudge:

@@ -14,8 +14,11 @@ from typing import Any, TypeVar
 
 from minting.cluster.nodes import Cluster
 from minting.cluster.signers import open_signer
+from minting.cluster.throttle import Throttle
 from minting.conf import MintingConfig, current
 from minting.engine.types import Signer
+from minting.service.heights import Heights, heights_of
+from minting.service.pace import Pace, pace_of
 
 T = TypeVar("T")
 
@@ -27,6 +30,8 @@ class Session:
     config: MintingConfig
     cluster: Cluster
     runner: asyncio.Runner
+    heights: Heights
+    pace: Pace
 
     def run(self, phase: Coroutine[Any, Any, T]) -> T:
         """Runs one network phase to its end."""
@@ -45,13 +50,21 @@ def open_session(config: MintingConfig | None = None) -> Iterator[Session]:
         cluster = Cluster(
             config.rpc_urls,
             genesis_hash=config.genesis_hash,
-            max_per_second=config.rpc_max_per_second,
+            throttle=_throttle(config),
         )
         runner.run(cluster.__aenter__())
         try:
-            yield Session(config, cluster, runner)
+            urls = config.rpc_urls
+            yield Session(config, cluster, runner, heights_of(urls), pace_of(urls))
         finally:
             runner.run(_close(cluster))
+
+
+def _throttle(config: MintingConfig) -> Throttle | None:
+    """Shared by every session of this machine, through its file."""
+    if config.rpc_max_per_second is None:
+        return None
+    return Throttle(config.rpc_max_per_second, config.rpc_turns)
 
 
 async def _close(cluster: Cluster) -> None:

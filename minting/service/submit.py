@@ -8,32 +8,35 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from uuid import UUID
 
 import structlog
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import connection, transaction
 from solders.pubkey import Pubkey
 
 from minting import journal
 from minting.engine.errors import (
     BlockchainError,
     DailyLimitPassed,
+    FormatRefused,
     GateClosed,
     MintingStopped,
     SolanaError,
 )
 from minting.engine.types import MintBatchData, PlannedTransaction, Signer
-from minting.journal import Claim, LostClaimError, Refusal, Signing
-from minting.models import MintBatch, MintInfo, MintResult, MintSlice, MintTransaction
+from minting.journal import Claim, LostClaimError, Refusal
+from minting.models import MintBatch, MintResult
 from minting.service import gate, nudges, wave
-from minting.service.planning import Part, RefusedGroup, plan_payments
-from minting.service.preflight import inspect_mint
-from minting.service.recover import live_flights, prove_dead, slices_wait
+from minting.service.planning import Part, plan_payments
+from minting.service.preflight import Standing, inspect_for_wave
+from minting.service.recover import live_flights, prove_dead
+from minting.service.refusing import as_refusal, give_up, refuse, refuse_left_out, worn_out
 from minting.service.session import Session
-from minting.service.terms import Terms, learn_terms
+from minting.service.share import Share
+from minting.service.terms import Terms, forget_v1, terms_of
 from minting.service.tracking import Flight, tick
 from readings import queries
 
@@ -42,11 +45,13 @@ log = structlog.get_logger(__name__)
 IN_FLIGHT = 256
 """Transactions that fly together: what one ``getSignatureStatuses`` answers."""
 
-TERMS_KEPT = 30.0
-"""Seconds for which mint, prices and version are not asked again."""
+WAVE = 64
+"""Transactions that are simulated, signed and sent together while the others fly. Large enough
+that what a wave shares (two calls) is little beside them, small enough that the first are on their
+way while the next are being prepared."""
 
 STEP = 0.2
-"""Seconds between two looks at what is in flight."""
+"""Seconds to pause after a failure, or where nothing flies, before it is tried again."""
 
 RENEW_EVERY = 15.0
 """Seconds between two renewals of the leases; a quarter of a lease."""
@@ -59,12 +64,6 @@ OVERTIME = 120.0
 
 PATIENCE = 60.0
 """Seconds without an answer of any node after which a task gives its slices back."""
-
-MAX_STUMBLES = 3
-"""Failed simulations of a wallet without a proven fault, after which its readings fail for now."""
-
-MAX_STARTS = 5
-"""Claims of a slice without progress, after which its unsigned readings fail with the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,16 +94,11 @@ def drive_waiting(
     if journal.current_stop() is not None:
         # What is signed is recovery's; what is not waits until a person resumes.
         return DriveReport()
-    with transaction.atomic():
-        claims = journal.claim_slices(
-            worker=worker, limit=session.config.concurrent_batches, batch_id=batch_id
-        )
+    share = Share(worker=worker, limit=session.config.concurrent_batches, batch_id=batch_id)
+    claims = share.take(())
     if not claims:
         return DriveReport()
-    if len(claims) < session.config.concurrent_batches and slices_wait():
-        # What workers died of travels alone: the others are for somebody else.
-        nudges.nudge()
-    driver = Driver(session, claims, signer)
+    driver = Driver(session, share, claims, signer)
     try:
         return driver.run()
     except SystemExit:
@@ -127,7 +121,8 @@ class Driver:
     """One task's work on the slices that it has claimed."""
 
     session: Session
-    claimed: Sequence[Claim]
+    share: Share
+    claimed: list[Claim]
     signer: Signer | None = None
     claims: dict[UUID, Claim] = field(init=False)
     """Those that are still ours, by slice."""
@@ -136,9 +131,9 @@ class Driver:
     signed: int = 0
     landed: int = 0
     renew_at: float = 0.0
+    look_at: float = 0.0
+    """When to look again at what flies; monotonic seconds."""
     silent_since: float | None = None
-    terms: tuple[MintInfo, Terms] | None = None
-    terms_until: float = 0.0
     stopped: bool = False
     """Whether minting was stopped, or the gate is closed: what flies is followed, and the slices
     are given back."""
@@ -154,8 +149,9 @@ class Driver:
         self.flights = live_flights(list(self.claims))
         end = time.monotonic() + STINT
         while self.claims:
+            moved = False
             try:
-                self._step(signing=not self.stopped and time.monotonic() < end)
+                moved = self._step(signing=not self.stopped and time.monotonic() < end)
             except SolanaError as error:
                 if not self._bear(error):
                     break
@@ -165,7 +161,8 @@ class Driver:
             over = self.stopped or now >= end or not self._has_work()
             if now >= end + OVERTIME or (not self.flights and over):
                 break
-            time.sleep(STEP)
+            if not moved:
+                self._pause()
         return DriveReport(
             slices=len(self.claimed),
             signed=self.signed,
@@ -173,14 +170,44 @@ class Driver:
             handed_back=len(self.claims),
         )
 
-    def _step(self, *, signing: bool) -> None:
-        """One round: keep the claims, settle what flies, sign more if there is room."""
+    def _step(self, *, signing: bool) -> bool:
+        """One round: keep the claims, settle what flies, sign more if there is room.
+
+        Returns:
+            Whether something was signed; then there may be more.
+        """
         self._renew()
-        self._settle()
+        if time.monotonic() >= self.look_at:
+            self._settle()
+        if signing and not self.stopped:
+            self._take_more()
         room = IN_FLIGHT - len(self.flights)
-        # Half a wave at least: what a wave shares is asked once for many.
-        if signing and not self.stopped and room >= IN_FLIGHT // 2 and self._has_work():
-            self._sign(room)
+        enough = min(WAVE, IN_FLIGHT // 2)
+        if not signing or self.stopped or room < enough or not self._has_work():
+            return False
+        before = self.signed
+        self._sign(min(room, WAVE))
+        return self.signed > before
+
+    def _pause(self) -> None:
+        """Until something that flies is due, or what could not be signed is tried again."""
+        if not self.flights:
+            time.sleep(STEP)
+            return
+        time.sleep(max(0.0, self.look_at - time.monotonic()))
+
+    def _plan_next_look(self) -> None:
+        """Not before something can have landed, and soon where it is due."""
+        now = time.monotonic()
+        ages = (now - (flight.sent_at or now) for flight in self.flights)
+        self.look_at = now + self.session.pace.wait(ages)
+
+    def _take_more(self) -> None:
+        """Drives more slices, as long as nobody else takes them."""
+        more = self.share.take(self.claims.values())
+        self.claimed += more
+        self.claims |= {claim.slice_id: claim for claim in more}
+        self.flights += live_flights([claim.slice_id for claim in more])
 
     def _renew(self) -> None:
         if time.monotonic() < self.renew_at:
@@ -207,9 +234,14 @@ class Driver:
         self.ready = deque(item for item in self.ready if item[0].slice_id in held)
 
     def _settle(self) -> None:
-        before = len(self.flights)
-        self.flights = tick(self.session, self.flights)
-        self.landed += before - len(self.flights)
+        before = self.flights
+        self.flights = tick(self.session, before)
+        now = time.monotonic()
+        still = {flight.id for flight in self.flights}
+        took = [now - each.sent_at for each in before if each.id not in still and each.sent_at]
+        if took:
+            self.session.pace.landed(min(took))
+        self.landed += len(before) - len(still)
         past = [flight for flight in self.flights if flight.past_life]
         if past and len(past) == len(self.flights):
             # Nothing else to do but to prove, which takes a while; keep the slices meanwhile.
@@ -217,6 +249,7 @@ class Driver:
                 self._keep(journal.renew_claims(self.claims.values()))
             prove_dead(self.session, self.flights)
             self.flights = [flight for flight in self.flights if flight.is_open]
+        self._plan_next_look()
 
     def _has_work(self) -> bool:
         return bool(self.ready) or bool(MintResult.objects.unsigned(list(self.claims)).exists())
@@ -225,13 +258,19 @@ class Driver:
         """Plans if nothing is planned, then signs, journals and sends one wave."""
         try:
             journal.refuse_while_stopped()
-            mint, terms = self._learn()
-            gate.require_open(self.session, mint)
+            standing = inspect_for_wave(self.session)
+            gate.require_open(self.session, standing.info, standing.facts.supply)
+            terms = terms_of(self.session, standing.facts)
+            if self.ready and self.ready[0][1].version is not terms.version:
+                self.ready.clear()  # planned for a format that is not taken any more
             if not self.ready:
                 self._plan(terms)
             items = [self.ready.popleft() for _ in range(min(room, len(self.ready)))]
-            self.signer = self.signer or self.session.open_signer()
-            self._fly(items, mint, terms, self.signer)
+            self._fly(items, standing, terms)
+        except FormatRefused:
+            self.ready.clear()
+            if not forget_v1(self.session.config):
+                raise
         except SolanaError:
             self.ready.clear()
             raise
@@ -243,7 +282,14 @@ class Driver:
             self._stop(stopped)
         except BlockchainError as error:
             # Payer, authority or mint: nobody's wallet is to blame, and nothing more is signed.
-            self._give_up(error.code, str(error), permanent=error.permanent)
+            self.ready.clear()
+            give_up(
+                self.session,
+                self.claims,
+                code=error.code,
+                reason=str(error),
+                permanent=error.permanent,
+            )
 
     def _stop(self, stopped: MintingStopped | GateClosed) -> None:
         """Signs nothing more, and fails nothing: what is unsigned waits in its slice."""
@@ -254,19 +300,10 @@ class Driver:
         self.ready.clear()
         self.stopped = True
 
-    def _learn(self) -> tuple[MintInfo, Terms]:
-        """What all transactions have in common, asked again every half minute."""
-        if self.terms is None or self.terms_until < time.monotonic():
-            mint, facts = inspect_mint(self.session)
-            terms = self.session.run(learn_terms(self.session.cluster, self.session.config, facts))
-            self.terms = mint, terms
-            self.terms_until = time.monotonic() + TERMS_KEPT
-        return self.terms
-
     def _plan(self, terms: Terms) -> None:
-        """Plans what is unsigned of every slice; wallets that cannot be paid end here."""
+        """Plans what is unsigned of the next slices; wallets that cannot be paid end here."""
         refused: list[Refusal] = []
-        for claim in self.claims.values():
+        for claim in self._until_a_wave_is_planned():
             rows = MintResult.objects.unsigned([claim.slice_id])
             parts = [
                 _part(list(together)) for _, together in groupby(rows, key=lambda row: row.planned)
@@ -287,106 +324,43 @@ class Driver:
                 )
             )
             ids = {row.reading_id: row.id for row in rows}
-            refused += [_refusal(group, ids) for group in plan.refused]
+            refused += [as_refusal(group, ids) for group in plan.refused]
             self.ready.extend((claim, planned) for planned in plan.transactions)
-        self._refuse(refused)
+        refuse(self.session, refused)
+
+    def _until_a_wave_is_planned(self) -> Iterator[Claim]:
+        """Slice by slice: the first fly while the next are planned, and few plans are held."""
+        for claim in list(self.claims.values()):
+            if len(self.ready) >= WAVE:
+                return
+            yield claim
 
     def _fly(
         self,
         items: Sequence[tuple[Claim, PlannedTransaction]],
-        mint: MintInfo,
+        standing: Standing,
         terms: Terms,
-        signer: Signer,
     ) -> None:
-        """Simulates, signs, journals, sends."""
-        prepared = self.session.run(
-            wave.prepare(self.session, terms, signer, [planned for _, planned in items])
-        )
-        self._refuse_groups(prepared.refused)
-        if not prepared.signed:
+        if not items:
             return
-        # Plans may have been taken apart, so any reading of one tells which slice it is of.
-        claim_of = {
-            payment.reading_id: claim for claim, planned in items for payment in planned.payments
-        }
-        signings = [
-            Signing(claim_of[each.plan.payments[0].reading_id], each) for each in prepared.signed
-        ]
-        wave.write_journal_file(self.session, mint, prepared.signed)
-        try:
-            with transaction.atomic():
-                rows = journal.record_signed(
-                    signings,
-                    mint=mint,
-                    fee_payer=str(terms.authority),
-                    balance=prepared.balance,
-                    max_kwh_per_day=self.session.config.max_kwh_per_day,
-                )
-        except (OperationalError, InterfaceError):
-            rows = _read_back(signings)
-            if not rows:
-                raise
-        self.signed += len(rows)
-        fresh = [Flight.of(row) for row in rows]
-        self.flights += fresh
-        wave.send(self.session, fresh)
-
-    def _refuse_groups(self, refused: Sequence[tuple[PlannedTransaction, RefusedGroup]]) -> None:
-        """Ends groups whose own fault is proven; others are planned anew, a few times at most."""
-        refusals = []
-        for planned, group in refused:
-            self.stumbles[group.group.wallet] += 1
-            if not group.permanent and self.stumbles[group.group.wallet] < MAX_STUMBLES:
-                continue
-            readings = [payment.reading_id for payment in group.group.payments]
-            ids = MintResult.objects.filter(
-                batch_id=planned.batch_id, reading_id__in=readings
-            ).values_list("reading_id", "id")
-            refusals.append(_refusal(group, dict(ids)))
-        self._refuse(refusals)
-
-    def _refuse(self, refusals: Sequence[Refusal]) -> None:
-        if refusals:
-            with transaction.atomic():
-                journal.refuse_results(refusals, retry=self.session.config.retry)
+        self.signer = self.signer or self.session.open_signer()
+        flown = wave.fly(self.session, items, standing=standing, terms=terms, signer=self.signer)
+        self.signed += len(flown.flights)
+        self.flights += flown.flights
+        self._plan_next_look()
+        refuse_left_out(self.session, flown.refused, self.stumbles)
 
     def _bear(self, error: SolanaError) -> bool:
         """Whether to go on after a failure of the nodes; gives up when it lasts."""
         now = time.monotonic()
         self.silent_since = self.silent_since or now
+        self.look_at = now + STEP
         log.warning("node_failed", code=error.code, reason=str(error))
         if now - self.silent_since < PATIENCE:
             return True
-        worn_out = MintSlice.objects.filter(id__in=self.claims, starts__gte=MAX_STARTS)
-        self._give_up(error.code, str(error), [slice_.id for slice_ in worn_out])
-        return False
-
-    def _give_up(
-        self,
-        code: str,
-        reason: str,
-        slice_ids: Sequence[UUID] | None = None,
-        *,
-        permanent: bool = False,
-    ) -> None:
-        """Ends what is unsigned with the reason; unless that stays, it is tried again later."""
-        slices = list(self.claims) if slice_ids is None else list(slice_ids)
-        ids = tuple(MintResult.objects.unsigned(slices).values_list("id", flat=True))
-        log.error("signing_stopped", code=code, reason=reason, readings=len(ids))
         self.ready.clear()
-        self._refuse([Refusal(ids, code, reason, permanent)])
-
-
-def _read_back(signings: Sequence[Signing]) -> list[MintTransaction]:
-    """What is journalled of a wave whose commit was not answered: all of it, or nothing (I2).
-
-    Nothing proves nothing: the server may commit even now. Whoever signs for these readings next
-    waits at the rows that commit holds, and then finds them moved (I3).
-    """
-    signatures = [str(signing.signed.signature) for signing in signings]
-    rows = list(MintTransaction.objects.filter(signature__in=signatures).order_by("id"))
-    log.warning("commit_unanswered", signed=len(signatures), journalled=len(rows))
-    return rows
+        give_up(self.session, worn_out(self.claims), code=error.code, reason=str(error))
+        return False
 
 
 def _part(rows: Sequence[MintResult]) -> Part:
@@ -405,13 +379,4 @@ def _payment(row: MintResult) -> MintBatchData:
         wallet_address=row.wallet_address,
         kwh_amount=row.kwh_amount,
         tokens_to_mint=int(row.base_units),
-    )
-
-
-def _refusal(group: RefusedGroup, result_ids: dict[UUID, UUID]) -> Refusal:
-    return Refusal(
-        tuple(result_ids[payment.reading_id] for payment in group.group.payments),
-        group.code,
-        group.reason,
-        group.permanent,
     )

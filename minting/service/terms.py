@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import structlog
 from solders.hash import Hash
 from solders.message import MessageV0, to_bytes_versioned
 from solders.pubkey import Pubkey
@@ -25,13 +26,16 @@ from minting.engine.types import (
     PlannedTransaction,
     Simulation,
 )
+from minting.service.session import Session
+
+log = structlog.get_logger(__name__)
 
 VERSION_KEPT = 600.0
 """Seconds for which the answer to "v1?" is believed."""
 
 
-PRICES_KEPT = 30.0
-"""Seconds for which fee and rents are not asked again; a bid is asked for every time."""
+TERMS_KEPT = 30.0
+"""Seconds for which prices, bids and format are not asked again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,17 +90,67 @@ class Terms:
         return replace(plan, cost=replace(plan.cost, priority_fee=bid))
 
 
-async def learn_terms(cluster: Cluster, config: MintingConfig, mint: MintFacts) -> Terms:
-    """Asks what transactions look like and cost now.
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    terms: Terms
+    until: float
+    """Monotonic seconds."""
+
+
+_kept: dict[tuple[object, ...], _Kept] = {}
+"""By everything that terms depend on but for the chain. Kept by the process, so that tasks which
+follow one another in a worker do not each ask for them."""
+
+
+def terms_of(session: Session, mint: MintFacts) -> Terms:
+    """The terms for a mint as it was just read.
 
     Raises:
         SolanaError: the cluster did not say.
     """
+    key = _key(session.config)
+    kept = _kept.get(key)
+    if kept is None or kept.until < time.monotonic():
+        terms = session.run(_learn(session.cluster, session.config, mint))
+        kept = _kept[key] = _Kept(terms, time.monotonic() + TERMS_KEPT)
+    return replace(kept.terms, carrier=replace(kept.terms.carrier, mint=mint))
+
+
+def forget_v1(config: MintingConfig) -> bool:
+    """A node refused the format: what is planned from now on is v0, for a while.
+
+    Returns:
+        Whether that changes anything: the format is ours to choose (``auto``).
+    """
+    if config.transaction_version != "auto":
+        return False
+    log.warning("v1_refused", kept=VERSION_KEPT)
+    _answers[config.rpc_urls] = _VersionAnswer(
+        takes_v1=False, until=time.monotonic() + VERSION_KEPT
+    )
+    _kept.pop(_key(config), None)
+    return True
+
+
+def _key(config: MintingConfig) -> tuple[object, ...]:
+    return (
+        config.rpc_urls,
+        config.mint_address,
+        config.authority_address,
+        config.transaction_version,
+        config.priority_fee,
+        config.max_priority_fee,
+    )
+
+
+async def _learn(cluster: Cluster, config: MintingConfig, mint: MintFacts) -> Terms:
     authority = config.need_authority()
-    version, unit_price, (signature_fee, account_rent, floor) = await asyncio.gather(
+    version, unit_price, signature_fee, account_rent, floor = await asyncio.gather(
         _version(cluster, config, authority),
         _unit_price(cluster, config, mint.address, authority),
-        _prices(cluster, config, mint.account_size, authority),
+        _signature_fee(cluster, authority),
+        cluster.rent(mint.account_size),
+        cluster.rent(0),
     )
     return Terms(
         carrier=Carrier(
@@ -114,23 +168,6 @@ async def learn_terms(cluster: Cluster, config: MintingConfig, mint: MintFacts) 
 def median(fees: Sequence[int]) -> int:
     """The middle of recent bids; 0 where nobody bids."""
     return sorted(fees)[len(fees) // 2] if fees else 0
-
-
-_kept_prices: dict[tuple[tuple[str, ...], int], tuple[float, tuple[int, int, int]]] = {}
-"""By nodes and size of an account: until when (monotonic seconds) they are believed, and what."""
-
-
-async def _prices(
-    cluster: Cluster, config: MintingConfig, account_size: int, authority: Pubkey
-) -> tuple[int, int, int]:
-    """Lamports of one signature, rent of a token account, rent of an empty account."""
-    until, prices = _kept_prices.get((config.rpc_urls, account_size), (0.0, (0, 0, 0)))
-    if until < time.monotonic():
-        prices = await asyncio.gather(
-            _signature_fee(cluster, authority), cluster.rent(account_size), cluster.rent(0)
-        )
-        _kept_prices[config.rpc_urls, account_size] = time.monotonic() + PRICES_KEPT, prices
-    return prices
 
 
 async def _unit_price(

@@ -6,7 +6,6 @@ signed by somebody who is gone. It never signs anything, so it may run anywhere,
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
 from collections.abc import Iterable, Sequence
@@ -18,12 +17,14 @@ import structlog
 from django.db import transaction
 
 from minting import journal
+from minting.cluster.concurrency import together
 from minting.engine.apart import blamed_token_account
 from minting.engine.states import TransactionStatus
-from minting.engine.types import Commitment, SignatureStatus, Watched
+from minting.engine.types import Commitment, MessageVersion, SignatureStatus, Watched
 from minting.engine.verdicts import is_past_life
 from minting.journal import Landing, OnChainError
 from minting.models import MintInfo, MintTransaction
+from minting.service import terms
 from minting.service.session import Session
 
 log = structlog.get_logger(__name__)
@@ -42,11 +43,14 @@ class Flight:
     slice_id: UUID
     signature: str
     raw: bytes
+    version: MessageVersion
     genesis_hash: str
     blockhash_slot: int
     last_valid_block_height: int
     status: TransactionStatus
     slot: int | None = None
+    sent_at: float | None = None
+    """When it was first sent from here; monotonic seconds."""
     resend_at: float = field(default=0.0)
     """Monotonic seconds."""
     past_life: bool = False
@@ -63,6 +67,7 @@ class Flight:
             slice_id=row.slice_id,
             signature=row.signature,
             raw=bytes(row.raw),
+            version=MessageVersion(row.version),
             genesis_hash=row.genesis_hash,
             blockhash_slot=row.blockhash_slot,
             last_valid_block_height=row.last_valid_block_height,
@@ -121,18 +126,21 @@ def tick(
     landed = [sighting for sighting in sightings if sighting.landed]
     _settle_landed(session, landed)
     still = [sighting.flight for sighting in landed if not _is_enough(session, sighting)]
-    for sighting in sightings:
-        if not sighting.landed:
-            # One database transaction each: what goes wrong is rare.
-            with transaction.atomic():
-                if _settle(session, sighting):
-                    still.append(sighting.flight)
+    still += [
+        sighting.flight
+        for sighting in sightings
+        if not sighting.landed and _settle(session, sighting)
+    ]
     resend(session, [flight for flight in still if not flight.past_life])
     return still
 
 
 def resend(session: Session, flights: Iterable[Flight]) -> None:
-    """Sends the bytes of what was not sent lately; what was only journalled becomes sent."""
+    """Sends the bytes of what was not sent lately; what was only journalled becomes sent.
+
+    A refusal tells nothing about what was sent. Of the node it tells one thing: that it cannot
+    read v1, and then what is signed from now on is v0.
+    """
     now = time.monotonic()
     due = [
         flight
@@ -141,13 +149,15 @@ def resend(session: Session, flights: Iterable[Flight]) -> None:
     ]
     if not due:
         return
-    session.run(_send_all(session, due))
+    if session.run(_send_all(session, due)):
+        terms.forget_v1(session.config)
     for flight in due:
+        flight.sent_at = flight.sent_at or now
         flight.resend_at = now + RESEND_EVERY
-    with transaction.atomic():
-        journal.record_sent(
-            [flight.id for flight in due if flight.status is TransactionStatus.SIGNED]
-        )
+    fresh = [flight.id for flight in due if flight.status is TransactionStatus.SIGNED]
+    if fresh:
+        with transaction.atomic():
+            journal.record_sent(fresh)
     for flight in due:
         flight.status = TransactionStatus.SENT
 
@@ -155,11 +165,17 @@ def resend(session: Session, flights: Iterable[Flight]) -> None:
 async def _look_up(
     session: Session, flights: Sequence[Flight], *, search_history: bool
 ) -> list[Sighting]:
-    # Height first: what the later statuses do not show by then had its whole life.
-    height = (await session.cluster.epoch_info(Commitment.CONFIRMED)).block_height
+    # Height first: what the later statuses do not show by then had its whole life. As long as no
+    # life can be over, nobody needs to know it.
+    height = 0
+    if search_history or session.heights.may_be_past(
+        min(flight.last_valid_block_height for flight in flights)
+    ):
+        height = await session.heights.ask(session.cluster)
     report = await session.cluster.statuses(
         [flight.signature for flight in flights], search_history=search_history
     )
+    session.heights.saw(report.context_slot)
     return [
         Sighting(
             flight,
@@ -171,12 +187,17 @@ async def _look_up(
     ]
 
 
-async def _send_all(session: Session, flights: Sequence[Flight]) -> None:
+async def _send_all(session: Session, flights: Sequence[Flight]) -> bool:
+    """Whether the format of a v1 transaction was refused."""
     # The cluster bounds how many of these are on the wire at once.
-    notes = await asyncio.gather(*(session.cluster.send(flight.raw) for flight in flights))
+    notes = await together(session.cluster.send(flight.raw) for flight in flights)
+    v1_refused = False
     for flight, note in zip(flights, notes, strict=True):
         if note is not None:
             log.debug("send_noted", signature=flight.signature, note=note)
+            v1 = flight.version is MessageVersion.V1
+            v1_refused = v1_refused or (v1 and note.format_refused)
+    return v1_refused
 
 
 def _settle_landed(session: Session, sightings: Sequence[Sighting]) -> None:
@@ -202,7 +223,10 @@ def _is_enough(session: Session, sighting: Sighting) -> bool:
 
 
 def _settle(session: Session, sighting: Sighting) -> bool:
-    """Applies what is no landing; returns whether the flight has to be followed further."""
+    """Applies what is no landing; returns whether the flight has to be followed further.
+
+    A database transaction for each that has to be told: what goes wrong is rare.
+    """
     flight, status = sighting.flight, sighting.status
     flight.past_life = sighting.past_life
     if status is None:
@@ -219,10 +243,12 @@ def _settle_silence(sighting: Sighting) -> bool:
         # A node that is behind the landing's slot cannot know of it.
         if flight.slot is None or sighting.context_slot <= flight.slot:
             return True
-        journal.record_vanished(flight.id)
+        with transaction.atomic():
+            journal.record_vanished(flight.id)
         flight.status, flight.slot = TransactionStatus.SENT, None
     if flight.past_life and not flight.doubted:
-        journal.record_doubt(flight.id, {"why": "past its last valid block height, not proven"})
+        with transaction.atomic():
+            journal.record_doubt(flight.id, {"why": "past its last valid block height, not proven"})
         flight.doubted = True
     return True
 
@@ -231,15 +257,17 @@ def _settle_error(session: Session, flight: Flight, status: SignatureStatus) -> 
     """A landed error frees its results only when finalized."""
     error = OnChainError(flight.id, status.slot, status.err)
     if status.commitment is not Commitment.FINALIZED:
-        journal.record_error_seen(error)
+        with transaction.atomic():
+            journal.record_error_seen(error)
         return True
-    journal.record_failed(
-        error,
-        code="transaction_failed",
-        reason=f"The transaction landed with an error: {json.dumps(status.err)}",
-        blamed=_blamed_wallet(flight, status.err),
-        retry=session.config.retry,
-    )
+    with transaction.atomic():
+        journal.record_failed(
+            error,
+            code="transaction_failed",
+            reason=f"The transaction landed with an error: {json.dumps(status.err)}",
+            blamed=_blamed_wallet(flight, status.err),
+            retry=session.config.retry,
+        )
     flight.status = TransactionStatus.FAILED
     return False
 

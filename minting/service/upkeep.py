@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,7 +14,9 @@ from django.utils import timezone
 from django_q.brokers import get_broker
 from django_q.conf import Conf
 from django_q.models import OrmQ
+from redis import RedisError
 
+from gridtoken.broker import RedisBroker
 from minting import journal
 from minting.service import nudges
 from minting.service.recover import slices_wait
@@ -60,16 +63,34 @@ def call_if_unattended() -> bool:
     Returns:
         Whether it called.
     """
-    if get_broker().queue_size() or not slices_wait():
+    try:
+        if get_broker().queue_size() or not slices_wait():
+            return False
+    except RedisError as error:
+        # Who asks goes on without; whoever asks next will call.
+        log.warning("broker_away", reason=str(error))
         return False
     nudges.nudge()
     return True
 
 
-def untaken(since: timedelta) -> bool:
-    """Whether the queue holds a task that any worker could have taken for that long.
+class QueueWatch:
+    """Whether tasks lie in the queue that any worker could take; to be asked again and again."""
 
-    Redis does not tell since when; there a wedge shows between pusher and workers only.
-    """
-    waiting = OrmQ.objects.filter(key=Conf.CLUSTER_NAME, lock__lt=timezone.now() - since)
-    return bool(waiting.exists())
+    def __init__(self) -> None:
+        self._next: bytes | None = None
+        self._next_since = 0.0
+
+    def untaken(self, since: timedelta) -> bool:
+        """Whether one has lain there for that long.
+
+        Redis does not tell since when: there it is as long as it was seen to be the next.
+        """
+        broker = get_broker()
+        if not isinstance(broker, RedisBroker):
+            waiting = OrmQ.objects.filter(key=Conf.CLUSTER_NAME, lock__lt=timezone.now() - since)
+            return bool(waiting.exists())
+        found = broker.next_task()
+        if found != self._next:
+            self._next, self._next_since = found, time.monotonic()
+        return found is not None and time.monotonic() - self._next_since > since.total_seconds()

@@ -1,7 +1,7 @@
 """One wave: transactions that share a blockhash, from plan to wire.
 
 ``prepare`` is one network phase (simulate to learn, then sign); the journal's commit comes
-between it and ``send``.
+between it and ``send``. ``fly`` is all of it.
 """
 
 from __future__ import annotations
@@ -11,24 +11,26 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import structlog
+from django.db import InterfaceError, OperationalError, transaction
 
+from minting import journal
 from minting.engine.compose import sign
 from minting.engine.errors import InsufficientFunds, SolanaError
 from minting.engine.packing import total_cost
 from minting.engine.types import (
     Blockhash,
-    Commitment,
     PlannedTransaction,
     SignedTransaction,
     Signer,
     Simulation,
 )
 from minting.engine.verdicts import is_fresh
-from minting.journal import Balance
-from minting.models import MintInfo
+from minting.journal import Balance, Claim, Signing
+from minting.models import MintInfo, MintTransaction
 from minting.service import journal_file
 from minting.service.faults import learn
 from minting.service.planning import RefusedGroup
+from minting.service.preflight import Standing
 from minting.service.session import Session
 from minting.service.terms import Terms
 from minting.service.tracking import Flight, resend
@@ -46,11 +48,75 @@ class Prepared:
 
     signed: tuple[SignedTransaction, ...]
     refused: tuple[tuple[PlannedTransaction, RefusedGroup], ...]
-    balance: Balance
+
+
+@dataclass(frozen=True, slots=True)
+class Flown:
+    """A wave that is in the air, and the groups that were left out of it."""
+
+    flights: tuple[Flight, ...]
+    refused: tuple[tuple[PlannedTransaction, RefusedGroup], ...]
+
+
+def fly(
+    session: Session,
+    items: Sequence[tuple[Claim, PlannedTransaction]],
+    *,
+    standing: Standing,
+    terms: Terms,
+    signer: Signer,
+) -> Flown:
+    """Simulates, signs, journals, sends.
+
+    Args:
+        session: The way to the chain.
+        items: Plans, and the claims that they are signed under.
+        standing: Mint and payer, as they were just read.
+        terms: What the transactions have in common.
+        signer: The mint authority.
+
+    Raises:
+        LostClaimError, MintingStopped, InsufficientFunds: as ``journal.record_signed``.
+        SolanaError, MintingRefused, VerificationFailed: as ``prepare``.
+    """
+    balance = Balance(standing.lamports, standing.slot, terms.floor)
+    plans = [planned for _, planned in items]
+    prepared = session.run(prepare(session, terms, signer, plans, lamports=standing.lamports))
+    if not prepared.signed:
+        return Flown((), prepared.refused)
+    # Plans may have been taken apart, so any reading of one tells which slice it is of.
+    claim_of = {
+        payment.reading_id: claim for claim, planned in items for payment in planned.payments
+    }
+    signings = [
+        Signing(claim_of[each.plan.payments[0].reading_id], each) for each in prepared.signed
+    ]
+    write_journal_file(session, standing.info, prepared.signed)
+    try:
+        with transaction.atomic():
+            rows = journal.record_signed(
+                signings,
+                mint=standing.info,
+                fee_payer=str(terms.authority),
+                balance=balance,
+                max_kwh_per_day=session.config.max_kwh_per_day,
+            )
+    except (OperationalError, InterfaceError):
+        rows = _read_back(signings)
+        if not rows:
+            raise
+    flights = tuple(Flight.of(row) for row in rows)
+    send(session, flights)
+    return Flown(flights, prepared.refused)
 
 
 async def prepare(
-    session: Session, terms: Terms, signer: Signer, plans: Sequence[PlannedTransaction]
+    session: Session,
+    terms: Terms,
+    signer: Signer,
+    plans: Sequence[PlannedTransaction],
+    *,
+    lamports: int,
 ) -> Prepared:
     """Simulates each plan for its limits and its faults, then signs with one fresh blockhash.
 
@@ -60,7 +126,6 @@ async def prepare(
             wallet is to blame.
         VerificationFailed: bytes differ from the plan; nothing of the wave may be used.
     """
-    lamports, slot = await session.cluster.balance(terms.authority)
     missing = total_cost(plans).total + terms.floor - lamports
     if missing > 0:
         raise InsufficientFunds(missing)
@@ -69,7 +134,7 @@ async def prepare(
     signed = [
         await _sign(terms, signer, plan, simulation, blockhash) for plan, simulation in learned.good
     ]
-    return Prepared(tuple(signed), learned.left_out, Balance(lamports, slot, terms.floor))
+    return Prepared(tuple(signed), learned.left_out)
 
 
 async def fresh_blockhash(session: Session) -> Blockhash:
@@ -79,8 +144,12 @@ async def fresh_blockhash(session: Session) -> Blockhash:
         SolanaError: the node has only an older one.
     """
     blockhash = await session.cluster.latest_blockhash()
-    height = (await session.cluster.epoch_info(Commitment.CONFIRMED)).block_height
     issued = blockhash.last_valid_block_height - MAX_AGE
+    bound = session.heights.at_most(blockhash.slot)
+    session.heights.saw(blockhash.slot)
+    if bound is not None and is_fresh(blockhash, height_at_issue=issued, height_now=bound):
+        return blockhash
+    height = await session.heights.ask(session.cluster)
     if not is_fresh(blockhash, height_at_issue=issued, height_now=height):
         raise SolanaError(f"The node's latest blockhash is {height - issued} blocks old")
     return blockhash
@@ -101,6 +170,18 @@ def write_journal_file(
 def send(session: Session, flights: Sequence[Flight]) -> None:
     """First sending; what happened is seen by looking it up, never by the answer."""
     resend(session, flights)
+
+
+def _read_back(signings: Sequence[Signing]) -> list[MintTransaction]:
+    """What is journalled of a wave whose commit was not answered: all of it, or nothing (I2).
+
+    Nothing proves nothing: the server may commit even now. Whoever signs for these readings next
+    waits at the rows that commit holds, and then finds them moved (I3).
+    """
+    signatures = [str(signing.signed.signature) for signing in signings]
+    rows = list(MintTransaction.objects.filter(signature__in=signatures).order_by("id"))
+    log.warning("commit_unanswered", signed=len(signatures), journalled=len(rows))
+    return rows
 
 
 async def _sign(

@@ -15,9 +15,10 @@ import structlog
 from django.db import Error as DatabaseError
 from django.db import close_old_connections, connections
 from django_q.conf import Conf
+from redis import RedisError
 
 from minting.service import upkeep
-from minting.service.upkeep import Fallen
+from minting.service.upkeep import Fallen, QueueWatch
 from minting.watchdog import processes
 from minting.watchdog.board import Board
 from minting.watchdog.sentinel import HAND_OVER, LONGEST_STOP, run_sentinel
@@ -98,13 +99,14 @@ class Watchdog:
     def _watch(self, cluster: Cluster) -> str:
         """Returns what is wrong, once something is; nothing when told to stop."""
         tables_at = 0.0
+        queue = QueueWatch()
         while not self._stopping:
             if not cluster.sentinel.is_alive():
                 return f"the sentinel ended with code {cluster.sentinel.exitcode}"
             if cluster.board.silence > SILENT:
                 return "the sentinel does not answer"
             if time.monotonic() >= tables_at:
-                if _is_wedged(cluster):
+                if _is_wedged(cluster, queue):
                     return "tasks wait, and an idle worker takes none"
                 tables_at = time.monotonic() + LOOK_AT_TABLES
             time.sleep(LOOK)
@@ -139,17 +141,21 @@ class Watchdog:
             time.sleep(LOOK)
 
 
-def _is_wedged(cluster: Cluster) -> bool:
+def _is_wedged(cluster: Cluster, queue: QueueWatch) -> bool:
     """Calls a worker for what waits unattended; a call that no idle worker takes is a wedge."""
     try:
         close_old_connections()
-        if cluster.board.idleness > WEDGED and upkeep.untaken(timedelta(seconds=WEDGED)):
+        untaken = queue.untaken(timedelta(seconds=WEDGED))
+        if untaken and cluster.board.idleness > WEDGED:
             return True
         if upkeep.call_if_unattended():
             log.info("worker_called")
     except DatabaseError as error:
         # Without the tables there is nothing to do for anybody; asked again soon.
         log.warning("tables_not_seen", reason=str(error).strip())
+    except RedisError as error:
+        # Called again once it is back.
+        log.warning("broker_away", reason=str(error))
     return False
 
 

@@ -8,8 +8,9 @@ from django.contrib import messages
 from django.db.models import Model
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from unfold.admin import ModelAdmin, TabularInline
+from unfold.admin import TabularInline
 
+from readings.admin.lists import FoundByShape
 from readings.errors import ReadingError
 
 
@@ -23,10 +24,8 @@ class RegistrationForm(ModelForm):
         pass
 
 
-class RegisteredAdmin(ModelAdmin):
+class RegisteredAdmin(FoundByShape):
     """Rows that are registered through ``readings.intake``, shown, and never edited or deleted."""
-
-    show_full_result_count = False
 
     def register(self, values: dict[str, Any]) -> Model:
         """Registers what the form says and answers the row."""

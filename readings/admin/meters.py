@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
-from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
 from readings import intake
 from readings.admin.base import RegisteredAdmin, RegistrationForm, ShownInline
-from readings.models import Meter, MeterAssignment
+from readings.admin.lists import FoundByShape, counted, keys_of
+from readings.admin.search import Kind, Sought
+from readings.models import Meter, MeterAssignment, Owner, Wallet
 
 
 class AssignmentInline(ShownInline):
@@ -26,15 +28,18 @@ class AssignmentInline(ShownInline):
 
 
 @admin.register(Meter)
-class MeterAdmin(ModelAdmin):
+class MeterAdmin(FoundByShape):
     """What readings come from."""
 
-    list_display = ["serial", "name", "location", "holder", "interval", "registered_at"]
-    search_fields = ["serial", "name", "location", "assignments__owner__name"]
+    list_display = ["serial", "name", "location", "holder", "interval", "registered"]
+    sortable_by = ["serial", "registered"]
+    search_fields = ["id"]
+    search_help_text = (
+        "Beginning of the serial, of words of name or location, or of the holder's; or a wallet"
+    )
     ordering = ["serial"]
     inlines = [AssignmentInline]
     actions_detail = ["assign"]
-    show_full_result_count = False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Meter]:
         """With who holds the meter now."""
@@ -46,12 +51,35 @@ class MeterAdmin(ModelAdmin):
         """The serial stays: clients name the meter by it."""
         return ["serial", "registered_at"] if obj else []
 
+    def find(self, meters: QuerySet[Meter], named: Sought) -> QuerySet[Meter]:
+        """By id, by how serial, name or location begin, or by who holds or held them."""
+        match named.kind:
+            case Kind.ID:
+                return meters.filter(pk=named.id)
+            case Kind.WALLET:
+                owners = Wallet.objects.filter(address=named.text).values("owner")
+                held = MeterAssignment.objects.filter(owner__in=owners)
+                return meters.filter(pk__in=held.values("meter"))
+            case Kind.SIGNATURE:
+                return meters.none()
+            case Kind.NAME:
+                owners = counted(Owner.objects.named(named.text))
+                held = MeterAssignment.objects.filter(owner__in=owners)
+                named_so = Meter.objects.named(named.text)
+                return meters.filter(pk__in=keys_of(named_so.values("pk"), held.values("meter")))
+
+    # Ids are UUIDv7: their order is that of registration, and it has an index.
+    @display(description="Registered at", ordering="id")
+    def registered(self, meter: Meter) -> datetime:
+        """When it was registered."""
+        return meter.registered_at
+
     @display(description="Held by", empty_value="nobody: readings are held")
     def holder(self, meter: Meter) -> str | None:
         """Whose readings these are now."""
         return getattr(meter, "holder_name", None)
 
-    @display(description="Interval", ordering="interval_seconds")
+    @display(description="Interval")
     def interval(self, meter: Meter) -> str:
         """In minutes where that is whole."""
         minutes, seconds = divmod(meter.interval_seconds, 60)
@@ -83,10 +111,21 @@ class MeterAssignmentAdmin(RegisteredAdmin):
     form = MeterAssignmentForm
     list_display = ["meter", "owner", "starts_at", "ends_at"]
     list_select_related = ["meter", "owner"]
-    search_fields = ["meter__serial", "owner__name", "owner__user_id"]
+    search_fields = ["id"]
+    search_help_text = "Beginning of the meter's serial, or of the owner's id, name or email"
     autocomplete_fields = ["meter", "owner"]
-    ordering = ["-starts_at"]
+    ordering = ["-id"]
 
     def register(self, values: dict[str, Any]) -> MeterAssignment:
         """Through intake."""
         return intake.assign_meter(**values)
+
+    def find(self, held: QuerySet[MeterAssignment], named: Sought) -> QuerySet[MeterAssignment]:
+        """By meter, or by owner."""
+        if named.kind is Kind.ID:
+            return held.filter(Q(meter=named.id) | Q(owner=named.id))
+        meters = counted(Meter.objects.filter(serial__startswith=named.text))
+        owners = counted(Owner.objects.named(named.text))
+        by_meter = MeterAssignment.objects.filter(meter__in=meters)
+        by_owner = MeterAssignment.objects.filter(owner__in=owners)
+        return held.filter(pk__in=keys_of(by_meter.values("pk"), by_owner.values("pk")))

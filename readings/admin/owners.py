@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.contrib import admin
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
-from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
 from readings.admin.base import ShownInline
+from readings.admin.lists import FoundByShape
+from readings.admin.search import Kind, Sought
 from readings.models import MeterAssignment, Owner, Wallet
 
 
@@ -23,15 +26,16 @@ class WalletInline(ShownInline):
 
 
 @admin.register(Owner)
-class OwnerAdmin(ModelAdmin):
+class OwnerAdmin(FoundByShape):
     """Whom readings are minted for."""
 
-    list_display = ["name", "user_id", "email", "wallet", "meters", "created_at"]
-    search_fields = ["name", "user_id", "email", "=wallets__address"]
+    list_display = ["name", "user_id", "email", "wallet", "meters", "created"]
+    sortable_by = ["name", "user_id", "created"]
+    search_fields = ["id"]
+    search_help_text = "Beginning of words of the name, of the user id or of the email; or a wallet"
     ordering = ["name", "user_id"]
     inlines = [WalletInline]
     actions_detail = ["register_wallet"]
-    show_full_result_count = False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Owner]:
         """With the wallet and the meters of now."""
@@ -53,7 +57,26 @@ class OwnerAdmin(ModelAdmin):
         """What is paid now."""
         return getattr(owner, "wallet_address", None)
 
-    @display(description="Meters", ordering="meters_held")
+    def find(self, owners: QuerySet[Owner], named: Sought) -> QuerySet[Owner]:
+        """By id, by a wallet that they have or had, or by how their names begin."""
+        match named.kind:
+            case Kind.ID:
+                return owners.filter(pk=named.id)
+            case Kind.WALLET:
+                paid = Wallet.objects.filter(address=named.text)
+                return owners.filter(pk__in=paid.values("owner"))
+            case Kind.SIGNATURE:
+                return owners.none()
+            case Kind.NAME:
+                return owners.filter(pk__in=Owner.objects.named(named.text).values("pk"))
+
+    # Ids are UUIDv7: their order is that of registration, and it has an index.
+    @display(description="Created at", ordering="id")
+    def created(self, owner: Owner) -> datetime:
+        """When this owner was registered."""
+        return owner.created_at
+
+    @display(description="Meters")
     def meters(self, owner: Owner) -> int:
         """How many are held now."""
         return int(getattr(owner, "meters_held", 0) or 0)

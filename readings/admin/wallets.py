@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from unfold.decorators import display
 
 from readings import intake
 from readings.admin.base import RegisteredAdmin, RegistrationForm
+from readings.admin.lists import counted, keys_of
+from readings.admin.search import Kind, Sought
 from readings.errors import ReadingError
-from readings.models import Wallet
+from readings.models import Owner, Wallet
 
 
 class WalletForm(RegistrationForm):
@@ -42,17 +45,39 @@ class WalletAdmin(RegisteredAdmin):
     """Which addresses are paid for whom."""
 
     form = WalletForm
-    list_display = ["address", "owner", "registered_at", "current", "exceptions"]
+    list_display = ["address", "owner", "registered", "current", "exceptions"]
+    sortable_by = ["address", "registered"]
     list_filter = [("retired_at", admin.EmptyFieldListFilter), "allow_off_curve"]
     list_select_related = ["owner"]
-    search_fields = ["=address", "owner__name", "owner__user_id"]
+    search_fields = ["id"]
+    search_help_text = "Beginning of the address, or of the owner's id, name or email"
     autocomplete_fields = ["owner"]
-    ordering = ["-registered_at"]
+    ordering = ["-id"]
     actions = ["retire"]
 
     def register(self, values: dict[str, Any]) -> Wallet:
         """Through intake."""
         return intake.register_wallet(**values)
+
+    def find(self, wallets: QuerySet[Wallet], named: Sought) -> QuerySet[Wallet]:
+        """By address, by whose it is, or by id."""
+        match named.kind:
+            case Kind.ID:
+                return wallets.filter(Q(pk=named.id) | Q(owner=named.id))
+            case Kind.WALLET:
+                return wallets.filter(address=named.text)
+            case Kind.SIGNATURE:
+                return wallets.none()
+            case Kind.NAME:
+                begins = Wallet.objects.filter(address__startswith=named.text)
+                whose = Wallet.objects.filter(owner__in=counted(Owner.objects.named(named.text)))
+                return wallets.filter(pk__in=keys_of(begins.values("pk"), whose.values("pk")))
+
+    # Ids are UUIDv7: their order is that of registration, and it has an index.
+    @display(description="Registered at", ordering="id")
+    def registered(self, wallet: Wallet) -> datetime:
+        """When it was registered."""
+        return wallet.registered_at
 
     @display(description="Paid now", boolean=True)
     def current(self, wallet: Wallet) -> bool:

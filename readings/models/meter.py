@@ -4,14 +4,29 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchVector
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from readings.models.owner import Owner
+from readings.models.words import beginning
 
 QUARTER_HOUR = 900
+PLACE_WORDS = SearchVector("name", "location", config="simple")
+
+
+class MeterQuerySet(models.QuerySet["Meter"]):
+    """Named questions about meters."""
+
+    def named(self, text: str) -> MeterQuerySet:
+        """Those whose serial, or words of name and location, begin so."""
+        begins = Q(serial__startswith=text)
+        if words := beginning(text):
+            begins |= Q(words=words)
+        return self.alias(words=PLACE_WORDS).filter(begins)
 
 
 class Meter(models.Model):
@@ -26,7 +41,10 @@ class Meter(models.Model):
     )
     registered_at = models.DateTimeField(default=timezone.now, editable=False)
 
+    objects = models.Manager.from_queryset(MeterQuerySet)()
+
     class Meta:
+        indexes = [GinIndex(PLACE_WORDS, name="meter_words")]
         constraints = [
             models.CheckConstraint(name="meter_serial_given", condition=~Q(serial="")),
             models.CheckConstraint(

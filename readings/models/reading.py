@@ -199,10 +199,45 @@ class MeterReading(models.Model):
         ]
         indexes = [
             models.Index(F("submitted_at").desc(), F("id").desc(), name="reading_newest"),
+            # What is common is found by walking all of them in order; what is rare needs an index.
             models.Index(
-                F("status"), F("submitted_at").desc(), F("id").desc(), name="reading_by_status"
+                F("status"),
+                F("submitted_at").desc(),
+                F("id").desc(),
+                name="reading_unminted",
+                condition=~Q(status=ReadingStatus.MINTED.value),
+            ),
+            models.Index(
+                F("status"),
+                F("period_end"),
+                F("id"),
+                name="reading_unminted_by_period",
+                condition=~Q(status=ReadingStatus.MINTED.value),
+            ),
+            models.Index(
+                F("status"),
+                F("period_start"),
+                F("id"),
+                name="reading_unminted_by_start",
+                condition=~Q(status=ReadingStatus.MINTED.value),
             ),
             models.Index(F("owner"), F("period_end").desc(), name="reading_by_owner"),
+            models.Index(F("period_end"), F("id"), name="reading_by_period"),
+            models.Index(F("period_start"), F("id"), name="reading_by_start"),
+            models.Index(
+                F("code"),
+                F("submitted_at").desc(),
+                F("id").desc(),
+                name="reading_by_code",
+                condition=~Q(code=""),
+            ),
+            models.Index(
+                F("verification"),
+                F("submitted_at").desc(),
+                F("id").desc(),
+                name="reading_by_verification",
+                condition=~Q(verification=Verification.VERIFIED.value),
+            ),
             models.Index(
                 F("external_id"), name="reading_by_external_id", condition=~Q(external_id="")
             ),

@@ -41,6 +41,10 @@ class Wallet(models.Model):
     objects = models.Manager.from_queryset(WalletQuerySet)()
 
     class Meta:
+        indexes = [
+            models.Index(fields=["id"], name="wallet_retired", condition=~Q(retired_at=None)),
+            models.Index(fields=["id"], name="wallet_off_curve", condition=Q(allow_off_curve=True)),
+        ]
         constraints = [
             models.UniqueConstraint(
                 name="wallet_one_current_per_owner",

@@ -119,6 +119,32 @@ def test_another_database_url_is_refused_without_its_password(text):
     assert "hunter2" not in said(error)
 
 
+@pytest.mark.parametrize(
+    "text", ["redis://host", "redis://:p@[::1]:6380/2", "rediss://u:p@redis.example:6379/"]
+)
+def test_a_broker_s_url(text):
+    assert of(A=text).broker("A") == text
+    assert of().broker("A") is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "amqp://me:hunter2@host",
+        "redis://:hunter2@/0",
+        "redis://:hunter2@host:0",
+        "redis://:hunter2@host:port/0",
+        "redis://host/hunter2",
+        "redis://host/0?password=hunter2",
+        "redis://host/0#hunter2",
+    ],
+)
+def test_another_broker_s_url_is_refused_without_its_password(text):
+    with pytest.raises(WrongVariableError, match="A must be a Redis URL") as error:
+        of(A=text).broker("A")
+    assert "hunter2" not in said(error)
+
+
 def test_values_of_the_chain_are_checked():
     assert of(A=ADDRESS).address("A") == ADDRESS
     assert of().hash("A") is None

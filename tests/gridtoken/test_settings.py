@@ -25,6 +25,22 @@ def test_only_web_processes_pool_their_connections(monkeypatch):
     assert database == {"CONN_MAX_AGE": 0, "OPTIONS": {"pool": web.POOL}}
 
 
+@pytest.mark.parametrize(
+    ("url", "broker"),
+    [
+        ("", "ORM gridtoken"),
+        ("redis://:hunter2@127.0.0.1:6390/0", "RedisBroker django_q:gridtoken:q"),
+    ],
+)
+def test_the_queue_lies_where_it_is_told_to(manage, url, broker):
+    tell = (
+        "from django_q.brokers import get_broker; broker = get_broker();"
+        "print(type(broker).__name__, broker.list_key)"
+    )
+    done = manage("shell", "--no-imports", "-c", tell, Q_BROKER_URL=url)
+    assert done.stdout == f"{broker}\n"
+
+
 @pytest.mark.django_db
 def test_the_tests_own_database_forgets_quickly():
     with connection.cursor() as cursor:

@@ -34,7 +34,7 @@ from minting.engine.states import (
     TransactionStatus,
 )
 from minting.models import BatchSource, MintBatch, MintResult, MintSlice, MintTransaction
-from minting.service import submit, tracking
+from minting.service import share, submit, tracking
 from minting.service.cancel import cancel_batch
 from minting.service.prepare import request_batch
 from minting.service.recover import recover, slices_wait
@@ -129,8 +129,8 @@ class ExactlyOnce(RuleBasedStateMachine):
         self.before: dict[str, dict[object, str]] = {name: {} for name in MOVES}
         self.sent: set[bytes] = set()
         self.patches = ExitStack()
-        self.patches.enter_context(patch.object(submit, "time", self.clock))
-        self.patches.enter_context(patch.object(tracking, "time", self.clock))
+        for module in (share, submit, tracking):
+            self.patches.enter_context(patch.object(module, "time", self.clock))
         self.patches.enter_context(
             patch(
                 "minting.cluster.nodes.collect_death_evidence",

@@ -18,8 +18,9 @@ from django_q.models import Failure, OrmQ, Schedule, Success
 
 from minting.access.models import ApiToken
 from minting.access.scopes import Scope
-from minting.admin import base, show
+from minting.admin import show
 from minting.models import MintBatch, MintInfo, MintResult, MintSelection, MintTransaction
+from readings.admin import lists
 from readings.models import MeterReading
 from tests.factories.readings import MeterReadingFactory, outsider
 from tests.minting.admin import journal
@@ -89,7 +90,7 @@ def test_a_transaction_asks_as_often_for_many_readings_as_for_few(chief: Client)
 
 
 def test_lists_are_counted_to_a_limit(chief: Client, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(base, "COUNTED", 100)
+    monkeypatch.setattr(lists, "COUNTED", 100)
     MeterReadingFactory.create_batch(101)
     answer = chief.get(url(MeterReading, "changelist"))
     assert answer.context["cl"].result_count == 100

@@ -11,8 +11,8 @@ from django.db import connection
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
-from minting.admin.search import Kind, sought
 from minting.models import MintBatch, MintResult, MintTransaction
+from readings.admin.search import Kind, sought
 from readings.models import MeterReading
 from tests.factories.readings import MeterReadingFactory, household, outsider
 from tests.minting.admin import journal

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
 
 from minting.cluster.client import Node
-from minting.cluster.throttle import Throttle
 from minting.cluster.transport import node_name
 from minting.engine.errors import NodeUnreachable, RateLimited, RpcRefused, SolanaError
 from tests.minting.cluster.fake_node import GENESIS, Drop, FakeNode, Http, Refusal, Stall
@@ -160,27 +158,6 @@ def test_connections_are_kept_and_their_number_is_bounded():
             assert len({request.connection for request in fake.heard}) <= 3
 
     asyncio.run(run())
-
-
-def test_a_throttle_is_shared_and_counts_repeats():
-    async def run():
-        throttle = Throttle(50)
-        async with (
-            FakeNode(getGenesisHash=[Drop(), GENESIS]) as fake,
-            Node(fake.url, throttle=throttle) as one,
-            Node(fake.url, throttle=throttle) as other,
-        ):
-            started = time.monotonic()
-            await asyncio.gather(*(node.genesis_hash() for node in (one, other) for _ in range(5)))
-            assert len(fake.heard) == 11
-            assert time.monotonic() - started >= 10 / 50
-
-    asyncio.run(run())
-
-
-def test_a_throttle_needs_a_rate():
-    with pytest.raises(ValueError, match="above zero"):
-        Throttle(0)
 
 
 def test_no_failure_shows_the_key_in_the_url(capsys, caplog):

@@ -8,7 +8,8 @@ from solders.message import MessageV0, MessageV1
 from solders.signature import Signature
 from solders.transaction import VersionedTransaction
 from solders.transaction_metadata import SimulatedTransactionInfo
-from spl.token.instructions import decode_mint_to_checked
+from spl.token import instructions as library
+from spl.token.models import MintToCheckedParams
 
 from minting.engine.compose import (
     build_message,
@@ -17,6 +18,7 @@ from minting.engine.compose import (
     unsigned_for_simulation,
     v1_probe,
 )
+from minting.engine.instructions import create_token_account, mint_to_checked
 from minting.engine.programs.spl_token import SplTokenProgram
 from minting.engine.types import ExecutionLimits, Simulation
 from tests.minting.engine.cast import (
@@ -24,6 +26,7 @@ from tests.minting.engine.cast import (
     BLOCKHASH,
     FACTS,
     LIMITS,
+    PAYER,
     PROGRAM,
     V0,
     V1,
@@ -154,7 +157,28 @@ def test_the_probe_is_a_v1_transaction_that_executes():
 
 def test_what_mints_is_read_alike_by_us_and_by_the_library():
     (instruction,) = PROGRAM.mint(destination(3, 2**63), FACTS, AUTHORITY.pubkey())
-    ours, theirs = SplTokenProgram().read(instruction), decode_mint_to_checked(instruction)
+    ours, theirs = SplTokenProgram().read(instruction), library.decode_mint_to_checked(instruction)
     assert (ours.mint, ours.token_account) == (theirs.mint, theirs.dest)
     assert (ours.authority, ours.base_units) == (theirs.mint_authority, theirs.amount)
     assert ours.decimals == theirs.decimals
+
+
+@given(number=st.integers(0, 50), units=st.integers(1, 2**64 - 1))
+def test_what_we_write_out_is_what_the_library_builds(number, units):
+    paid, authority = destination(number, units), AUTHORITY.pubkey()
+
+    assert mint_to_checked(paid, FACTS, authority) == library.mint_to_checked(
+        MintToCheckedParams(
+            program_id=FACTS.token_program,
+            mint=FACTS.address,
+            dest=paid.token_account,
+            mint_authority=authority,
+            amount=units,
+            decimals=FACTS.decimals,
+        )
+    )
+    assert create_token_account(
+        paid, FACTS, PAYER.pubkey()
+    ) == library.create_idempotent_associated_token_account(
+        PAYER.pubkey(), paid.group.wallet, FACTS.address, FACTS.token_program
+    )

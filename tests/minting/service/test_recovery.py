@@ -14,7 +14,7 @@ from minting.cluster.nodes import Cluster
 from minting.engine.types import Commitment
 from minting.journal import Landing
 from minting.models import BatchSource, MintBatch, MintResult, MintSlice, MintTransaction
-from minting.service import journal_file, submit, wave
+from minting.service import journal_file, refusing, submit, wave
 from minting.service import recover as recovery
 from minting.service.prepare import request_batch
 from minting.service.recover import recover
@@ -318,7 +318,7 @@ def test_a_batch_always_ends_though_no_node_ever_answers(minting_chain):
     batch = queue(MeterReadingFactory())
     minting_chain.net.faults = FaultPlan(seed=1, unavailable=1.0)
 
-    with patch.object(submit, "PATIENCE", 0.2), patch.object(submit, "MAX_STARTS", 2):
+    with patch.object(submit, "PATIENCE", 0.2), patch.object(refusing, "MAX_STARTS", 2):
         submit_once()
         submit_once()
 

@@ -18,7 +18,7 @@ from minting.conf import current
 from minting.engine.errors import MintingRefused, NodeUnreachable, NothingToRetry
 from minting.models import BatchSource, MintBatch, MintResult, MintTransaction
 from minting.schedules import SCHEDULES
-from minting.service import nudges, prepare, submit, wave
+from minting.service import nudges, prepare, refusing, submit, wave
 from minting.service.preflight import inspect_or_recall
 from minting.service.prepare import request_batch
 from minting.service.retry import retry_batch, retry_due
@@ -37,7 +37,7 @@ def queue(*readings: MeterReading) -> MintBatch:
 
 def fail(*batches: MintBatch) -> None:
     """Lets a worker give these up: signing is refused, and nobody's wallet is to blame."""
-    with patch.object(submit, "learn_terms", side_effect=MintingRefused("broken")):
+    with patch.object(submit, "terms_of", side_effect=MintingRefused("broken")):
         look()
     for batch in batches:
         batch.refresh_from_db()
@@ -241,7 +241,7 @@ def test_silent_nodes_and_their_return(minting_chain, drain):
     reading = household().reading()
     queue(reading)
     minting_chain.net.faults = FaultPlan(seed=1, unavailable=1.0)
-    with patch.object(submit, "PATIENCE", 0.2), patch.object(submit, "MAX_STARTS", 1):
+    with patch.object(submit, "PATIENCE", 0.2), patch.object(refusing, "MAX_STARTS", 1):
         look()
     minting_chain.net.faults = FaultPlan()
     reading.refresh_from_db()

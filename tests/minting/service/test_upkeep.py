@@ -28,13 +28,14 @@ def test_what_waits_unattended_is_called_for_once():
 
 
 def test_a_task_that_lies_is_noticed():
+    queue = upkeep.QueueWatch()
     open_batch()
     upkeep.call_if_unattended()
-    assert not upkeep.untaken(timedelta(seconds=20))
+    assert not queue.untaken(timedelta(seconds=20))
     OrmQ.objects.update(lock=timezone.now() - timedelta(seconds=21))
-    assert upkeep.untaken(timedelta(seconds=20))
+    assert queue.untaken(timedelta(seconds=20))
     OrmQ.objects.update(key="another cluster's")
-    assert not upkeep.untaken(timedelta(seconds=20))
+    assert not queue.untaken(timedelta(seconds=20))
 
 
 def test_only_the_fallen_count():
