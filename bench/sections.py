@@ -105,7 +105,7 @@ QUICK = Sizes(
     growth_each=1,
     requests=2,
     profile=50,
-    million=2_000,
+    million=40_000,
 )
 
 
