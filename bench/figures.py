@@ -33,9 +33,11 @@ class Run:
     readings: int
     """That were minted and measured."""
     of: int
-    """That the workload has; what is told per reading or wallet holds for these."""
+    """That the workload has."""
     wallets: int
     """That were paid."""
+    of_wallets: int
+    """That the workload pays."""
     seconds: float
     transactions: int
     fee_lamports: int
@@ -63,18 +65,22 @@ class Run:
 
     @property
     def fee_per_wallet(self) -> float:
-        """Lamports, without rent."""
-        return self.fee_lamports / self.wallets
+        """Lamports, without rent, of the whole workload."""
+        return self._per_wallet(self.fee_lamports)
 
     @property
     def rent_per_wallet(self) -> float:
-        """Lamports."""
-        return self.rent_lamports / self.wallets
+        """Lamports, likewise."""
+        return self._per_wallet(self.rent_lamports)
 
     @property
     def calls_per_thousand(self) -> float:
-        """RPC calls for 1,000 wallets, refused ones included."""
-        return (sum(self.calls.values()) + self.refused) * 1000 / self.wallets
+        """RPC calls for 1,000 wallets, likewise, refused ones included."""
+        return 1_000 * self._per_wallet(sum(self.calls.values()) + self.refused)
+
+    def _per_wallet(self, measured: int) -> float:
+        """A sample pays a wallet seldomer than the whole does: its sum stands for so many times."""
+        return measured * self.of / self.readings / self.of_wallets
 
 
 @dataclass(frozen=True, slots=True)

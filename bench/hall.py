@@ -38,6 +38,8 @@ class Task:
     accounts: str
     measured: Sequence[Measured]
     of: int
+    """Readings of the whole workload; ``measured`` may be a sample."""
+    of_wallets: int
 
 
 @dataclass(slots=True)
@@ -143,6 +145,7 @@ class Hall:
             readings=len(task.measured),
             of=task.of,
             wallets=wallets_of(task.measured),
+            of_wallets=task.of_wallets,
             seconds=told["seconds"],
             transactions=told["transactions"],
             fee_lamports=watch.lamports - rent,
@@ -182,6 +185,13 @@ class Hall:
             last = (done.stderr.strip().splitlines() or ["no word of why"])[-1]
             raise BenchError(f"{way} ended with code {done.returncode}: {last}")
         return dict(json.loads(done.stdout))
+
+
+def whole(section: str, accounts: str, measured: Sequence[Measured]) -> Task:
+    """A task that is all of its workload."""
+    wallets = wallets_of(measured)
+    workload = f"{len(measured):,} of {wallets:,}"
+    return Task(section, workload, accounts, measured, len(measured), wallets)
 
 
 def wallets_of(measured: Sequence[Measured]) -> int:

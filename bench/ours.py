@@ -203,6 +203,7 @@ def _run(task: Task, batch_id: UUID, seconds: float, watch: Watch, **more: Any) 
         readings=len(task.measured),
         of=task.of,
         wallets=wallets_of(task.measured),
+        of_wallets=task.of_wallets,
         seconds=seconds,
         transactions=batch.transactions.count(),
         fee_lamports=batch.fee_paid_lamports,

@@ -10,6 +10,7 @@ import asyncio
 import functools
 import json
 import os
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -136,7 +137,11 @@ class Probe(AppConfig):
         signals.pre_execute.connect(_begin_task)
         signals.post_execute_in_worker.connect(_end_task)
         for name, module, path in STEPS:
-            holder, attribute = holder_of(module, path)
+            try:
+                holder, attribute = holder_of(module, path)
+            except AttributeError as error:  # renamed: a test says so, and the rest is measured
+                sys.stderr.write(f"the step {name} is not timed: {error}\n")
+                continue
             setattr(holder, attribute, tally.timed(name, getattr(holder, attribute)))
 
 

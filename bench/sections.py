@@ -29,7 +29,7 @@ from bench.figures import (
     difference,
     queued,
 )
-from bench.hall import BenchError, Hall, Task
+from bench.hall import BenchError, Hall, Task, whole
 from bench.people import Village
 
 LIMIT = 100
@@ -105,7 +105,7 @@ QUICK = Sizes(
     growth_each=1,
     requests=2,
     profile=50,
-    million=2_000,
+    million=40_000,
 )
 
 
@@ -165,9 +165,7 @@ def _compare(bench: Bench, workload: Workload, section: str, values: dict[str, i
     say(f"{section}: {workload.name}")
     village = bench.village(workload.wallets)
     for accounts in (NEW, EXISTING):
-        task = Task(
-            section, workload.name, accounts, village.measure(workload.each), workload.readings
-        )
+        task = whole(section, accounts, village.measure(workload.each))
         _old_ways(bench, workload, task)
         with (
             ours.with_settings(**NO_CAP, **values) as environment,
@@ -217,12 +215,12 @@ def _fee(
     cap: dict[str, int],
     note: str = "",
 ) -> None:
-    measured = village.measure(each)
-    name = f"{len(measured):,} of {len(village.wallets):,}"
-    task = Task("fees", name, accounts, measured, len(measured))
+    task = whole("fees", accounts, village.measure(each))
     with ours.with_settings(**cap, BLOCKCHAIN_TRANSACTION_VERSION=version):
-        run, _ = ours.in_process(bench.hall, task)
-    bench.note(replace(run, note=", ".join(filter(None, (f"v{version}", note)))))
+        run, phases = ours.in_process(bench.hall, task)
+    told = ", ".join(filter(None, (f"v{version}", note)))
+    bench.note(replace(run, note=told))
+    bench.book.phases[f"{task.workload}, {accounts} accounts, {told}, in process"] = phases
 
 
 def latency(bench: Bench) -> None:
@@ -234,7 +232,7 @@ def latency(bench: Bench) -> None:
     for way in (ONE_BY_ONE, LISTING):
         bench.hall.open_accounts(way, opened)
     measured = [village.measure(1) for _ in range(requests)]
-    first = Task("latency", "1 of 1", EXISTING, measured[0], 50)
+    first = whole("latency", EXISTING, measured[0])
     _, singly = bench.hall.baseline(
         ONE_BY_ONE, replace(first, measured=[each[0] for each in measured])
     )
@@ -278,8 +276,7 @@ def growth(bench: Bench) -> None:
             village.quarters,
         )
         for number in sizes.growth_workers:
-            name = f"{readings:,} of {wallets:,}"
-            task = Task("growth", name, EXISTING, part.measure(sizes.growth_each), readings)
+            task = whole("growth", EXISTING, part.measure(sizes.growth_each))
             with (
                 ours.with_settings(**NO_CAP) as environment,
                 ours.workers(bench.hall, number, **environment) as crew,
@@ -287,7 +284,7 @@ def growth(bench: Bench) -> None:
                 run, phases = ours.through_queue(crew, task)
             bench.note(replace(run, note=f"{number} worker{'s' if number > 1 else ''}"))
             if number == min(CORES, max(sizes.growth_workers)):
-                bench.book.phases[name] = phases
+                bench.book.phases[task.workload] = phases
         village.quarters = part.quarters
 
 
@@ -311,8 +308,7 @@ def profile(bench: Bench) -> None:
     say(f"profile: {number:,} of {wallets:,}")
     village = bench.village(wallets)
     _open_accounts(bench, village)
-    each = number // wallets
-    task = Task("profile", f"{number:,} of {wallets:,}", EXISTING, village.measure(each), number)
+    task = whole("profile", EXISTING, village.measure(number // wallets))
     profiler = cProfile.Profile()
     with ours.with_settings(**NO_CAP):
         profiler.enable()
@@ -330,9 +326,8 @@ def profile(bench: Bench) -> None:
 def _open_accounts(bench: Bench, village: Village) -> list[Measured]:
     """The token accounts of a village, by minting one reading to each wallet; returns these."""
     measured = village.measure(1)
-    task = Task("open", f"{len(measured):,}", NEW, measured, len(measured))
     with ours.with_settings(**NO_CAP):
-        ours.in_process(bench.hall, task)
+        ours.in_process(bench.hall, whole("open", NEW, measured))
     return measured
 
 

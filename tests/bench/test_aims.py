@@ -4,7 +4,13 @@ from bench.aims import judge
 from bench.figures import LISTING, ONE_BY_ONE, Book, Timing
 from tests.bench.test_figures import run
 
-THOUSAND = {"workload": "1,000 of 1,000", "readings": 1_000, "of": 1_000, "wallets": 1_000}
+THOUSAND = {
+    "workload": "1,000 of 1,000",
+    "readings": 1_000,
+    "of": 1_000,
+    "wallets": 1_000,
+    "of_wallets": 1_000,
+}
 
 
 def verdicts(book: Book) -> dict[str, bool]:
@@ -78,7 +84,13 @@ def test_calls_rate_and_memory():
     assert told["MB a worker at most (100,000 of 5,000, 2 workers)"] is False
 
 
-def test_pages_bring_their_own_limits():
-    book = Book(timings=[Timing("GET readings", 151.0, 200.0, 3, 150.0, ok=False)])
+def test_the_slowest_page_stands_for_all_with_its_limit():
+    fast, slow = (Timing(name, ms, 200.0, 3, 150.0, ok=ms < 150) for name, ms in PAGES)
 
-    assert verdicts(book) == {"GET readings, median": False}
+    assert verdicts(Book(timings=[fast, slow])) == {
+        "ms at the median, slowest of 2 (POST mint-batch)": False
+    }
+    assert list(verdicts(Book(timings=[fast])).values()) == [True]
+
+
+PAGES = (("GET readings", 20.0), ("POST mint-batch", 151.0))

@@ -15,6 +15,7 @@ def run(**values) -> Run:
         "readings": 120,
         "of": 120,
         "wallets": 60,
+        "of_wallets": 60,
         "seconds": 2.0,
         "transactions": 1,
         "fee_lamports": 5_000,
@@ -46,6 +47,14 @@ def test_what_is_told_per_reading_and_wallet():
     assert measured.fee_per_wallet == pytest.approx(83.3, abs=0.1)
     assert measured.rent_per_wallet == 10
     assert measured.calls_per_thousand == 100  # refused ones are asked too
+
+
+def test_a_sample_stands_for_all_that_its_wallets_are_paid():
+    """20 of 1,200 readings, in 20 transactions; the whole pays each of 60 wallets twenty times."""
+    sample = run(readings=20, of=1_200, wallets=20, fee_lamports=20 * 5_000, calls={"getSlot": 20})
+
+    assert sample.fee_per_wallet == 20 * 5_000
+    assert sample.calls_per_thousand == 20_000
 
 
 def test_a_difference_names_what_moved_most_first():
