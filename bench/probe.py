@@ -30,7 +30,7 @@ STEPS: tuple[tuple[str, str, str], ...] = (
     ("· lock", "readings.queries", "lock_for_minting"),
     ("· look again, deal, write", "minting.journal", "open_batch"),
     ("drive", "minting.service.submit", "Driver.run"),
-    ("· look at mint and payer", "minting.service.submit", "inspect_for_wave"),
+    ("· look at mint and payer", "minting.service.submit", "inspect_mint"),
     ("· terms", "minting.service.submit", "terms_of"),
     ("· gate", "minting.service.gate", "require_open"),
     ("· plan", "minting.service.submit", "Driver._plan"),

@@ -9,8 +9,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from importlib import import_module
-from importlib.util import find_spec
 from itertools import count
 
 from django.core.management import call_command
@@ -29,8 +27,11 @@ from bench.figures import (
     difference,
     queued,
 )
-from bench.hall import BenchError, Hall, Task, whole
+from bench.hall import Hall, Task, whole
+from bench.lists import measure
+from bench.million import fill
 from bench.people import Village
+from minting.service.session import keep_sessions
 
 LIMIT = 100
 """Requests a second of the node that rations them."""
@@ -332,17 +333,12 @@ def _open_accounts(bench: Bench, village: Village) -> list[Measured]:
 
 
 def lists(bench: Bench) -> None:
-    """Pages and endpoints over a million readings, in place of all that was minted here.
-
-    Raises:
-        BenchError: what fills the tables and asks is not in this checkout.
-    """
-    if find_spec("bench.lists") is None or find_spec("bench.million") is None:
-        raise BenchError("lists: there is no bench/lists.py, bench/million.py here")
+    """Pages and endpoints over a million readings, in place of all that was minted here."""
     say(f"lists: {bench.sizes.million:,} readings are written")
     call_command("flush", interactive=False, verbosity=0)
-    import_module("bench.million").fill(bench.sizes.million, seed=bench.seed)
-    for row in import_module("bench.lists").measure():
+    fill(bench.sizes.million, seed=bench.seed)
+    keep_sessions()  # as each process of the web server does
+    for row in measure():
         bench.book.timings.append(
             Timing(row.name, row.p50, row.p95, row.queries, row.limit, row.ok)
         )
@@ -363,8 +359,7 @@ SECTIONS: dict[str, Callable[[Bench], None]] = {
 
 def usual() -> tuple[str, ...]:
     """What runs unless something else is asked for."""
-    absent = () if find_spec("bench.lists") else ("lists",)
-    return tuple(name for name in SECTIONS if name not in ("profile", *absent))
+    return tuple(name for name in SECTIONS if name != "profile")
 
 
 def say(text: str) -> None:

@@ -124,7 +124,7 @@ class BlockchainService:
         """
         wallet = parse_wallet(user_wallet)
         with open_session(self.config) as session:
-            _, mint = inspect_mint(session)
+            mint = inspect_mint(session).facts
             address = associated_token_address(wallet, mint)
             view = session.run(session.cluster.account(address))
             return address, judge_token_account(wallet, view, mint).create
@@ -142,7 +142,7 @@ class BlockchainService:
             raise EmptyBatch
         wallet = parse_wallet(user_wallet)
         with open_session(self.config) as session:
-            _, mint = inspect_mint(session)
+            mint = inspect_mint(session).facts
         group = Group("", wallet, tuple(sorted(payments, key=lambda each: each.reading_id.bytes)))
         destination = Destination(group, associated_token_address(wallet, mint), create=False)
         return SplTokenProgram().mint(destination, mint, authority)[0]

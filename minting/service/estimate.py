@@ -19,10 +19,10 @@ from minting.engine.amounts import kwh_total
 from minting.engine.batching import group_by_wallet
 from minting.engine.errors import InsufficientFunds
 from minting.engine.packing import Packer
-from minting.engine.types import Cost, Group, MintBatchData, MintFacts, PlannedTransaction
+from minting.engine.types import Cost, Group, MintBatchData, PlannedTransaction
 from minting.service.faults import learn
 from minting.service.planning import RefusedGroup, judge_groups
-from minting.service.preflight import inspect_mint
+from minting.service.preflight import Standing, inspect_mint
 from minting.service.session import Session
 from minting.service.slices import Deal
 from minting.service.terms import Terms, terms_of
@@ -122,23 +122,23 @@ def estimate_payments(session: Session, payments: Sequence[MintBatchData]) -> Es
         MintingRefused: wrong cluster, mint, authority or decimals.
         SolanaError: the cluster did not answer.
     """
-    _, facts = inspect_mint(session)
+    standing = inspect_mint(session)
     ordered = sorted(payments, key=lambda data: (data.wallet_address, data.user_id))
-    return survey(session, facts, ordered).estimate
+    return survey(session, standing, ordered).estimate
 
 
-def survey(session: Session, facts: MintFacts, payments: Iterable[MintBatchData]) -> Survey:
+def survey(session: Session, standing: Standing, payments: Iterable[MintBatchData]) -> Survey:
     """Plans ``payments`` on the chain as it is now, a few hundred wallets at a time.
 
     Args:
         session: The way to the chain. No database transaction may be open.
-        facts: What the mint account says.
+        standing: What mint and payer are now.
         payments: In the order of wallet and user; any number.
 
     Raises:
         SolanaError: the cluster did not answer.
     """
-    surveyor = _Surveyor(session, terms_of(session, facts))
+    surveyor = _Surveyor(session, terms_of(session, standing.facts), standing.lamports)
     for rows_of in _parts(payments, max_tokens=session.config.max_tokens_per_transaction):
         surveyor.look_at(rows_of)
     return surveyor.finish()
@@ -169,6 +169,7 @@ class _Surveyor:
 
     session: Session
     terms: Terms
+    balance: int
     packer: Packer = field(init=False)
     deal: Deal = field(init=False)
     totals: Totals = field(default_factory=Totals)
@@ -203,9 +204,8 @@ class _Surveyor:
         self._price(self.packer.take_closed())
 
     def finish(self) -> Survey:
-        """Closes the last transactions and asks for the balance."""
+        """Closes the last transactions."""
         self._price(self.packer.finish())
-        balance, _ = self.session.run(self.session.cluster.balance(self.terms.authority))
         return Survey(
             Estimate(
                 readings=self.readings,
@@ -213,7 +213,7 @@ class _Surveyor:
                 new_accounts=len(self.created),
                 transactions=self.transactions,
                 cost=self.cost,
-                balance=balance,
+                balance=self.balance,
                 floor=self.terms.floor,
                 refused=tuple(self.refused),
             ),

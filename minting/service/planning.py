@@ -56,6 +56,8 @@ class Part:
     """Readings of one batch that are to travel together."""
 
     payments: Sequence[MintBatchData]
+    planned_lately: bool = False
+    """Whether the batch's plan judged the wallets, and not long ago."""
     rent_elsewhere: frozenset[str] = frozenset()
     """Wallets of which another transaction of the batch's plan counts the account's rent."""
 
@@ -84,15 +86,22 @@ async def plan_payments(
             create instruction, since its owner may close the account again.
     """
     grouped = [group_by_wallet(part.payments, max_tokens=max_tokens) for part in parts]
-    judged = iter(
+    judged = {
+        group.wallet
+        for part, groups in zip(parts, grouped, strict=True)
+        for group in groups
+        if part.planned_lately
+    }
+    states = iter(
         await judge_groups(
             cluster,
             terms.mint,
             [group for groups in grouped for group in groups],
             program_owned=program_owned,
+            judged=judged,
         )
     )
-    found = [[next(judged) for _ in groups] for groups in grouped]
+    found = [[next(states) for _ in groups] for groups in grouped]
     refused = tuple(each for part in found for each in part if isinstance(each, RefusedGroup))
     paid = [[each for each in part if isinstance(each, Destination)] for part in found]
     social = [[each for each in part if str(each.group.wallet) not in alone] for part in paid]
@@ -173,21 +182,32 @@ async def judge_groups(
     groups: Sequence[Group],
     *,
     program_owned: Collection[str] = (),
+    judged: Collection[Pubkey] = (),
 ) -> list[Destination | RefusedGroup]:
     """Reads each wallet and its associated token account, at ``confirmed``, and judges both.
+
+    Args:
+        cluster: Who is asked, 100 accounts at a time.
+        mint: The mint that pays.
+        groups: Whom it pays.
+        program_owned: Wallets that may be accounts of a program.
+        judged: Wallets whose own accounts were judged a moment ago; only their token accounts,
+            which their owners can close and give away, are read again.
 
     Returns:
         One for each group, in their order.
     """
     wallets = list(dict.fromkeys(group.wallet for group in groups))
     token_accounts = {wallet: associated_token_address(wallet, mint) for wallet in wallets}
-    addresses = [*wallets, *token_accounts.values()]
+    addresses = [*(each for each in wallets if each not in judged), *token_accounts.values()]
     views = dict(zip(addresses, (await cluster.accounts(addresses))[0], strict=True))
     judged: list[Destination | RefusedGroup] = []
     for group in groups:
         token_account = token_accounts[group.wallet]
         try:
-            judge_wallet_account(views[group.wallet], allowed=str(group.wallet) in program_owned)
+            if group.wallet not in judged:
+                allowed = str(group.wallet) in program_owned
+                judge_wallet_account(views[group.wallet], allowed=allowed)
             state = judge_token_account(group.wallet, views[token_account], mint)
         except WalletRefused as error:
             log.warning("wallet_refused", wallet=str(group.wallet), code=error.code)

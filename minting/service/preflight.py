@@ -22,23 +22,9 @@ TRIES = 3
 """Questions to silent nodes before minting is queued without their answer (contract.md)."""
 
 
-def inspect_mint(session: Session) -> tuple[MintInfo, MintFacts]:
-    """Asks the chain about the mint, refuses what is wrong, and records what is right.
-
-    Raises:
-        MintingRefused: wrong cluster, mint, authority or decimals.
-        NodeUnreachable: no node answered.
-    """
-    config = session.config
-    genesis_hash, facts = session.run(_ask(session))
-    require_same_cluster(config, genesis_hash)
-    require_mintable(facts, authority=config.need_authority(), decimals=config.decimals)
-    return record_mint(facts, genesis_hash), facts
-
-
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Mint and payer as one answer tells them: what each wave asks anew."""
+    """Mint and payer as one answer tells them: what every request and every wave asks anew."""
 
     info: MintInfo
     facts: MintFacts
@@ -48,18 +34,18 @@ class Standing:
     """Of the answer."""
 
 
-def inspect_for_wave(session: Session) -> Standing:
-    """As ``inspect_mint``, and what the authority has: one call.
+def inspect_mint(session: Session) -> Standing:
+    """Asks the chain about mint and payer, refuses what is wrong, and records what is right.
 
     Raises:
         MintingRefused: wrong cluster, mint, authority or decimals.
-        SolanaError: no node answered.
+        NodeUnreachable: no node answered.
     """
     config = session.config
     authority = config.need_authority()
     genesis_hash, (payer, mint), slot = session.run(_ask_of(session, authority, config.need_mint()))
-    facts = decode_mint(config.need_mint(), mint)
     require_same_cluster(config, genesis_hash)
+    facts = decode_mint(config.need_mint(), mint)
     require_mintable(facts, authority=authority, decimals=config.decimals)
     lamports = 0 if payer is None else payer.lamports
     return Standing(record_mint(facts, genesis_hash), facts, lamports, slot)
@@ -135,7 +121,7 @@ def recorded_mint(config: MintingConfig) -> MintInfo:
     return info
 
 
-def inspect_patiently(session: Session) -> tuple[MintInfo, MintFacts] | None:
+def inspect_patiently(session: Session) -> Standing | None:
     """As ``inspect_mint``, but silent nodes are a warning after three tries, and ``None``.
 
     Raises:
@@ -149,7 +135,7 @@ def inspect_patiently(session: Session) -> tuple[MintInfo, MintFacts] | None:
     return None
 
 
-def inspect_or_recall(session: Session) -> tuple[MintInfo, MintFacts | None]:
+def inspect_or_recall(session: Session) -> tuple[MintInfo, Standing | None]:
     """What the chain says of the mint; where all nodes are silent, what was recorded of it.
 
     Returns:
@@ -158,4 +144,5 @@ def inspect_or_recall(session: Session) -> tuple[MintInfo, MintFacts | None]:
     Raises:
         MintingRefused: the chain says no, or neither node nor record says anything.
     """
-    return inspect_patiently(session) or (recorded_mint(session.config), None)
+    standing = inspect_patiently(session)
+    return (standing.info, standing) if standing else (recorded_mint(session.config), None)

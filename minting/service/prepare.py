@@ -26,13 +26,13 @@ from minting.engine.errors import (
     InvalidItem,
     NodeUnreachable,
 )
-from minting.engine.types import MintBatchData, MintFacts
+from minting.engine.types import MintBatchData
 from minting.journal import NewResult, Waiting
 from minting.models import BatchSource, MintBatch, MintSelection
 from minting.service import nudges
 from minting.service.estimate import Estimate, Survey, Totals, survey
 from minting.service.payments import walk_payments
-from minting.service.preflight import inspect_mint, inspect_or_recall
+from minting.service.preflight import Standing, inspect_mint, inspect_or_recall
 from minting.service.session import Session, open_session
 from minting.service.slices import READINGS_A_SLICE, Deal, Dealt
 from readings import queries
@@ -91,11 +91,11 @@ def preview(ids: Ids, *, allowed: frozenset[ReadingStatus] = NAMED) -> Preview:
         SolanaError: a node refused to answer what it was asked.
     """
     with open_session() as session:
-        mint, facts = inspect_or_recall(session)
+        mint, standing = inspect_or_recall(session)
         walk = partial(walk_payments, ids, allowed=allowed, mint=mint, config=session.config)
         sieve = _Sieve(walk())
         if session.config.fee_estimation_enabled:
-            found = _survey(session, facts, sieve)
+            found = _survey(session, standing, sieve)
             if found is not None and found.estimate.transactions:
                 return _preview(found, sieve)
             sieve = _Sieve(walk())
@@ -114,9 +114,11 @@ def estimate_readings(ids: Ids, *, allowed: frozenset[ReadingStatus] = NAMED) ->
     with open_session() as session:
         if not session.config.fee_estimation_enabled:
             raise FeeEstimationDisabled
-        mint, facts = inspect_mint(session)
-        sieve = _Sieve(walk_payments(ids, allowed=allowed, mint=mint, config=session.config))
-        return _preview(survey(session, facts, sieve), sieve)
+        standing = inspect_mint(session)
+        sieve = _Sieve(
+            walk_payments(ids, allowed=allowed, mint=standing.info, config=session.config)
+        )
+        return _preview(survey(session, standing, sieve), sieve)
 
 
 def _preview(found: Survey, sieve: _Sieve) -> Preview:
@@ -178,10 +180,10 @@ def request_batch(
     if strict:
         _require_distinct(ids)
     with open_session() as session:
-        mint, facts = inspect_or_recall(session)
+        mint, standing = inspect_or_recall(session)
         config = session.config
         walk = partial(walk_payments, allowed=allowed, mint=mint, config=config)
-        found = _plan(session, facts, ids, _Sieve(walk(ids)), strict=strict)
+        found = _plan(session, standing, ids, _Sieve(walk(ids)), strict=strict)
     estimate = found.estimate if found and config.fee_estimation_enabled else None
     if estimate is not None:
         estimate.require_affordable()
@@ -238,7 +240,7 @@ def _batch_of(selection: MintSelection | None) -> MintBatch | None:
 
 
 def _plan(
-    session: Session, facts: MintFacts | None, ids: Ids, sieve: _Sieve, *, strict: bool
+    session: Session, standing: Standing | None, ids: Ids, sieve: _Sieve, *, strict: bool
 ) -> Survey | None:
     """The plan of a batch, where it is to be shown or spreads over several slices.
 
@@ -252,17 +254,17 @@ def _plan(
     few = isinstance(ids, Sequence) and len(ids) <= READINGS_A_SLICE
     if few and not session.config.fee_estimation_enabled:
         return None
-    return _survey(session, facts, payments)
+    return _survey(session, standing, payments)
 
 
 def _survey(
-    session: Session, facts: MintFacts | None, payments: Iterable[MintBatchData]
+    session: Session, standing: Standing | None, payments: Iterable[MintBatchData]
 ) -> Survey | None:
     """``None`` if no node answers: no reason to refuse, the batch goes without estimate."""
-    if facts is None:
+    if standing is None:
         return None
     try:
-        return survey(session, facts, payments)
+        return survey(session, standing, payments)
     except NodeUnreachable:
         return None
 

@@ -10,11 +10,13 @@ import time
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from itertools import groupby
 from uuid import UUID
 
 import structlog
 from django.db import connection, transaction
+from django.db.models.functions import Now
 from solders.pubkey import Pubkey
 
 from minting import journal
@@ -31,7 +33,7 @@ from minting.journal import Claim, LostClaimError, Refusal
 from minting.models import MintBatch, MintResult
 from minting.service import gate, nudges, wave
 from minting.service.planning import Part, plan_payments
-from minting.service.preflight import Standing, inspect_for_wave
+from minting.service.preflight import Standing, inspect_mint
 from minting.service.recover import live_flights, prove_dead
 from minting.service.refusing import as_refusal, give_up, refuse, refuse_left_out, worn_out
 from minting.service.session import Session
@@ -61,6 +63,10 @@ STINT = 240.0
 
 OVERTIME = 120.0
 """Seconds for which a task still follows what it has signed; then recovery does."""
+
+PLAN_BELIEVED = timedelta(minutes=5)
+"""For so long a wallet that was judged with its batch's plan counts as judged. Its token account is
+looked at anew whenever it is paid."""
 
 PATIENCE = 60.0
 """Seconds without an answer of any node after which a task gives its slices back."""
@@ -260,7 +266,7 @@ class Driver:
         """Plans if nothing is planned, then signs, journals and sends one wave."""
         try:
             journal.refuse_while_stopped()
-            standing = inspect_for_wave(self.session)
+            standing = inspect_mint(self.session)
             gate.require_open(
                 self.session, standing.info, standing.facts.supply, slot=standing.slot
             )
@@ -309,8 +315,12 @@ class Driver:
         refused: list[Refusal] = []
         for claim in self._until_a_wave_is_planned():
             rows = MintResult.objects.unsigned([claim.slice_id])
+            fresh = MintBatch.objects.filter(
+                id=claim.batch_id, created_at__gte=Now() - PLAN_BELIEVED
+            ).exists()
             parts = [
-                _part(list(together)) for _, together in groupby(rows, key=lambda row: row.planned)
+                _part(list(together), lately=fresh and planned is not None)
+                for planned, together in groupby(rows, key=lambda row: row.planned)
             ]
             if not parts:
                 continue
@@ -367,11 +377,12 @@ class Driver:
         return False
 
 
-def _part(rows: Sequence[MintResult]) -> Part:
+def _part(rows: Sequence[MintResult], *, lately: bool) -> Part:
     """What travels together by the batch's plan."""
     here = {row.wallet_address for row in rows if not row.rent_elsewhere}
     return Part(
         [_payment(row) for row in rows],
+        lately,
         frozenset(row.wallet_address for row in rows) - here,
     )
 

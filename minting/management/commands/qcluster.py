@@ -32,7 +32,7 @@ class Command(BaseCommand):
                     f"MINT_AUTHORITY_ADDRESS says {session.config.need_authority()}"
                 )
             found = inspect_patiently(session)
-            gate.check_at_start(session, found[0] if found else None)
+            gate.check_at_start(session, found.info if found else None)
         log.info("worker_starts", asked_the_chain=found is not None)
         watchdog = Watchdog()
         watchdog.listen()

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import count
 from unittest.mock import patch
 
 import pytest
 from django.db import connection
+from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from solders.account import Account
+from solders.pubkey import Pubkey
 
-from minting.models import BatchSource, MintResult, MintTransaction
+from minting.models import BatchSource, MintBatch, MintResult, MintTransaction
 from minting.service import estimate as estimating
 from minting.service import slices
 from minting.service.prepare import estimate_readings, request_batch
@@ -161,3 +165,24 @@ def test_wallets_are_looked_at_a_few_hundred_at_a_time(minting_chain, monkeypatc
     estimate = estimate_readings([reading.id for reading in readings]).estimate
     assert (estimate.wallets, estimate.transactions) == (11, 2)
     assert minting_chain.net.requests["getMultipleAccounts"] >= 4
+
+
+@pytest.mark.parametrize(
+    ("age", "code"),
+    [(timedelta(minutes=1), ""), (timedelta(minutes=6), "wallet_not_system_account")],
+)
+def test_a_wallet_is_judged_with_the_plan_and_again_when_that_is_old(
+    minting_chain, drain, age, code
+):
+    (owner,) = owners(1)
+    (reading,) = readings_of([owner])
+    batch = request_batch([reading.id], source=BatchSource.CLI, strict=True)
+    MintBatch.objects.filter(id=batch.id).update(created_at=Now() - age)
+    wallet = Pubkey.from_string(owner.wallets.current().get().address)
+    handed_over = Account(lamports=10**9, data=b"", owner=Pubkey.new_unique())
+    minting_chain.net.set_account(wallet, handed_over)
+
+    drain()
+
+    result = MintResult.objects.get(batch=batch)
+    assert (result.success, result.error_code) == (not code, code)
