@@ -201,7 +201,7 @@ async def judge_groups(
     token_accounts = {wallet: associated_token_address(wallet, mint) for wallet in wallets}
     addresses = [*(each for each in wallets if each not in judged), *token_accounts.values()]
     views = dict(zip(addresses, (await cluster.accounts(addresses))[0], strict=True))
-    judged: list[Destination | RefusedGroup] = []
+    states: list[Destination | RefusedGroup] = []
     for group in groups:
         token_account = token_accounts[group.wallet]
         try:
@@ -211,7 +211,7 @@ async def judge_groups(
             state = judge_token_account(group.wallet, views[token_account], mint)
         except WalletRefused as error:
             log.warning("wallet_refused", wallet=str(group.wallet), code=error.code)
-            judged.append(RefusedGroup(group, error.code, str(error)))
+            states.append(RefusedGroup(group, error.code, str(error)))
         else:
-            judged.append(Destination(group, token_account, state.create, state.held_lamports))
-    return judged
+            states.append(Destination(group, token_account, state.create, state.held_lamports))
+    return states
