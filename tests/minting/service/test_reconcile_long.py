@@ -1,0 +1,113 @@
+"""Reconciling a long past: what it costs grows with what is new, and memory does not grow."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import Coroutine, Iterator
+from pathlib import Path
+from threading import Thread
+from typing import Any, TypeVar
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from minting.models import MintTransaction, ReconcileRun
+from minting.service.reconcile import reconcile
+from minting.service.session import open_session
+from tests.factories.past import Past
+from tests.minting.cluster.fake_node import FakeNode
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+T = TypeVar("T")
+
+MOST = 300.0
+"""Megabytes that a worker may hold (docs/performance.md)."""
+
+SLACK = 25.0
+"""Megabytes by which twenty times the results may differ. Were all of a chunk held at once, it
+would be three times that."""
+
+
+@pytest.fixture
+def past(db) -> Past:
+    return Past()
+
+
+@pytest.fixture
+def node(past: Past, settings) -> Iterator[FakeNode]:
+    """Answers in a thread of its own while the test, or its child, asks."""
+    loop = asyncio.new_event_loop()
+    thread = Thread(target=loop.run_forever)
+    thread.start()
+
+    def wait(step: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(step, loop).result(timeout=10)
+
+    node = wait(past.node().__aenter__())
+    settings.SOLANA_RPC_URLS = [node.url]
+    settings.ENERGY_TOKEN_MINT = str(past.mint)
+    settings.MINT_AUTHORITY_ADDRESS = str(past.authority.pubkey())
+    try:
+        yield node
+    finally:
+        wait(node.__aexit__())
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+def cost_of_a_run(node: FakeNode) -> tuple[ReconcileRun, int, int]:
+    """A clean run, the statements that it took, and the pages that it asked for."""
+    before = node.methods.count("getSignaturesForAddress")
+    with CaptureQueriesContext(connection) as captured, open_session() as session:
+        run = reconcile(session).run
+    assert run.status == "clean", run.findings.first()
+    return run, len(captured), node.methods.count("getSignaturesForAddress") - before
+
+
+def test_a_run_costs_what_is_new_and_no_more(past, node):
+    past.mint_more(1_000)
+    cost_of_a_run(node)
+    _, idle, _ = cost_of_a_run(node)
+
+    taken = []
+    for new in (1_000, 3_000):
+        past.mint_more(new)
+        run, statements, pages = cost_of_a_run(node)
+        assert (run.transactions_seen, run.transactions_read, run.audited) == (new, 0, new)
+        assert pages == new // 1_000 + 1
+        taken.append(statements)
+
+    assert taken[1] - idle == 3 * (taken[0] - idle)
+    assert taken[0] - idle < 50
+    assert not MintTransaction.objects.filter(chain_slot=None).exists()
+    assert not MintTransaction.objects.filter(audited_at=None).exists()
+    run, statements, pages = cost_of_a_run(node)
+    assert (run.transactions_seen, run.audited, statements, pages) == (0, 0, idle, 1)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads Linux's /proc")
+def test_memory_does_not_grow_with_the_results(past, node, child_environment):
+    """Neither with the transactions of a page nor with the readings that each of them pays."""
+    environment = {
+        **child_environment,
+        "SOLANA_RPC_URL": node.url,
+        "ENERGY_TOKEN_MINT": str(past.mint),
+        "MINT_AUTHORITY_ADDRESS": str(past.authority.pubkey()),
+    }
+    command = [sys.executable, "-m", "tests.minting.service.reconciling", "thorough"]
+    peaks = []
+    for transactions in (2, 38):
+        past.mint_more(transactions, wallets=50, readings_each=40)
+        done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)
+        took = json.loads(done.stdout)
+        assert (took["status"], took["audited"]) == ("clean", len(past.history))
+        peaks.append(took["mb"])
+
+    assert max(peaks) <= MOST, peaks
+    assert peaks[1] - peaks[0] <= SLACK, peaks
