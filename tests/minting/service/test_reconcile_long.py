@@ -29,7 +29,7 @@ MOST = 300.0
 """Megabytes that a worker may hold (docs/performance.md)."""
 
 SLACK = 25.0
-"""Megabytes by which twenty times the results may differ; rows of the 80,000 held at once are 130."""
+"""Megabytes by which twenty times the results may differ; all 80,000 held at once were 130."""
 
 
 @pytest.fixture
