@@ -27,8 +27,8 @@ from minting.engine.types import LandedTransaction, MintFacts
 from minting.models import MintInfo, MintResult, MintTransaction, ReconcileRun
 from minting.service.session import Session
 
-CHUNK = 250
-"""Transactions compared at once: a megabyte of bytes, and of results one transaction's."""
+CHUNK = 100
+"""Transactions compared at once: half a megabyte of bytes, and the results of one of them."""
 
 FETCHED = 1_000
 """Results that come from the database at a time: one transaction may pay thousands."""
@@ -107,9 +107,9 @@ def landed_contents(landed: LandedTransaction, mint: Pubkey) -> Contents:
         raise SolanaError(f"{landed.signature} cannot be read: {error}") from error
 
 
-def _chunks(rows: QuerySet[MintTransaction]) -> Iterator[list[MintTransaction]]:
-    """All of them by id, some at a time; each time asked anew, so that what is done is left out."""
-    due, last = rows, None
+def _chunks(due: QuerySet[MintTransaction]) -> Iterator[list[MintTransaction]]:
+    """All of them by id, some at a time."""
+    last: UUID | None = None
     while True:
         after = due if last is None else due.filter(id__gt=last)
         rows = list(after.order_by("id")[:CHUNK])
@@ -133,7 +133,7 @@ class _Result(NamedTuple):
 def _with_results(
     rows: Sequence[MintTransaction],
 ) -> Iterator[tuple[MintTransaction, list[_Result]]]:
-    """Rows that are ordered by id, each with its results, which are gone before the next one's."""
+    """Rows that are ordered by id, each with its results: one row's in memory at a time."""
     agrees = Q(status=ResultStatus.FINALIZED, tx_signature=F("transaction__signature"))
     results = (
         MintResult.objects.filter(transaction__in=[row.id for row in rows])

@@ -15,10 +15,12 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from minting.models import MintTransaction, ReconcileRun
+from minting.models import MintTransaction, ReconcileFinding, ReconcileRun
+from minting.service.auditing import NAMED
 from minting.service.reconcile import reconcile
 from minting.service.session import open_session
-from tests.factories.past import Past
+from readings.models import MeterReading
+from tests.factories.past import UNITS, Past
 from tests.minting.cluster.fake_node import FakeNode
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -83,11 +85,46 @@ def test_a_run_costs_what_is_new_and_no_more(past, node):
         taken.append(statements)
 
     assert taken[1] - idle == 3 * (taken[0] - idle)
-    assert taken[0] - idle < 50
+    assert taken[0] - idle < 100
     assert not MintTransaction.objects.filter(chain_slot=None).exists()
     assert not MintTransaction.objects.filter(audited_at=None).exists()
     run, statements, pages = cost_of_a_run(node)
     assert (run.transactions_seen, run.audited, statements, pages) == (0, 0, idle, 1)
+
+
+def test_many_that_the_chain_does_not_have_are_all_missing(past, node):
+    past.mint_more(60)
+    lost = {entry.signature for entry in past.history[5:55]}
+    whole = node.answers["getSignaturesForAddress"]
+    node.answers["getSignaturesForAddress"] = lambda *asked: [
+        row for row in whole(*asked) if row["signature"] not in lost
+    ]
+    past.supply -= 50 * 2 * UNITS
+
+    with open_session() as session:
+        run = reconcile(session).run
+
+    assert (run.status, run.audited, run.differences) == ("differences", 60, 50)
+    found = ReconcileFinding.objects.filter(kind="missing", in_journal=2 * UNITS)
+    assert set(found.values_list("signature", flat=True)) == lost
+    audited = MintTransaction.objects.exclude(audited_at=None)
+    assert not audited.filter(signature__in=lost).exists()
+    assert audited.count() == 10
+
+
+def test_of_many_readings_with_a_wrong_status_some_are_named_and_all_counted(past, node):
+    past.mint_more(20)
+    MeterReading.objects.update(status="pending")
+
+    with open_session() as session:
+        run = reconcile(session, thorough=True).run
+
+    [finding] = run.findings.all()
+    assert finding.kind == "status_differs"
+    assert finding.detail.startswith("40 readings, each has a result finalized and is not minted")
+    named = finding.detail.partition(": ")[2].split(", ")
+    assert len(set(named)) == NAMED
+    assert MeterReading.objects.filter(id__in=named).count() == NAMED
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads Linux's /proc")
