@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import subprocess
 import sys
@@ -15,9 +16,9 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from minting.models import MintTransaction, ReconcileFinding, ReconcileRun
+from minting.models import MintResult, MintTransaction, ReconcileFinding, ReconcileRun
 from minting.service.auditing import NAMED
-from minting.service.reconcile import reconcile
+from minting.service.reconcile import READ_AT_ONCE, reconcile
 from minting.service.session import open_session
 from readings.models import MeterReading
 from tests.factories.past import UNITS, Past
@@ -110,6 +111,30 @@ def test_many_that_the_chain_does_not_have_are_all_missing(past, node):
     audited = MintTransaction.objects.exclude(audited_at=None)
     assert not audited.filter(signature__in=lost).exists()
     assert audited.count() == 10
+
+
+def test_many_that_the_journal_lost_are_all_unknown_and_read_some_at_a_time(past, node):
+    past.mint_more(READ_AT_ONCE + 50)
+    kept = {row.signature: landed(bytes(row.raw)) for row in MintTransaction.objects.all()}
+    MintResult.objects.all().delete()
+    MintTransaction.objects.all().delete()
+    node.answers["getTransaction"] = lambda signature, _: kept[signature]
+
+    with open_session() as session:
+        run = reconcile(session).run
+
+    assert (run.transactions_seen, run.transactions_read) == (len(kept), len(kept))
+    assert run.supply_on_chain == run.supply_explained == past.supply
+    found = ReconcileFinding.objects.filter(kind="unknown_mint", on_chain=2 * UNITS)
+    assert set(found.values_list("signature", flat=True)) == set(kept)
+    assert found.count() == run.differences == len(kept)
+
+
+def landed(raw: bytes) -> dict[str, Any]:
+    """As ``getTransaction`` tells it."""
+    told = [base64.b64encode(raw).decode(), "base64"]
+    meta = {"err": None, "fee": 5_000, "preBalances": [], "postBalances": []}
+    return {"slot": 1_000, "transaction": told, "meta": {**meta, "innerInstructions": []}}
 
 
 def test_of_many_readings_with_a_wrong_status_some_are_named_and_all_counted(past, node):
