@@ -318,7 +318,7 @@ def _api(machine: APIClient, samples: Samples) -> Iterator[Ask]:
     yield ask("readings/{id}", one)
 
 
-ORDERS = ("submitted_at", "period_start", "period_end")
+ORDERS = ("submitted_at", "period_end")
 
 
 def _next_pages(machine: APIClient, readings: str) -> Iterator[Ask]:

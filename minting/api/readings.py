@@ -50,11 +50,7 @@ class ReadingList(ApiView, GenericAPIView):
     serializer_class = ReadingSerializer
     pagination_class = KeysetPagination
     filterset_class = ReadingFilter
-    orderings = {
-        "submitted_at": "submitted_at",
-        "period_start": "period_start",
-        "period_end": "period_end",
-    }
+    orderings = {"submitted_at": "submitted_at", "period_end": "period_end"}
 
     @property
     def default_ordering(self) -> str:

@@ -34,14 +34,6 @@ class Migration(migrations.Migration):
             model_name='meterreading',
             index=models.Index(models.F('status'), models.F('period_end'), models.F('id'), condition=models.Q(('status', 'minted'), _negated=True), name='reading_unminted_by_period'),
         ),
-        AddIndexConcurrently(
-            model_name='meterreading',
-            index=models.Index(models.F('period_start'), models.F('id'), name='reading_by_start'),
-        ),
-        AddIndexConcurrently(
-            model_name='meterreading',
-            index=models.Index(models.F('status'), models.F('period_start'), models.F('id'), condition=models.Q(('status', 'minted'), _negated=True), name='reading_unminted_by_start'),
-        ),
         RemoveIndexConcurrently(
             model_name='meterreading',
             name='reading_by_status',

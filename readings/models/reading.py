@@ -214,16 +214,8 @@ class MeterReading(models.Model):
                 name="reading_unminted_by_period",
                 condition=~Q(status=ReadingStatus.MINTED.value),
             ),
-            models.Index(
-                F("status"),
-                F("period_start"),
-                F("id"),
-                name="reading_unminted_by_start",
-                condition=~Q(status=ReadingStatus.MINTED.value),
-            ),
             models.Index(F("owner"), F("period_end").desc(), name="reading_by_owner"),
             models.Index(F("period_end"), F("id"), name="reading_by_period"),
-            models.Index(F("period_start"), F("id"), name="reading_by_start"),
             models.Index(
                 F("code"),
                 F("submitted_at").desc(),

@@ -135,7 +135,7 @@ def test_lists_of_a_million_rows_have_their_index(household):
     MeterReadingFactory.create_batch(3, owner=household.owner, meter=household.meter)
     lists = {
         "reading_newest": MeterReading.objects.order_by("-submitted_at", "-id"),
-        "reading_by_status": MeterReading.objects.filter(status="held").order_by(
+        "reading_unminted": MeterReading.objects.filter(status="held").order_by(
             "-submitted_at", "-id"
         ),
         "reading_by_owner": MeterReading.objects.filter(owner=household.owner).order_by(

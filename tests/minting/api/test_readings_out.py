@@ -199,9 +199,7 @@ def page_ids(page: dict[str, Any]) -> list[str]:
     return [each["id"] for each in page["results"]]
 
 
-@pytest.mark.parametrize(
-    "ordering", ["submitted_at", "-submitted_at", "-period_end", "period_start"]
-)
+@pytest.mark.parametrize("ordering", ["submitted_at", "-submitted_at", "-period_end", "period_end"])
 def test_pages_tell_every_row_once_there_and_back(reader: APIClient, ordering: str) -> None:
     house, now = household(), timezone.now()
     for _ in range(7):

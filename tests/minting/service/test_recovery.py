@@ -7,6 +7,7 @@ from unittest.mock import patch
 
 import pytest
 from django.db import connection, transaction
+from django.db.models import F
 
 from gridtoken.embedded.faults import FaultPlan
 from minting import journal
@@ -166,7 +167,8 @@ def test_i3_a_result_whose_money_differs_from_what_was_signed_is_not_paid(mintin
     append = journal_file.append
 
     def tampered(*args, **options):
-        MintResult.objects.update(base_units=1)
+        # Another amount each time, so that what is signed next differs as well.
+        MintResult.objects.update(base_units=F("base_units") + 1)
         return append(*args, **options)
 
     with patch.object(journal_file, "append", tampered), patch.object(submit, "STINT", 0.5):
