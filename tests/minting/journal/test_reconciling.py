@@ -13,7 +13,8 @@ from django.test.utils import CaptureQueriesContext
 from minting import journal
 from minting.engine.audit import Difference, Finding
 from minting.models import MintInfo, MintTransaction, ReconcileFinding, ReconcileRun
-from tests.factories.past import GENESIS, Past
+from tests.factories.past import Past
+from tests.minting.cluster.fake_node import GENESIS
 
 pytestmark = pytest.mark.django_db
 

@@ -133,8 +133,9 @@ def test_many_that_the_journal_lost_are_all_unknown_and_read_some_at_a_time(past
 def landed(raw: bytes) -> dict[str, Any]:
     """As ``getTransaction`` tells it."""
     told = [base64.b64encode(raw).decode(), "base64"]
-    meta = {"err": None, "fee": 5_000, "preBalances": [], "postBalances": []}
-    return {"slot": 1_000, "transaction": told, "meta": {**meta, "innerInstructions": []}}
+    balances: dict[str, list[int]] = {"preBalances": [], "postBalances": []}
+    meta = {"err": None, "fee": 5_000, "innerInstructions": [], **balances}
+    return {"slot": 1_000, "transaction": told, "meta": meta}
 
 
 def test_of_many_readings_with_a_wrong_status_some_are_named_and_all_counted(past, node):
