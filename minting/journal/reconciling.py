@@ -17,6 +17,7 @@ import structlog
 from django.db import connection
 from django.db.models import F, Q, Sum
 from django.db.models.functions import Now
+from uuid_utils.compat import uuid7
 
 from minting.engine.audit import LANDED, Difference, Finding
 from minting.engine.states import LIVE_TRANSACTIONS
@@ -87,26 +88,39 @@ def of_mint(mint: MintInfo) -> Any:
     return MintTransaction.objects.filter(genesis_hash=mint.genesis_hash, mint_address=mint.address)
 
 
+# Locked by id, as whoever settles them does.
+_MEET = """
+WITH met AS (SELECT * FROM unnest(%(ids)s::uuid[], %(slots)s::bigint[]) AS met (id, slot)),
+locked AS (
+    SELECT tx.id, met.slot FROM minting_minttransaction tx JOIN met USING (id)
+    WHERE tx.chain_slot IS DISTINCT FROM met.slot
+    ORDER BY tx.id FOR UPDATE OF tx
+)
+UPDATE minting_minttransaction AS tx SET chain_slot = locked.slot FROM locked
+WHERE tx.id = locked.id
+"""
+
+
 @atomic_phase
 def store_page(
     run: ReconcileRun,
     *,
     seen: int,
     read: int,
-    met: Mapping[int, Collection[UUID]],
+    met: Mapping[UUID, int],
     findings: Sequence[Finding],
 ) -> None:
-    """One page of the mint's history.
+    """One page of the mint's history, in as many statements as the next.
 
     Args:
         run: Of which run.
         seen: Rows of the page.
         read: Those that had to be fetched.
-        met: Ids of journalled transactions that landed, by slot.
+        met: Slots of journalled transactions that landed, by their id.
         findings: What the page has that the journal does not.
     """
-    for slot, ids in met.items():
-        MintTransaction.objects.filter(id__in=ids).update(chain_slot=slot)
+    with connection.cursor() as sql:
+        sql.execute(_MEET, {"ids": list(met), "slots": list(met.values())})
     record_findings(run, findings)
     ReconcileRun.objects.filter(id=run.id).update(
         transactions_seen=F("transactions_seen") + seen,
@@ -114,34 +128,52 @@ def store_page(
     )
 
 
+# The predicate names the index ``finding_once_while_it_lasts``.
+_FIND = """
+INSERT INTO minting_reconcilefinding (
+    id, mint_id, run_id, kind, signature, wallet, on_chain, in_journal, detail, found_at, seen_at,
+    acknowledged_by, reason
+)
+SELECT id, %(mint)s, %(run)s, kind, signature, wallet, on_chain, in_journal, detail,
+       statement_timestamp(), statement_timestamp(), '', ''
+FROM unnest(
+    %(id)s::uuid[], %(kind)s::text[], %(signature)s::text[], %(wallet)s::text[],
+    %(on_chain)s::numeric[], %(in_journal)s::numeric[], %(detail)s::text[]
+) AS found (id, kind, signature, wallet, on_chain, in_journal, detail)
+ON CONFLICT (mint_id, kind, signature, wallet) WHERE resolved_at IS NULL
+DO UPDATE SET run_id = excluded.run_id, on_chain = excluded.on_chain,
+    in_journal = excluded.in_journal, detail = excluded.detail, seen_at = excluded.seen_at
+RETURNING id
+"""
+
+
 @atomic_phase
 def record_findings(run: ReconcileRun, findings: Sequence[Finding]) -> None:
-    """Opens findings, or notes that they were found again."""
-    for found in findings:
-        _, fresh = ReconcileFinding.objects.update_or_create(
-            mint_id=run.mint_id,
-            kind=found.kind,
+    """Opens findings, or notes that they were found again: one statement, however many."""
+    # Each once, and in one order, so that two runs wait for each other and do not deadlock.
+    last = {(each.kind.value, each.signature, each.wallet): each for each in findings}
+    if not last:
+        return
+    new = {uuid7(): last[key] for key in sorted(last)}
+    columns = {
+        name: [getattr(each, name) for each in new.values()]
+        for name in ("signature", "wallet", "on_chain", "in_journal", "detail")
+    }
+    kinds = [each.kind.value for each in new.values()]
+    whose = {"mint": run.mint_id, "run": run.id}
+    with connection.cursor() as sql:
+        sql.execute(_FIND, {"id": list(new), "kind": kinds, **columns, **whose})
+        kept = {id_ for (id_,) in sql.fetchall()}
+    for found in (found for id_, found in new.items() if id_ in kept):
+        log.error(
+            "difference_found",
+            kind=found.kind.value,
             signature=found.signature,
             wallet=found.wallet,
-            resolved_at=None,
-            defaults={
-                "run": run,
-                "on_chain": found.on_chain,
-                "in_journal": found.in_journal,
-                "detail": found.detail,
-                "seen_at": Now(),
-            },
+            on_chain=found.on_chain,
+            in_journal=found.in_journal,
+            detail=found.detail,
         )
-        if fresh:
-            log.error(
-                "difference_found",
-                kind=found.kind.value,
-                signature=found.signature,
-                wallet=found.wallet,
-                on_chain=found.on_chain,
-                in_journal=found.in_journal,
-                detail=found.detail,
-            )
 
 
 @atomic_phase

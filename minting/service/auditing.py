@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import NamedTuple
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import F, Q
+from django.db.models import BooleanField, Count, ExpressionWrapper, F, Q, QuerySet, Window
 from solders.pubkey import Pubkey
 
 from minting import journal
 from minting.cluster.client import Node
+from minting.cluster.concurrency import pages, together
 from minting.engine.audit import Contents, Difference, Finding, Paid, compare, read_transaction
 from minting.engine.errors import SolanaError
 from minting.engine.states import (
@@ -25,8 +27,14 @@ from minting.engine.types import LandedTransaction, MintFacts
 from minting.models import MintInfo, MintResult, MintTransaction, ReconcileRun
 from minting.service.session import Session
 
-CHUNK = 500
-"""Transactions compared at once: some megabytes of bytes and results."""
+CHUNK = 100
+"""Transactions compared at once: half a megabyte of bytes, and the results of one of them."""
+
+FETCHED = 1_000
+"""Results that come from the database at a time: one transaction may pay thousands."""
+
+ASKED = 20
+"""Transactions that a node is asked about at once."""
 
 NAMED = 10
 """Readings that a finding about many names."""
@@ -48,40 +56,32 @@ def audit_journal(
     Raises:
         SolanaError: The node did not say whether it has one that its history lacks.
     """
-    for rows in _chunks(mint, up_to_slot, thorough=run.thorough):
-        paid = _paid_by(rows)
-        findings: list[Finding] = []
-        clean: list[UUID] = []
-        for row in rows:
-            if row.chain_slot is None:
-                landed = session.run(node.transaction(row.signature))
-                found = _judge_absence(row, landed)
-            else:
-                found = _judge_contents(row, paid[row.id], facts)
-            findings += found
-            if not found:
-                clean.append(row.id)
-        unclean = [row.id for row in rows if row.id not in set(clean)]
+    due = journal.of_mint(mint).filter(status=TransactionStatus.FINALIZED, slot__lte=up_to_slot)
+    if not run.thorough:
+        due = due.filter(audited_at__isnull=True)
+    for rows in _chunks(due.only("signature", "raw", "base_units", "slot", "chain_slot")):
+        found = dict(_judge_unmet(session, node, [row for row in rows if row.chain_slot is None]))
+        for row, paid in _with_results([row for row in rows if row.chain_slot is not None]):
+            found[row.id] = _judge_contents(row, paid, facts)
         with transaction.atomic():
-            journal.record_audit(run, clean=clean, unclean=unclean, findings=findings)
+            journal.record_audit(
+                run,
+                clean=[id_ for id_, findings in found.items() if not findings],
+                unclean=[id_ for id_, findings in found.items() if findings],
+                findings=[each for findings in found.values() for each in findings],
+            )
 
 
 def audit_statuses(run: ReconcileRun, mint: MintInfo) -> None:
     """Derives stored statuses again: of transactions, and in a thorough run of all readings."""
-    findings = [
-        Finding(
-            Difference.STATUS_DIFFERS,
-            row.signature,
-            on_chain=int(row.base_units),
-            in_journal=0,
-            detail=f"It landed at slot {row.chain_slot}, the journal says {row.status}",
-        )
-        for row in journal.overlooked(mint).only("signature", "base_units", "status", "chain_slot")
-    ]
+    overlooked = journal.overlooked(mint).only("signature", "base_units", "status", "chain_slot")
+    for rows in _chunks(overlooked):
+        with transaction.atomic():
+            journal.record_findings(run, [_about_overlooked(row) for row in rows])
     if run.thorough:
-        findings += [_about_many(*each) for each in _wrong_statuses() if each[1]]
-    with transaction.atomic():
-        journal.record_findings(run, findings)
+        wrong = [_about_many(*each) for each in _wrong_statuses() if each[1]]
+        with transaction.atomic():
+            journal.record_findings(run, wrong)
 
 
 def own_contents(row: MintTransaction, facts: MintFacts) -> Contents | None:
@@ -107,10 +107,8 @@ def landed_contents(landed: LandedTransaction, mint: Pubkey) -> Contents:
         raise SolanaError(f"{landed.signature} cannot be read: {error}") from error
 
 
-def _chunks(mint: MintInfo, up_to_slot: int, *, thorough: bool) -> Iterator[list[MintTransaction]]:
-    due = journal.of_mint(mint).filter(status=TransactionStatus.FINALIZED, slot__lte=up_to_slot)
-    if not thorough:
-        due = due.filter(audited_at__isnull=True)
+def _chunks(due: QuerySet[MintTransaction]) -> Iterator[list[MintTransaction]]:
+    """All of them by id, some at a time."""
     last: UUID | None = None
     while True:
         after = due if last is None else due.filter(id__gt=last)
@@ -121,14 +119,51 @@ def _chunks(mint: MintInfo, up_to_slot: int, *, thorough: bool) -> Iterator[list
         yield rows
 
 
-def _paid_by(rows: Sequence[MintTransaction]) -> dict[UUID, list[MintResult]]:
-    paid: dict[UUID, list[MintResult]] = defaultdict(list)
-    for result in MintResult.objects.filter(transaction__in=[row.id for row in rows]).only(
-        "transaction_id", "reading_id", "wallet_address", "base_units", "status", "tx_signature"
-    ):
-        if result.transaction_id is not None:
-            paid[result.transaction_id].append(result)
-    return paid
+class _Result(NamedTuple):
+    """What the audit asks of a result."""
+
+    transaction_id: UUID
+    reading_id: UUID
+    wallet: str
+    base_units: int
+    agrees: bool
+    """Whether it is finalized by the signature of its transaction."""
+
+
+def _with_results(
+    rows: Sequence[MintTransaction],
+) -> Iterator[tuple[MintTransaction, list[_Result]]]:
+    """Rows that are ordered by id, each with its results: one row's in memory at a time."""
+    agrees = Q(status=ResultStatus.FINALIZED, tx_signature=F("transaction__signature"))
+    results = (
+        MintResult.objects.filter(transaction__in=[row.id for row in rows])
+        .order_by("transaction_id")
+        .values_list(
+            "transaction_id",
+            "reading_id",
+            "wallet_address",
+            "base_units",
+            ExpressionWrapper(agrees, output_field=BooleanField()),
+        )
+        .iterator(chunk_size=FETCHED)
+    )
+    groups = groupby(map(_Result._make, results), key=lambda result: result.transaction_id)
+    payer, paid = next(groups, (None, iter(())))
+    for row in rows:
+        if row.id == payer:
+            yield row, list(paid)
+            payer, paid = next(groups, (None, iter(())))
+        else:
+            yield row, []
+
+
+def _judge_unmet(
+    session: Session, node: Node, rows: Sequence[MintTransaction]
+) -> Iterator[tuple[UUID, list[Finding]]]:
+    for part in pages(rows, ASKED):
+        told = session.run(together(node.transaction(row.signature) for row in part))
+        for row, landed in zip(part, told, strict=True):
+            yield row.id, _judge_absence(row, landed)
 
 
 def _judge_absence(row: MintTransaction, landed: LandedTransaction | None) -> list[Finding]:
@@ -148,7 +183,7 @@ def _judge_absence(row: MintTransaction, landed: LandedTransaction | None) -> li
 
 
 def _judge_contents(
-    row: MintTransaction, results: Sequence[MintResult], facts: MintFacts
+    row: MintTransaction, results: Sequence[_Result], facts: MintFacts
 ) -> list[Finding]:
     contents = own_contents(row, facts)
     if contents is None:
@@ -159,9 +194,7 @@ def _judge_contents(
                 detail="The stored bytes are not those that this signature signs",
             )
         ]
-    paid = [
-        Paid(result.reading_id, result.wallet_address, int(result.base_units)) for result in results
-    ]
+    paid = [Paid(each.reading_id, each.wallet, int(each.base_units)) for each in results]
     try:
         findings = compare(contents, paid, facts)
     except (ValueError, OverflowError) as error:
@@ -176,63 +209,70 @@ def _judge_contents(
                 detail="The results are right, the transaction's own sum is not",
             )
         )
-    late = [
-        result
-        for result in results
-        if (result.status, result.tx_signature) != (ResultStatus.FINALIZED, row.signature)
-    ]
+    late = sum(not each.agrees for each in results)
     if late:
         findings.append(
             Finding(
                 Difference.STATUS_DIFFERS,
                 row.signature,
-                detail=f"It is finalized, and {len(late)} of its results do not say so",
+                detail=f"It is finalized, and {late} of its results do not say so",
             )
         )
     return findings
 
 
 # What a reading's stored columns must be while it has a live result, and what they must not be
-# while it has none.
+# while it has none; some of the readings, and how many there are.
 _MISLED = """
-SELECT r.id FROM minting_mintresult m JOIN readings_meterreading r ON r.id = m.reading_id
+SELECT r.id, count(*) OVER () FROM minting_mintresult m
+JOIN readings_meterreading r ON r.id = m.reading_id
 WHERE m.status = %s AND (r.status <> %s OR r.last_result_id IS DISTINCT FROM m.id)
+LIMIT %s
 """
 _UNFOUNDED = """
-SELECT r.id FROM readings_meterreading r WHERE r.status = ANY(%s) AND NOT EXISTS (
+SELECT r.id, count(*) OVER () FROM readings_meterreading r
+WHERE r.status = ANY(%s) AND NOT EXISTS (
     SELECT 1 FROM minting_mintresult m WHERE m.reading_id = r.id AND m.status = ANY(%s)
 )
+LIMIT %s
 """
 
 
-def _wrong_statuses() -> Iterator[tuple[str, list[UUID]]]:
-    """(What is wrong, readings) for every rule that ties stored statuses to results."""
+def _wrong_statuses() -> Iterator[tuple[str, list[tuple[UUID, int]]]]:
+    """(What is wrong, some readings and of how many) for each rule of readings and results."""
     claimed = sorted({str(reading_status(each, permanent=False)) for each in LIVE_RESULTS})
     live = sorted(each.value for each in LIVE_RESULTS)
     with connection.cursor() as sql:
         for status in sorted(LIVE_RESULTS):
             due = reading_status(status, permanent=False)
-            sql.execute(_MISLED, [status.value, due])
-            yield f"has a result {status.value} and is not {due} by it", _ids(sql.fetchall())
-        sql.execute(_UNFOUNDED, [claimed, live])
-        yield f"is one of {', '.join(claimed)} without a result", _ids(sql.fetchall())
+            sql.execute(_MISLED, [status.value, due, NAMED])
+            yield f"has a result {status.value} and is not {due} by it", sql.fetchall()
+        sql.execute(_UNFOUNDED, [claimed, live, NAMED])
+        yield f"is one of {', '.join(claimed)} without a result", sql.fetchall()
     orphans = MintResult.objects.filter(
         Q(status__in=[each.value for each in SUCCEEDED_RESULTS])
         & ~Q(transaction__status__in=[TransactionStatus.CONFIRMED, TransactionStatus.FINALIZED])
         | Q(status=ResultStatus.FINALIZED) & ~Q(tx_signature=F("transaction__signature"))
     )
-    yield "succeeded by a transaction that did not", list(orphans.values_list("reading", flat=True))
+    some = orphans.order_by().values_list("reading", Window(Count("*")))[:NAMED]
+    yield "succeeded by a transaction that did not", list(some)
 
 
-def _ids(rows: Sequence[tuple[UUID]]) -> list[UUID]:
-    return [row[0] for row in rows]
+def _about_overlooked(row: MintTransaction) -> Finding:
+    return Finding(
+        Difference.STATUS_DIFFERS,
+        row.signature,
+        on_chain=int(row.base_units),
+        in_journal=0,
+        detail=f"It landed at slot {row.chain_slot}, the journal says {row.status}",
+    )
 
 
-def _about_many(wrong: str, readings: Sequence[UUID]) -> Finding:
-    named = ", ".join(map(str, readings[:NAMED]))
+def _about_many(wrong: str, readings: Sequence[tuple[UUID, int]]) -> Finding:
+    named = ", ".join(str(reading) for reading, _ in readings)
     return Finding(
         Difference.STATUS_DIFFERS,
         # What tells this finding from the others of its kind.
         wallet=wrong.partition(" and is")[0][:44],
-        detail=f"{len(readings)} readings, each {wrong}: {named}",
+        detail=f"{readings[0][1]} readings, each {wrong}: {named}",
     )

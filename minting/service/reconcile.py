@@ -9,7 +9,7 @@ the sum of it all (I7). What is not final yet is no difference.
 from __future__ import annotations
 
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
@@ -20,6 +20,7 @@ from solders.pubkey import Pubkey
 
 from minting import journal
 from minting.cluster.client import Node
+from minting.cluster.concurrency import pages
 from minting.cluster.history import BackwardWalk, fetch_landed
 from minting.engine.audit import (
     Contents,
@@ -66,6 +67,9 @@ SHOWN = 20
 FLIGHTS = 256
 """What one ``getSignatureStatuses`` answers."""
 
+READ_AT_ONCE = 100
+"""Transactions fetched together: each is tens of kilobytes of JSON."""
+
 
 @dataclass(frozen=True, slots=True)
 class ReconcileReport:
@@ -99,10 +103,11 @@ def wait_for_finality(session: Session, patience: float) -> None:
     while time.monotonic() < deadline and not _mint_is_final(session):
         time.sleep(LOOK_EVERY)
     while time.monotonic() < deadline:
-        rows = list(MintTransaction.objects.filter(status=TransactionStatus.CONFIRMED)[:FLIGHTS])
-        if not rows:
+        rows = MintTransaction.objects.filter(status=TransactionStatus.CONFIRMED)
+        flights = [Flight.of(row) for row in rows.defer("reading_ids")[:FLIGHTS]]
+        if not flights:
             return
-        tick(session, [Flight.of(row) for row in rows], search_history=True)
+        tick(session, flights, search_history=True)
         time.sleep(LOOK_EVERY)
 
 
@@ -208,9 +213,10 @@ class _Comparison:
                 doubtful.append(entry)
             else:
                 self._count(contents, journalled=True)
-                result.met[entry.slot].append(rows[entry.signature].id)
-        for landed in self.session.run(fetch_landed(node, [entry.signature for entry in doubtful])):
-            self._judge(landed, rows.get(landed.signature), result)
+                result.met[rows[entry.signature].id] = entry.slot
+        for part in pages([entry.signature for entry in doubtful], READ_AT_ONCE):
+            for landed in self.session.run(fetch_landed(node, part)):
+                self._judge(landed, rows.get(landed.signature), result)
         with transaction.atomic():
             journal.store_page(
                 self.run,
@@ -232,7 +238,7 @@ class _Comparison:
         contents = landed_contents(landed, self.facts.address)
         self._count(contents, journalled=row is not None)
         if row is not None:
-            result.met[landed.slot].append(row.id)
+            result.met[row.id] = landed.slot
         elif contents.mints:
             result.findings.append(unknown_mint(contents, landed))
 
@@ -304,7 +310,8 @@ class _Comparison:
 class _Page:
     """What one page of history came to."""
 
-    met: defaultdict[int, list[UUID]] = field(default_factory=lambda: defaultdict(list))
+    met: dict[UUID, int] = field(default_factory=dict)
+    """Slots of journalled transactions that landed, by their id."""
     findings: list[Finding] = field(default_factory=list)
 
 

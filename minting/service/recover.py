@@ -140,14 +140,15 @@ def live_flights(slice_ids: Sequence[Any]) -> list[Flight]:
     """What is signed for these slices and neither landed nor dead."""
     rows = MintTransaction.objects.filter(
         slice_id__in=slice_ids, status__in=(TransactionStatus.SIGNED, TransactionStatus.SENT)
-    ).order_by("id")
-    return [Flight.of(row) for row in rows]
+    )
+    return [Flight.of(row) for row in rows.defer("reading_ids").order_by("id")]
 
 
 def _in_chunks() -> Iterator[list[Flight]]:
     last = None
     while True:
         rows = MintTransaction.objects.filter(status__in=LIVE_TRANSACTIONS).order_by("id")
+        rows = rows.defer("reading_ids")  # thousands a row
         if last is not None:
             rows = rows.filter(id__gt=last)
         chunk = list(rows[:TRANSACTIONS_A_PASS])
