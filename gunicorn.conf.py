@@ -27,7 +27,7 @@ control_socket_disable = True  # a door in the home folder that nobody here uses
 accesslog = None
 
 
-def post_fork(*_: object) -> None:
+def post_fork(server: object, worker: object) -> None:  # noqa: ARG001 — gunicorn counts them
     """Each worker process keeps connections of its own to the nodes."""
     keep_sessions()
 

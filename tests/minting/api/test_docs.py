@@ -27,7 +27,7 @@ def codes(root: type[Exception]) -> set[str]:
 NEVER_TOLD = {
     "blockchain_error", "reading_error", "error",  # roots
     "partially_successful",  # of a batch, not of a request
-    "pack_refused",  # of `reconcile --adopt`
+    "pack_refused", "mint_not_final",  # of `reconcile`
     "verification_failed",  # of the worker that signs
 }  # fmt: skip
 
