@@ -1,7 +1,7 @@
 """The project's settings with a throwaway PostgreSQL, deaf to the developer's environment.
 
-One server per pytest session, started by whoever connects first (an xdist worker, a command that a
-test runs) and gone with its last user. ``TEST_DATABASE_URL`` names another server instead. Child
+One server for each process that runs tests (xdist's workers, so that one may restart its own),
+started by whoever connects first, a command that a test runs included, and gone with its last user. ``TEST_DATABASE_URL`` names another server instead. Child
 processes inherit ``TEST_DATA_DIR``, and with it what a test puts into their environment counts.
 """
 
@@ -21,11 +21,13 @@ def _clear(data: Path, process: int) -> None:
         shutil.rmtree(data, ignore_errors=True)
 
 
-if "TEST_DATA_DIR" not in os.environ:
+_worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+_inherited = os.environ.get("TEST_DATA_DIR", "")
+if not _inherited or not _inherited.endswith(_worker):
     _example = Path(__file__).resolve().parent.parent / ".env.example"
     for _line in _example.read_text().splitlines():
         os.environ.pop(_line.partition("=")[0], None)
-    _data = Path(tempfile.gettempdir()) / f"gridtoken-tests-{os.getpid()}"
+    _data = Path(tempfile.gettempdir()) / f"gridtoken-tests-{os.getpid()}{_worker}"
     atexit.register(_clear, _data, os.getpid())
     os.environ |= {
         "TEST_DATA_DIR": str(_data),

@@ -42,10 +42,10 @@ def inspect_mint(session: Session) -> Standing:
         NodeUnreachable: no node answered.
     """
     config = session.config
-    authority = config.need_authority()
-    genesis_hash, (payer, mint), slot = session.run(_ask_of(session, authority, config.need_mint()))
+    address, authority = config.need_mint(), config.need_authority()
+    genesis_hash, (payer, mint), slot = session.run(_ask_of(session, authority, address))
     require_same_cluster(config, genesis_hash)
-    facts = decode_mint(config.need_mint(), mint)
+    facts = decode_mint(address, mint)
     require_mintable(facts, authority=authority, decimals=config.decimals)
     lamports = 0 if payer is None else payer.lamports
     return Standing(record_mint(facts, genesis_hash), facts, lamports, slot)

@@ -83,7 +83,7 @@ def test_work_goes_on_after_a_member_is_killed(minting_chain, start, role):
     minting_chain.net.faults = FaultPlan()
     until_minted(cluster, before, after)
 
-    assert not is_alive(victim)
+    until(lambda: not is_alive(victim), cluster.words)
     assert_all_minted_once(minting_chain)
     assert not MintSlice.objects.exclude(deaths=0).exists()
     stop(cluster)
