@@ -1,8 +1,9 @@
 """The project's settings with a throwaway PostgreSQL, deaf to the developer's environment.
 
 One server for each process that runs tests (xdist's workers, so that one may restart its own),
-started by whoever connects first, a command that a test runs included, and gone with its last user. ``TEST_DATABASE_URL`` names another server instead. Child
-processes inherit ``TEST_DATA_DIR``, and with it what a test puts into their environment counts.
+started by whoever connects first, a command that a test runs included, and gone with its last
+user. ``TEST_DATABASE_URL`` names another server instead. Child processes inherit
+``TEST_DATA_DIR``, and with it what a test puts into their environment counts.
 """
 
 import atexit

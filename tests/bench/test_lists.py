@@ -38,8 +38,8 @@ BROAD = re.compile(
     "admin (wallets|meters): search for (beginning of all|family name|location)"
     "|admin results: status__exact=confirmed"
 )
-"""What a large part of the registry is called: two of its tables may be read, once each. And what is
-so rare here that the planner, as its sample falls out, walks the newest instead of the index."""
+"""What a large part of the registry is called: two of its tables may be read, once each. And what
+is so rare here that the planner, as its sample falls out, walks the newest, not the index."""
 
 pytestmark = pytest.mark.django_db
 

@@ -107,7 +107,7 @@ def test_work_goes_on_after_any_member_is_killed(minting_chain, start, role):
         minting_chain.net.faults = FaultPlan()
         until_minted(cluster, before, after)
 
-        until(lambda: not is_alive(victim), cluster.words)
+        until_gone(cluster, {victim})
         until_gone(cluster, old)
         for pid in cluster.processes() - {cluster.pid}:
             sentinel = cluster.member("sentinel")
