@@ -204,11 +204,23 @@ UNFOLD: dict[str, Any] = {
     "SITE_HEADER": "GridToken",
     "SITE_SUBHEADER": "Energy tokens for meter readings",
     "SITE_SYMBOL": "bolt",
+    "DASHBOARD_CALLBACK": "minting.admin.dashboard.dashboard",
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "STYLES": [lambda _request: static("minting/admin.css")],
+    "SCRIPTS": [lambda _request: static("minting/times.js")],
     "SIDEBAR": {
         "navigation": [
+            {
+                "title": "",
+                "items": [
+                    {
+                        "title": "Dashboard",
+                        "icon": "dashboard",
+                        "link": reverse_lazy("admin:index"),
+                    }
+                ],
+            },
             {
                 "title": "Minting",
                 "items": [

@@ -2,6 +2,7 @@
 
 from minting.admin import (
     batches,
+    dashboard,
     mints,
     readings,
     reconcile,
@@ -15,6 +16,7 @@ from minting.admin import (
 
 __all__ = [
     "batches",
+    "dashboard",
     "mints",
     "readings",
     "reconcile",

@@ -3,6 +3,7 @@
 from minting.models.batch import BatchSource, MintBatch, MintSlice
 from minting.models.idempotency import IdempotencyKey
 from minting.models.mint import Landmark, MintInfo
+from minting.models.pulse import Pulse, PulseKind
 from minting.models.reconcile import (
     MintingGate,
     ReconcileCursor,
@@ -28,6 +29,8 @@ __all__ = [
     "MintTransaction",
     "MintingGate",
     "MintingStop",
+    "Pulse",
+    "PulseKind",
     "ReconcileCursor",
     "ReconcileFinding",
     "ReconcileRun",
