@@ -169,9 +169,9 @@ class MintBatchAdmin(FoundByShape):
     # What is shown
 
     @display(description="Created")
-    def created(self, batch: MintBatch) -> str:
+    def created(self, batch: MintBatch) -> SafeString | str:
         """When."""
-        return show.utc(batch.created_at)
+        return show.time(batch.created_at)
 
     @display(description="Status")
     def status_badge(self, batch: MintBatch) -> SafeString:

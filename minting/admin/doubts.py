@@ -13,7 +13,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import URLPattern, path
-from django.utils.html import format_html_join
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import RadioFilter
 
@@ -80,7 +80,7 @@ class DoubtPages(FoundByShape):
 def doubt_facts(doubt: Doubt) -> list[tuple[str, SafeString | str]]:
     """What staff should know, in the order in which they ask."""
     return [
-        ("In doubt since", show.utc(doubt.since)),
+        ("In doubt since", show.time(doubt.since)),
         ("Why", doubt.why),
         ("Last valid block height", f"{doubt.last_valid_block_height:,}"),
         ("Finalized block height", _asked(doubt)),
@@ -89,19 +89,22 @@ def doubt_facts(doubt: Doubt) -> list[tuple[str, SafeString | str]]:
     ]
 
 
-def _asked(doubt: Doubt) -> str:
+def _asked(doubt: Doubt) -> SafeString | str:
     if doubt.finalized_height is None:
         return "not told yet"
-    return f"{doubt.finalized_height:,} at {show.utc(doubt.asked_at)}, by {doubt.node}"
+    height = f"{doubt.finalized_height:,}"
+    return format_html("{} at {}, by {}", height, show.time(doubt.asked_at), doubt.node)
 
 
-def _due(doubt: Doubt) -> str:
+def _due(doubt: Doubt) -> SafeString | str:
     if doubt.blocks_left is None:
         return "after the next look"
     if doubt.blocks_left == 0:
         return "with the next look that gets all its answers"
     blocks = f"in {doubt.blocks_left:,} finalized block{'' if doubt.blocks_left == 1 else 's'}"
-    return f"{blocks}, about {show.utc(doubt.certain_at)}" if doubt.certain_at else blocks
+    if doubt.certain_at is None:
+        return blocks
+    return format_html("{}, about {}", blocks, show.time(doubt.certain_at))
 
 
 def _answers(doubt: Doubt) -> SafeString | str:

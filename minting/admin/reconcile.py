@@ -87,14 +87,14 @@ class ReconcileRunAdmin(ReadOnlyAdmin):
         return "all of the journal" if run.thorough else "what is new"
 
     @display(description="Started")
-    def started(self, run: ReconcileRun) -> str:
+    def started(self, run: ReconcileRun) -> SafeString | str:
         """When."""
-        return show.utc(run.started_at)
+        return show.time(run.started_at)
 
     @display(description="Finished")
-    def finished(self, run: ReconcileRun) -> str:
+    def finished(self, run: ReconcileRun) -> SafeString | str:
         """When."""
-        return show.utc(run.finished_at)
+        return show.time(run.finished_at)
 
     @display(description="Slots")
     def slots(self, run: ReconcileRun) -> str:
@@ -286,24 +286,24 @@ class ReconcileFindingAdmin(FoundByShape):
         return show.link(url, "explorer") if url and finding.signature else "none"
 
     @display(description="Found")
-    def found(self, finding: ReconcileFinding) -> str:
+    def found(self, finding: ReconcileFinding) -> SafeString | str:
         """When first."""
-        return show.utc(finding.found_at)
+        return show.time(finding.found_at)
 
     @display(description="Seen")
-    def seen(self, finding: ReconcileFinding) -> str:
+    def seen(self, finding: ReconcileFinding) -> SafeString | str:
         """When last."""
-        return show.utc(finding.seen_at)
+        return show.time(finding.seen_at)
 
     @display(description="Resolved")
-    def resolved(self, finding: ReconcileFinding) -> str:
+    def resolved(self, finding: ReconcileFinding) -> SafeString | str:
         """When it was not found any more."""
-        return show.utc(finding.resolved_at)
+        return show.time(finding.resolved_at)
 
     @display(description="When")
-    def acknowledged(self, finding: ReconcileFinding) -> str:
+    def acknowledged(self, finding: ReconcileFinding) -> SafeString | str:
         """When a person explained it."""
-        return show.utc(finding.acknowledged_at)
+        return show.time(finding.acknowledged_at)
 
 
 SELECTED = 1_000

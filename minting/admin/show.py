@@ -1,9 +1,8 @@
-"""Values as people read them: units beside numbers, UTC beside times. Exact: no floats."""
+"""Values as people read them: units beside numbers, zones behind times. Exact: no floats."""
 
 from __future__ import annotations
 
 import json
-from datetime import datetime
 from decimal import Decimal
 from functools import cache
 from typing import Any
@@ -17,6 +16,27 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from minting.conf import current
+from readings.admin.times import period, time, times, utc
+
+__all__ = [
+    "badge",
+    "explorer_url",
+    "kwh",
+    "lamports",
+    "link",
+    "period",
+    "pretty_json",
+    "readings",
+    "row_link",
+    "short",
+    "shortened",
+    "sol",
+    "time",
+    "times",
+    "tokens",
+    "unbroken",
+    "utc",
+]
 
 LAMPORTS_PLACES = 9
 """A lamport is 10⁻⁹ SOL."""
@@ -82,11 +102,6 @@ def sol(amount: int | None) -> str:
     return "" if amount is None else f"{_scaled(amount, LAMPORTS_PLACES)} SOL"
 
 
-def utc(moment: datetime | None) -> str:
-    """``2026-11-23 18:45:10 UTC``."""
-    return "" if moment is None else f"{moment:%Y-%m-%d %H:%M:%S} UTC"
-
-
 def readings(count: int) -> str:
     """``1 reading``, ``2,000 readings``."""
     return f"{count:,} reading{'' if count == 1 else 's'}"
@@ -95,12 +110,6 @@ def readings(count: int) -> str:
 def unbroken(text: str) -> SafeString:
     """Text that stays on one line of a table."""
     return format_html('<span class="whitespace-nowrap">{}</span>', text)
-
-
-def period(start: datetime, end: datetime) -> str:
-    """``2026-11-23 18:30 to 18:45 UTC``."""
-    until = f"{end:%H:%M}" if start.date() == end.date() else f"{end:%Y-%m-%d %H:%M}"
-    return f"{start:%Y-%m-%d %H:%M} to {until} UTC"
 
 
 def short(text: str) -> str:

@@ -12,6 +12,7 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils.functional import SimpleLazyObject
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminTextareaWidget
@@ -99,14 +100,16 @@ class MintingStopAdmin(ReadOnlyAdmin):
         return TemplateResponse(request, "admin/minting/resume.html", context)
 
     @display(description="Stopped")
-    def stopped(self, stop: MintingStop) -> str:
+    def stopped(self, stop: MintingStop) -> SafeString | str:
         """From when."""
-        return show.utc(stop.stopped_at)
+        return show.time(stop.stopped_at)
 
     @display(description="Resumed")
-    def resumed(self, stop: MintingStop) -> str:
+    def resumed(self, stop: MintingStop) -> SafeString | str:
         """To when, and by whom."""
-        return f"{show.utc(stop.resumed_at)}, {stop.resumed_by}" if stop.resumed_at else ""
+        if stop.resumed_at is None:
+            return ""
+        return format_html("{}, {}", show.time(stop.resumed_at), stop.resumed_by)
 
     @display(description="State")
     def state(self, stop: MintingStop) -> SafeString:
@@ -116,7 +119,11 @@ class MintingStopAdmin(ReadOnlyAdmin):
 
 def banner(request: HttpRequest) -> dict[str, Any]:
     """Context processor: the stop that stands, asked for only where a page shows it."""
-    return {"minting_stop": SimpleLazyObject(lambda: _shown_to(request))}
+    stop = SimpleLazyObject(lambda: _shown_to(request))
+    return {
+        "minting_stop": stop,
+        "minting_stop_since": SimpleLazyObject(lambda: show.time(stop.stopped_at)),
+    }
 
 
 def _shown_to(request: HttpRequest) -> MintingStop | None:

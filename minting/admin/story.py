@@ -14,7 +14,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import connection
 from django.db.models import Count, Func, Min, UUIDField
 from django.urls import reverse
-from django.utils.html import format_html_join
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from minting.admin import show, tables
@@ -89,13 +89,13 @@ def facts(batch: MintBatch) -> list[tuple[str, SafeString | str]]:
     known = [
         ("Source", batch.get_source_display()),
         ("Asked for by", str(batch.created_by or "")),
-        ("Created", show.utc(batch.created_at)),
-        ("Started", show.utc(batch.started_at)),
-        ("Finished", show.utc(batch.finished_at)),
-        ("Cancel asked for", show.utc(batch.cancel_requested_at)),
+        ("Created", show.time(batch.created_at)),
+        ("Started", show.time(batch.started_at)),
+        ("Finished", show.time(batch.finished_at)),
+        ("Cancel asked for", show.time(batch.cancel_requested_at)),
         ("Retry of", show.row_link(batch.retry_of)),
         ("Tried again in", _retries(batch)),
-        ("Next retry due", show.utc(_next_retry(batch))),
+        ("Next retry due", show.time(_next_retry(batch))),
         ("Mint", batch.mint_address),
         *((f"Slice {each.number} parked", parked(each)) for each in batch.slices.parked()[:SHOWN]),
     ]
@@ -119,9 +119,9 @@ def _next_retry(batch: MintBatch) -> datetime | None:
     )
 
 
-def parked(slice_: MintSlice) -> str:
+def parked(slice_: MintSlice) -> SafeString:
     """Why workers leave it alone, and how long."""
-    return f"until {show.utc(slice_.parked_until)}: {slice_.parked_reason}"
+    return format_html("until {}: {}", show.time(slice_.parked_until), slice_.parked_reason)
 
 
 def costs(batch: MintBatch) -> dict[str, Any]:
@@ -184,7 +184,7 @@ def _doubt_row(result: MintResult) -> list[Any]:
         show.row_link(result.reading, tables.reading_name(result.reading)),
         show.shortened(result.wallet_address),
         tables.signature_of(result),
-        show.utc(since),
+        show.time(since),
     ]
 
 

@@ -40,7 +40,7 @@ def result_rows(results: Iterable[MintResult]) -> dict[str, Any]:
         ["Batch", "Status", "Wallet", "Tokens", "Transaction", "Why"],
         [
             [
-                show.row_link(result.batch, show.utc(result.batch.created_at)),
+                show.row_link(result.batch, show.time(result.batch.created_at)),
                 show.badge(result.status),
                 show.shortened(result.wallet_address),
                 show.tokens(result.base_units),
@@ -99,9 +99,10 @@ def explorer_link(transaction: MintTransaction) -> SafeString | str:
     return show.link(url, "Explorer") if url else ""
 
 
-def reading_name(reading: MeterReading) -> str:
+def reading_name(reading: MeterReading) -> SafeString:
     """Meter and period: what people call a reading by."""
-    return f"{reading.meter.serial}, {show.period(reading.period_start, reading.period_end)}"
+    when = show.times(reading.period_start, reading.period_end)
+    return format_html("{}, {}", reading.meter.serial, when)
 
 
 def _examples(reason: Reason, known: Mapping[UUID, MeterReading]) -> SafeString:
