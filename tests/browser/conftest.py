@@ -112,12 +112,21 @@ class Visitor:
         for width in (WIDE, NARROW):
             self.page.set_viewport_size(width)
             for scheme in SCHEMES:
-                self.page.emulate_media(color_scheme=scheme)
+                self._dress(scheme)
                 # Charts and menus follow size and scheme with a transition.
                 self.page.wait_for_timeout(SETTLED_MS)
                 self.picture(f"{name}-{width['width']}-{scheme}")
-        self.page.emulate_media(color_scheme=SCHEMES[0])
+        self._dress(None)
         self.page.set_viewport_size(WIDE)
+
+    def _dress(self, scheme: Literal["light", "dark"] | None) -> None:
+        """As the person's own switch does; the system's choice counts when a page is loaded."""
+        self.page.emulate_media(color_scheme=scheme or SCHEMES[0])
+        self.page.evaluate(
+            "theme => { const own = window.Alpine?.$data(document.documentElement);"
+            " if (own) own.adminTheme = theme; }",
+            scheme or "auto",
+        )
 
 
 @pytest.fixture
