@@ -20,7 +20,7 @@ from unfold.decorators import display
 from minting.admin import show, tables
 from minting.admin.base import FoundByShape
 from minting.admin.failures import failure_rows, failures
-from minting.admin.progress import READINGS, TRANSACTIONS, followed, live
+from minting.admin.live import READINGS, TRANSACTIONS, followed, live
 from minting.admin.story import left_out, story, whole
 from minting.engine.errors import BlockchainError, PackRefused
 from minting.models import MintBatch, MintResult, MintTransaction

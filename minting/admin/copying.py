@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 
@@ -26,5 +26,5 @@ def button(text: str, what: str) -> SafeString | str:
 
 def together(*parts: SafeString | str) -> SafeString:
     """A value and its buttons on one line that does not break."""
-    shown = SafeString("").join(format_html("{}", part) for part in parts if part)
+    shown = format_html_join("", "{}", ((part,) for part in parts if part))
     return format_html('<span class="gt-value">{}</span>', shown)

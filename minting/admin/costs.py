@@ -44,17 +44,17 @@ def explained(batch: MintBatch, flights: Flights, fees: Line, rent: Line) -> Ite
         return
     if not batch.is_final:
         yield "Not finished: what was paid so far is compared with all of the estimate."
-    elif (fees.paid, rent.paid) == (fees.estimate, rent.estimate):
+    as_estimated = (fees.paid, rent.paid) == (fees.estimate, rent.estimate)
+    if batch.is_final and as_estimated:
         yield "Paid to the lamport what was estimated."
-        return
-    yield from _losses(batch, flights)
-    if not batch.is_final:
-        return
-    yield from _fees(batch, flights, fees)
-    yield from _rent(batch, flights, rent)
+    yield from _losses(flights)
+    if batch.is_final and not as_estimated:
+        yield from _unpaid(batch)
+        yield from _fees(batch, flights, fees)
+        yield from _rent(batch, flights, rent)
 
 
-def _losses(batch: MintBatch, flights: Flights) -> Iterator[str]:
+def _losses(flights: Flights) -> Iterator[str]:
     if flights.failed:
         yield (
             f"{_transactions(flights.failed)} landed with an error: "
@@ -65,7 +65,10 @@ def _losses(batch: MintBatch, flights: Flights) -> Iterator[str]:
             f"{_transactions(flights.expired)} proven dead, which cost nothing; "
             "their readings were signed again."
         )
-    if batch.failed_mints and batch.is_final:
+
+
+def _unpaid(batch: MintBatch) -> Iterator[str]:
+    if batch.failed_mints:
         yield (
             f"{show.readings(batch.failed_mints)} ended without tokens: "
             "what was planned for them alone was not paid."

@@ -144,7 +144,7 @@ def mint_and_watch(chain: MintingChain, visitor: Visitor, *, freezing: str) -> s
 def open_a_signature(visitor: Visitor) -> None:
     """The transaction with all that is known of it, and the way out to the explorer."""
     page = visitor.page
-    signature = page.locator("#batch-details td a[title]").first
+    signature = page.locator("#batch-details td a[href*=minttransaction]").first
     whole = signature.get_attribute("title")
     signature.click()
     page.wait_for_url(TRANSACTION)

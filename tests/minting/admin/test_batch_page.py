@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from minting.admin.costs import costs
 from minting.admin.flights import Flights
-from minting.admin.progress import duration
+from minting.admin.live import duration
 from minting.admin.timeline import WAVES
 from minting.models import BatchSource, MintBatch, MintingGate, MintResult
 from minting.service.progress import progress_of
