@@ -208,7 +208,10 @@ UNFOLD: dict[str, Any] = {
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "STYLES": [lambda _request: static("minting/admin.css")],
-    "SCRIPTS": [lambda _request: static("minting/times.js")],
+    "SCRIPTS": [
+        lambda _request: static("minting/times.js"),
+        lambda _request: static("minting/copy.js"),
+    ],
     "SIDEBAR": {
         "navigation": [
             {

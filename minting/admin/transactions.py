@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
 
-from minting.admin import show, tables
+from minting.admin import explorer, show, tables
 from minting.admin.doubts import DoubtFilter, DoubtPages
 from minting.admin.filters import BatchFilter
 from minting.models import MintResult, MintTransaction
@@ -168,7 +168,8 @@ class MintTransactionAdmin(DoubtPages):
     @display(description="Explorer")
     def explorer(self, transaction: MintTransaction) -> SafeString | str:
         """Where the world sees it."""
-        return tables.explorer_link(transaction) or "none for this cluster"
+        link = explorer.transaction(transaction.signature, transaction.genesis_hash)
+        return link or "none for this cluster"
 
     @display(description="Memo root")
     def root(self, transaction: MintTransaction) -> str:
