@@ -72,8 +72,9 @@ class Holders:
     def __init__(self, meter_ids: Collection[UUID]) -> None:
         self._by_meter: dict[UUID, list[tuple[UUID, datetime, datetime | None]]] = defaultdict(list)
         assignments = MeterAssignment.objects.filter(meter__in=_any_of(meter_ids, "uuid"))
-        for meter_id, *held in assignments.values_list("meter", "owner", "starts_at", "ends_at"):
-            self._by_meter[meter_id].append((held[0], held[1], held[2]))
+        rows = assignments.values_list("meter", "owner", "starts_at", "ends_at")
+        for meter_id, owner_id, starts_at, ends_at in rows:
+            self._by_meter[meter_id].append((owner_id, starts_at, ends_at))
 
     def at(self, meter_id: UUID, period_end: datetime) -> UUID | None:
         """The owner of a period that ends then.

@@ -11,7 +11,7 @@ from readings.models import MeterReading
 
 _FIELDS = MeterReading._meta.concrete_fields
 _COPY = "COPY {table} ({columns}) FROM STDIN".format(
-    table=MeterReading._meta.db_table, columns=", ".join(field.column for field in _FIELDS)
+    table=MeterReading._meta.db_table, columns=", ".join(f'"{field.column}"' for field in _FIELDS)
 )
 _values = attrgetter(*(field.attname for field in _FIELDS))
 

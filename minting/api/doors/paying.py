@@ -99,7 +99,7 @@ def _request(reading_id: UUID, request: Request, written: Written, *, named: boo
 def _flying(reading_id: UUID) -> MintBatch | None:
     """The batch that mints the reading now."""
     reading = MeterReading.objects.get(id=reading_id)
-    if reading.status not in IN_FLIGHT:
+    if reading.status not in IN_FLIGHT or reading.last_result_id is None:
         return None
     result = MintResult.objects.select_related("batch").filter(id=reading.last_result_id).first()
     return result.batch if result else None

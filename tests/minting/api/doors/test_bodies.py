@@ -27,25 +27,23 @@ def parsed(body: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("body", "exported", "generated", "consumed", "interval", "external_id", "signature"),
+    ("body", "energies", "interval", "notes"),
     [
-        (clients.simulator_2025, "0.75", "0.85", "0.1", None, "", "MEUCIQDk5signature"),
-        (clients.operators_script, "0.75", None, None, None, "", ""),
-        (clients.simulator_january, "0.75", "1.25", "0.5", None, "", ""),
-        (clients.simulator_spring, "0.75", "1", "0.25", 900, "M-1-17", ""),
+        (clients.simulator_2025, ("0.85", "0.1"), None, ("", "MEUCIQDk5signature")),
+        (clients.operators_script, (None, None), None, ("", "")),
+        (clients.simulator_january, ("1.25", "0.5"), None, ("", "")),
+        (clients.simulator_spring, ("1", "0.25"), 900, ("M-1-17", "")),
     ],
 )
-def test_each_generation_of_the_gateways_body_means_the_same(
-    body, exported, generated, consumed, interval, external_id, signature
-):
+def test_each_generation_of_the_gateways_body_means_the_same(body, energies, interval, notes):
     told = examine(plain.submission(parsed(body("M-1", NOON, 0.75))), now=LATER)
 
-    values = tuple(None if each is None else Decimal(each) for each in (generated, consumed))
+    values = tuple(None if each is None else Decimal(each) for each in energies)
     assert told.meter_serial == "M-1"
-    assert told.values == (Decimal(exported), *values)
+    assert told.values == (Decimal("0.75"), *values)
     assert (told.start, told.end) == (None, NOON)
     assert told.interval == (interval and timedelta(seconds=interval))
-    assert (told.external_id, told.meter_signature) == (external_id, signature)
+    assert (told.external_id, told.meter_signature) == notes
 
 
 @pytest.mark.parametrize(
@@ -175,11 +173,7 @@ def test_whatever_comes_is_a_submission_or_a_refusal(body):
     for read in (plain.submission, dlms.submission, dlms.item):
         try:
             told = read(body)
-        except InvalidReading as error:
-            assert str(error)
-            continue
-        assert isinstance(told, Submission)
-        try:
+            assert isinstance(told, Submission)
             examine(told, now=LATER)
         except InvalidReading:
             continue
@@ -187,9 +181,10 @@ def test_whatever_comes_is_a_submission_or_a_refusal(body):
 
 @given(
     kwh=st.decimals(min_value=-1000, max_value=1000, places=6),
-    end=st.datetimes(datetime(2026, 1, 1), datetime(2026, 11, 1), timezones=st.just(UTC)),
+    age=st.timedeltas(timedelta(0), timedelta(days=300)),
 )
-def test_amount_and_time_come_through_to_the_last_digit(kwh, end):
+def test_amount_and_time_come_through_to_the_last_digit(kwh, age):
+    end = NOON - age
     body = {"meter_serial": "M-1", "kwh": kwh, "timestamp": end.isoformat()}
 
     told = examine(plain.submission(body), now=LATER)

@@ -62,7 +62,7 @@ def test_the_operators_list_has_pages_and_orders(reader: APIClient) -> None:
     newest_first = [house.reading() for _ in range(5)]
     ids = [str(each.id) for each in newest_first]
 
-    def asked(**query: object) -> list[str]:
+    def asked(**query: str | int) -> list[str]:
         return [each["id"] for each in reader.get(UNMINTED, query).json()]
 
     assert asked() == ids

@@ -89,7 +89,8 @@ def test_what_cannot_be_minted_is_a_400_that_says_why(
     problem(minter.post(BY_OPERATORS, {"reading_id": str(consumed.id)}), 400, "consumption")
     problem(minter.post(by_ui(uuid4())), 404, "unknown_reading")
     problem(minter.post(BY_OPERATORS, {"reading_id": str(uuid4())}), 404, "unknown_reading")
-    for body in ({}, [], {"reading_id": None}, {"reading_id": "x"}):
+    bodies: list[Any] = [{}, [], {"reading_id": None}, {"reading_id": "x"}]
+    for body in bodies:
         problem(minter.post(BY_OPERATORS, body), 400, "invalid_request")
     assert not MintBatch.objects.exists()
 
