@@ -276,6 +276,7 @@ WHITENOISE_KEEP_ONLY_HASHED_FILES = True
 # knox's own migrations would make the table of the model that ours replaces.
 MIGRATION_MODULES = {"knox": None}
 KNOX_TOKEN_MODEL = "access.ApiToken"  # noqa: S105 — a model's name
+PLATFORM_DOORS = env.flag("PLATFORM_DOORS", default=True)
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "minting.access.authentication.TokenOrKeyAuthentication",
@@ -294,6 +295,7 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Meter readings in, energy tokens on Solana out, exactly once.",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
+    "SCHEMA_PATH_PREFIX": "/api/v1",
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
