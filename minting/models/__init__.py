@@ -14,9 +14,20 @@ from minting.models.result import MintResult
 from minting.models.selection import MintSelection, MintSelectionItem
 from minting.models.stop import MintingStop
 from minting.models.transaction import MintTransaction
+from minting.models.webhook import (
+    DeliveryState,
+    EventType,
+    Outcome,
+    WebhookAttempt,
+    WebhookDelivery,
+    WebhookEndpoint,
+    WebhookEvent,
+)
 
 __all__ = [
     "BatchSource",
+    "DeliveryState",
+    "EventType",
     "IdempotencyKey",
     "Landmark",
     "MintBatch",
@@ -28,8 +39,13 @@ __all__ = [
     "MintTransaction",
     "MintingGate",
     "MintingStop",
+    "Outcome",
     "ReconcileCursor",
     "ReconcileFinding",
     "ReconcileRun",
     "RunStatus",
+    "WebhookAttempt",
+    "WebhookDelivery",
+    "WebhookEndpoint",
+    "WebhookEvent",
 ]
