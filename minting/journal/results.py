@@ -22,6 +22,7 @@ from django.db import connection
 from django.db.models import Case, DateTimeField, Exists, F, OuterRef, Q, QuerySet, When
 from django.db.models.functions import Now
 
+from minting.engine.events import EventType
 from minting.engine.retries import NO_RETRIES, RetryPolicy
 from minting.engine.states import (
     FINAL_BATCHES,
@@ -38,7 +39,7 @@ from minting.journal.arrays import UuidArray, joined, one_of, uuid_array
 from minting.journal.parking import forgive
 from minting.journal.phase import atomic_phase
 from minting.journal.telling import tell_batch, tell_failures
-from minting.models import EventType, MintBatch, MintResult, MintSlice
+from minting.models import MintBatch, MintResult, MintSlice
 from readings import queries
 
 log = structlog.get_logger(__name__)

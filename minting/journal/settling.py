@@ -13,6 +13,7 @@ from django.db import connection
 from django.db.models import OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce, Now
 
+from minting.engine.events import EventType
 from minting.engine.retries import NO_RETRIES, RetryPolicy
 from minting.engine.states import (
     OPEN_RESULTS,
@@ -25,7 +26,7 @@ from minting.engine.types import Commitment
 from minting.journal.phase import atomic_phase
 from minting.journal.results import fail_results, move_results
 from minting.journal.telling import tell_transactions
-from minting.models import EventType, MintBatch, MintResult, MintTransaction
+from minting.models import MintBatch, MintResult, MintTransaction
 
 log = structlog.get_logger(__name__)
 

@@ -7,9 +7,10 @@ from django.db import connection
 from django.db.models.functions import Now
 
 from minting.engine.errors import MintingStopped
+from minting.engine.events import EventType
 from minting.journal.phase import atomic_phase
 from minting.journal.telling import tell_switch
-from minting.models import EventType, MintingStop
+from minting.models import MintingStop
 
 log = structlog.get_logger(__name__)
 

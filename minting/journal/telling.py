@@ -13,10 +13,11 @@ from uuid import UUID
 
 from django.db import connection
 
+from minting.engine.events import EventType
 from minting.engine.states import BatchStatus
 from minting.journal.arrays import UuidArray, joined
 from minting.journal.phase import atomic_phase
-from minting.models import EventType, MintBatch, MintingStop
+from minting.models import MintBatch, MintingStop
 
 READINGS_AN_EVENT = 1_000
 """Failed readings that one event names at most: a receiver wants neither a request a reading nor a

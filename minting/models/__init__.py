@@ -15,9 +15,6 @@ from minting.models.selection import MintSelection, MintSelectionItem
 from minting.models.stop import MintingStop
 from minting.models.transaction import MintTransaction
 from minting.models.webhook import (
-    DeliveryState,
-    EventType,
-    Outcome,
     WebhookAttempt,
     WebhookDelivery,
     WebhookEndpoint,
@@ -26,8 +23,6 @@ from minting.models.webhook import (
 
 __all__ = [
     "BatchSource",
-    "DeliveryState",
-    "EventType",
     "IdempotencyKey",
     "Landmark",
     "MintBatch",
@@ -39,7 +34,6 @@ __all__ = [
     "MintTransaction",
     "MintingGate",
     "MintingStop",
-    "Outcome",
     "ReconcileCursor",
     "ReconcileFinding",
     "ReconcileRun",
