@@ -101,6 +101,8 @@ def judge_url(text: str, *, allow_private: bool) -> httpx2.URL:
         raise UrlRefused("This is not a URL.") from None
     if url.scheme != "https" and not (allow_private and url.scheme == "http"):
         raise UrlRefused("The URL must begin with https://.")
+    if port is not None and not 0 < port <= 65_535:
+        raise UrlRefused("A port is a number from 1 to 65535.")
     if not url.host:
         raise UrlRefused("The URL names no host.")
     if url.userinfo:
