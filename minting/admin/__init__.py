@@ -11,6 +11,8 @@ from minting.admin import (
     stops,
     tokens,
     transactions,
+    webhook_deliveries,
+    webhook_endpoints,
 )
 
 __all__ = [
@@ -24,4 +26,6 @@ __all__ = [
     "stops",
     "tokens",
     "transactions",
+    "webhook_deliveries",
+    "webhook_endpoints",
 ]

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from minting.engine.events import DeliveryState, EventType
 from minting.models import WebhookDelivery, WebhookEndpoint
-from minting.models.webhook import WebhookDeliveryQuerySet
 from minting.service import nudges
 from minting.webhooks import signing
 from minting.webhooks.addresses import judge_url
@@ -147,7 +147,8 @@ def send_test(id_: UUID, *, by: str) -> WebhookDelivery:
     endpoint = _locked(id_)
     now = timezone.now()
     delivery = number(endpoint, test_message(UUID(int=uuid7().int), now), now)
-    endpoint.save(update_fields=["last_sequence"])
+    endpoint.rests_until = None  # who asks for a test wants an answer
+    endpoint.save(update_fields=["last_sequence", "rests_until"])
     delivery.save()
     log.info("webhook_test", endpoint_id=str(id_), by=by)
     nudges.call_courier()
@@ -155,26 +156,17 @@ def send_test(id_: UUID, *, by: str) -> WebhookDelivery:
 
 
 @transaction.atomic
-def replay(ids: Collection[int], *, by: str) -> int:
+def replay(deliveries: QuerySet[WebhookDelivery], *, by: str) -> int:
     """Sends these again, the same bytes under the same ``webhook-id``; returns how many.
 
     What is pending is sent now instead of later. Those of removed endpoints stay as they are.
     """
-    return _again(WebhookDelivery.objects.filter(id__in=ids), by)
-
-
-@transaction.atomic
-def replay_failed(id_: UUID, *, since: datetime, by: str) -> int:
-    """The same with all of an endpoint that failed since then."""
-    failed = WebhookDelivery.objects.filter(
-        endpoint=id_, state=DeliveryState.FAILED, created_at__gte=since
-    )
-    return _again(failed, by)
-
-
-def _again(deliveries: WebhookDeliveryQuerySet, by: str) -> int:
     standing = WebhookEndpoint.objects.standing()
-    again = deliveries.filter(endpoint__in=standing).update(
+    # Endpoints are locked before their deliveries, by everybody.
+    standing.filter(id__in=deliveries.order_by().values("endpoint")).update(rests_until=None)
+    again = WebhookDelivery.objects.filter(
+        pk__in=deliveries.order_by().values("pk"), endpoint__in=standing
+    ).update(
         state=DeliveryState.PENDING,
         due_at=Now(),
         give_up_at=timezone.now() + PATIENCE,
@@ -186,6 +178,14 @@ def _again(deliveries: WebhookDeliveryQuerySet, by: str) -> int:
         log.warning("webhooks_replayed", deliveries=again, by=by)
         nudges.call_courier()
     return again
+
+
+def replay_failed(id_: UUID, *, since: datetime, by: str) -> int:
+    """The same with all of an endpoint that failed since then."""
+    failed = WebhookDelivery.objects.filter(
+        endpoint=id_, state=DeliveryState.FAILED, created_at__gte=since
+    )
+    return replay(failed, by=by)
 
 
 def _locked(id_: UUID) -> WebhookEndpoint:
