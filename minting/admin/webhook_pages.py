@@ -17,8 +17,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils import timezone
 from unfold.widgets import (
-    UnfoldAdminCheckboxSelectMultiple,
-    UnfoldAdminSplitDateTimeWidget,
+    UnfoldAdminCheckboxSelectMultipleWidget,
     UnfoldAdminTextInputWidget,
     UnfoldBooleanSwitchWidget,
 )
@@ -56,7 +55,7 @@ class EndpointForm(forms.Form):
     )
     events = forms.MultipleChoiceField(
         choices=[(each.value, f"{each.value} — {SAYS[each]}") for each in endpoints.CHOOSABLE],
-        widget=UnfoldAdminCheckboxSelectMultiple,
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
     )
 
     def values(self) -> dict[str, Any]:
@@ -77,17 +76,18 @@ class SecretForm(forms.Form):
     )
 
 
-def _a_week_ago() -> Any:
-    return timezone.now() - timedelta(days=7)
+def _a_week_ago() -> str:
+    return f"{timezone.now() - timedelta(days=7):%Y-%m-%dT%H:%M}"
 
 
 class SinceForm(forms.Form):
     """From when on."""
 
-    since = forms.SplitDateTimeField(
-        label="Failed messages of events since (UTC)",
+    since = forms.DateTimeField(
+        label="Since (UTC)",
         initial=_a_week_ago,
-        widget=UnfoldAdminSplitDateTimeWidget,
+        widget=UnfoldAdminTextInputWidget(attrs={"type": "datetime-local"}),
+        help_text="What was handed out from then on, and failed.",
     )
 
 

@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('minting', '0006_landmark'),
+        ('minting', '0007_account_held'),
     ]
 
     operations = [
