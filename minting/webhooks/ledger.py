@@ -158,7 +158,7 @@ def keys_of(endpoint: WebhookEndpoint) -> list[bytes]:
 def disable(endpoint: WebhookEndpoint, reason: str) -> None:
     """Sends nothing more until a person enables it; the caller holds its lock."""
     WebhookEndpoint.objects.filter(id=endpoint.id).update(
-        enabled=False, disabled_reason=reason, rests_until=None
+        enabled=False, disabled_reason=reason, disabled_by="", rests_until=None
     )
     log.error("webhook_endpoint_disabled", endpoint_id=str(endpoint.id), reason=reason)
 
