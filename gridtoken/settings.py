@@ -76,6 +76,9 @@ TOKENIZATION_MAX_RETRY_DELAY_SECS = env.whole(
 )
 MINT_MAX_KWH_PER_DAY = env.decimal("MINT_MAX_KWH_PER_DAY")
 
+# ------------------------------------------------------------------ webhooks
+WEBHOOK_ALLOW_PRIVATE = env.flag("WEBHOOK_ALLOW_PRIVATE", default=False)
+
 # ------------------------------------------------------------------ database
 # Workers keep a connection for a minute and test it first; web processes pool instead
 # (gridtoken.web): a pool's sockets must not be inherited by the processes that qcluster forks.
@@ -176,6 +179,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "minting.admin.stops.banner",
+                "minting.admin.webhook_endpoints.banner",
             ]
         },
     }
@@ -251,6 +255,13 @@ UNFOLD: dict[str, Any] = {
                     _page("Users", "badge", "user", "auth"),
                     _page("Groups", "groups", "group", "auth"),
                     _page("API tokens", "key", "apitoken", "access"),
+                ],
+            },
+            {
+                "title": "Webhooks",
+                "items": [
+                    _page("Endpoints", "webhook", "webhookendpoint"),
+                    _page("Deliveries", "outgoing_mail", "webhookdelivery"),
                 ],
             },
         ],

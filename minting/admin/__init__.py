@@ -12,6 +12,8 @@ from minting.admin import (
     stops,
     tokens,
     transactions,
+    webhook_deliveries,
+    webhook_endpoints,
 )
 
 __all__ = [
@@ -26,4 +28,6 @@ __all__ = [
     "stops",
     "tokens",
     "transactions",
+    "webhook_deliveries",
+    "webhook_endpoints",
 ]

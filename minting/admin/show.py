@@ -57,6 +57,7 @@ COLOURS = {
     "succeeded": "success",
     "confirmed": "success",
     "finalized": "success",
+    "delivered": "success",
     "failed": "danger",
     "clean": "success",
     "differences": "danger",

@@ -15,6 +15,12 @@ from minting.models.result import MintResult
 from minting.models.selection import MintSelection, MintSelectionItem
 from minting.models.stop import MintingStop
 from minting.models.transaction import MintTransaction
+from minting.models.webhook import (
+    WebhookAttempt,
+    WebhookDelivery,
+    WebhookEndpoint,
+    WebhookEvent,
+)
 
 __all__ = [
     "BatchSource",
@@ -35,4 +41,8 @@ __all__ = [
     "ReconcileFinding",
     "ReconcileRun",
     "RunStatus",
+    "WebhookAttempt",
+    "WebhookDelivery",
+    "WebhookEndpoint",
+    "WebhookEvent",
 ]
