@@ -161,6 +161,16 @@ class Environment:
         """Words, separated by commas."""
         return [word.strip() for word in self.text(name, default).split(",") if word.strip()]
 
+    def pairs(self, name: str, allowed: str) -> dict[str, str]:
+        """``name=value`` words, separated by commas; each name once."""
+        found: dict[str, str] = {}
+        for word in self.words(name):
+            key, sign, value = (part.strip() for part in word.partition("="))
+            if not (key and sign and value) or key in found:
+                raise self.refused(name, f"{allowed}, separated by commas, each name once")
+            found[key] = value
+        return found
+
     def networks(self, name: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
         """IP addresses or networks, separated by commas."""
         try:
