@@ -15,7 +15,7 @@ from spl.token.constants import ASSOCIATED_TOKEN_PROGRAM_ID
 from minting.engine.blame import LIMIT_ERRORS, NEGATIVE_LAMPORTS, instruction_error
 from minting.engine.packing import Prices, transaction_cost
 from minting.engine.types import Destination, PlannedTransaction
-from minting.engine.wallets import TOKEN_PROGRAMS
+from minting.engine.wallets import TOKEN_PROGRAMS, TokenAccountState
 
 _TOKEN_ACCOUNT = 1
 """Its place among the accounts of both a create and a token program's mint instruction."""
@@ -27,6 +27,19 @@ def without(
     """The plan less whatever it pays to one token account; ``None`` if nothing remains."""
     rest = [each for each in plan.destinations if each.token_account != token_account]
     return _replanned(plan, rest, prices) if rest else None
+
+
+def as_found(
+    plan: PlannedTransaction, found: Mapping[Pubkey, TokenAccountState], prices: Prices
+) -> PlannedTransaction:
+    """The plan with some token accounts as they are now."""
+    destinations = (
+        replace(each, create=state.create, held_lamports=state.held_lamports)
+        if (state := found.get(each.token_account)) is not None
+        else each
+        for each in plan.destinations
+    )
+    return _replanned(plan, destinations, prices)
 
 
 def halves(

@@ -127,12 +127,12 @@ class Item:
         if not destination.create:
             return cls(destination, minting, minting)
         creation = [build.create_token_account(destination, mint, payer)]
-        executed = _create_executed(destination.held_lamports, account_rent)
+        executed = executed_to_create(destination.held_lamports, account_rent)
         creating = Weight.of(creation, version, executed=executed, units=CREATE_UNITS)
         return cls(destination, minting, minting + creating)
 
 
-def _create_executed(held_lamports: int, account_rent: int) -> int:
+def executed_to_create(held_lamports: int, account_rent: int) -> int:
     """Instructions executed to create an account, by what its address holds already."""
     if held_lamports == 0:
         return _CREATE
