@@ -114,7 +114,7 @@ def program() -> AnchorSettings | None:
     Raises:
         MintingRefused: In one line: the file, the setting or the account that is wrong.
     """
-    if settings.MINT_PROGRAM != "anchor":
+    if settings.MINT_PROGRAM != "anchor" or settings.MINT_PROGRAM_IDL is None:
         return None
     path = Path(settings.MINT_PROGRAM_IDL)
     try:
@@ -171,10 +171,7 @@ def _source(name: str, text: str) -> Pubkey | Role:
 
 
 def _cosigners() -> dict[str, Path]:
-    return {
-        name: (Path(settings.BASE_DIR) / Path(file).expanduser()).resolve()
-        for name, file in settings.MINT_PROGRAM_SIGNERS.items()
-    }
+    return {name: Path(file) for name, file in settings.MINT_PROGRAM_SIGNERS.items()}
 
 
 def _retry() -> RetryPolicy:

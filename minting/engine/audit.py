@@ -116,15 +116,14 @@ class Contents:
     memo: tuple[UUID, bytes] | None
     """Batch id and root, where it carries one memo of ours."""
     asked: tuple[Asked, ...] = ()
-    """Calls of programs that may mint. Where it is known what they called, ``mints`` has that."""
-    complete: bool = True
-    """Whether ``mints`` has what programs called, too."""
+    """Calls of programs that may mint, where only the bytes are known. Where it is known what they
+    called, ``mints`` has that."""
 
     @property
     def minted(self) -> int:
         """Base units created; as far as only the bytes are known, those that were asked for."""
-        known = sum(each.base_units for each in self.mints)
-        return known if self.complete else known + sum(each.base_units for each in self.asked)
+        asked = sum(each.base_units for each in self.asked)
+        return asked + sum(each.base_units for each in self.mints)
 
     @property
     def by_account(self) -> Counter[Pubkey]:
@@ -139,7 +138,7 @@ class Contents:
 
         Args:
             accounts: Token accounts that may be meant. A call names several addresses; what it
-                asks for counts for the one among these, else for its program, which none of them is.
+                asks for counts for the one among these, else for its program, which is none.
         """
         sums: Counter[Pubkey] = Counter()
         for call in self.asked:
@@ -161,7 +160,7 @@ def read_transaction(
     raw: bytes,
     mint: Pubkey,
     *,
-    called: Sequence[CalledInstruction] | None = None,
+    called: Sequence[CalledInstruction] | None = (),
     loaded: Sequence[Pubkey] = (),
 ) -> Contents:
     """Decodes any transaction, ours or a stranger's.
@@ -204,8 +203,7 @@ def read_transaction(
         burned=burned,
         keys=tuple(keys),
         memo=_our_memo(top, keys),
-        asked=tuple(_asked(top, keys, mint)),
-        complete=called is not None,
+        asked=tuple(_asked(top, keys, mint)) if called is None else (),
     )
 
 
@@ -326,9 +324,7 @@ def compare(contents: Contents, paid: Sequence[Paid], mint: MintFacts) -> list[F
         account = associated_token_address(Pubkey.from_string(each.wallet), mint)
         due[account] += each.base_units
         wallets[account] = each.wallet
-    got = contents.by_account
-    if not contents.complete:
-        got += contents.asked_by_account(due)
+    got = contents.by_account + contents.asked_by_account(due)
     findings = []
     for account in sorted(due.keys() | got.keys(), key=bytes):
         if due[account] == got[account]:

@@ -117,6 +117,9 @@ _CREATE_SUSPICIONS: Mapping[int | str, str] = {
 PROGRAM_REFUSED = "program_refused"
 """An error of the program that mints, which names no fault of a token account."""
 
+UNPROVEN = "unproven"
+"""A suspicion that the token account, read again, does not bear out."""
+
 # SystemError::ResultWithNegativeLamports, met inside a create: the payer ran out of SOL there.
 NEGATIVE_LAMPORTS = 1
 
@@ -188,7 +191,7 @@ def confirm(suspicion: Blame, view: AccountView | None, mint: MintFacts) -> Blam
     if suspicion.code == PROGRAM_REFUSED:
         return Blame(Fault.ALONE, PROGRAM_REFUSED, suspicion.why, destination)
     return Blame(
-        Fault.ALONE, "unproven", f"{suspicion.why}; its token account looks fine", destination
+        Fault.ALONE, UNPROVEN, f"{suspicion.why}; its token account looks fine", destination
     )
 
 

@@ -247,7 +247,7 @@ def _const(entry: Mapping[str, Any], label: str) -> bytes:
             return value.to_bytes(_INTEGERS[type_], "little", signed=type_.startswith("i"))
         except OverflowError:
             _refuse(f"{what} does not fit its type {type_}")
-    _refuse(f"{what} that cannot be read")
+    return _refuse(f"{what} that cannot be read")
 
 
 def _errors(value: object) -> dict[int, str]:

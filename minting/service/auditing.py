@@ -113,9 +113,9 @@ def _contents_of(
 
 
 def own_contents(row: MintTransaction, facts: MintFacts) -> Contents | None:
-    """What a row's bytes do; ``None`` unless its signature is valid for them."""
+    """What a row's bytes do, or ask a program for; ``None`` unless its signature is valid."""
     try:
-        contents = read_transaction(bytes(row.raw), facts.address)
+        contents = read_transaction(bytes(row.raw), facts.address, called=None)
     except ValueError:
         return None
     return contents if contents.signed and contents.signature == row.signature else None

@@ -25,6 +25,7 @@ from minting.engine.verdicts import is_past_life
 from minting.journal import Landing, OnChainError
 from minting.models import MintInfo, MintTransaction
 from minting.service import terms
+from minting.service.program import explained
 from minting.service.session import Session
 
 log = structlog.get_logger(__name__)
@@ -264,7 +265,8 @@ def _settle_error(session: Session, flight: Flight, status: SignatureStatus) -> 
         journal.record_failed(
             error,
             code="transaction_failed",
-            reason=f"The transaction landed with an error: {json.dumps(status.err)}",
+            reason=f"The transaction landed with an error: {json.dumps(status.err)}"
+            + explained(session.config, status.err),
             blamed=_blamed_wallet(flight, status.err),
             retry=session.config.retry,
         )

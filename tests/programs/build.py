@@ -2,10 +2,10 @@
 
     python3 build.py SOURCE.c OUT.so
 
-What the loader (SBF version 0) wants is ELF64, little endian, ET_DYN, machine BPF, addresses equal to
-file offsets, one ``.text`` whose start is the entry point, nothing writable. A syscall is ``call -1``
-with a relocation R_BPF_64_32 that names it; in C it is a constant pointer that holds the name's
-murmur3-32 hash, and is found and turned into that here.
+What the loader (SBF version 0) wants is ELF64, little endian, ET_DYN, machine BPF, addresses equal
+to file offsets, one ``.text`` whose start is the entry point, nothing writable. A syscall is
+``call -1`` with a relocation R_BPF_64_32 that names it; in C it is a constant pointer that holds
+the name's murmur3-32 hash, and is found and turned into that here.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def _turned(word: int, places: int) -> int:
 
 def compiled(source: Path) -> bytes:
     """The machine code of the one function, its syscalls still called by their hashes."""
-    defines = {name.decode().upper(): murmur3(name) for name in SYSCALLS}
+    defines = {name.decode().upper(): str(murmur3(name)) for name in SYSCALLS}
     defines["DISCRIMINATOR"] = f"{int.from_bytes(DISCRIMINATOR, 'little')}ULL"
     with tempfile.TemporaryDirectory() as folder:
         made, text = Path(folder, "made.o"), Path(folder, "text")
@@ -76,13 +76,13 @@ def linked(code: bytes) -> bytes:
     strings_at = symbols_at + len(symbols)
     relocations_at = strings_at + len(strings)
     dynamic_at = relocations_at + len(relocations)
-    entries = (5, strings_at), (10, len(strings)), (6, symbols_at), (11, 24)
-    entries += (17, relocations_at), (18, len(relocations)), (19, 16), (0, 0)
+    entries = [(5, strings_at), (10, len(strings)), (6, symbols_at), (11, 24)]
+    entries += [(17, relocations_at), (18, len(relocations)), (19, 16), (0, 0)]
     dynamic = b"".join(struct.pack("<QQ", *entry) for entry in entries)
     names_at = dynamic_at + len(dynamic)
     sections_at = names_at + len(NAMES) + -(names_at + len(NAMES)) % 8
     sections = bytes(SECTION_HEADER) + b"".join(
-        _section(*each)
+        _section(each)
         for each in (
             (b".text", PROGBITS, 6, TEXT_AT, len(text), 0, 0),
             (b".dynsym", DYNSYM, 2, symbols_at, len(symbols), 3, 24),
@@ -113,9 +113,8 @@ def _with_relocations(code: bytes) -> tuple[bytes, list[tuple[int, bytes]]]:
     return bytes(text), calls
 
 
-def _section(
-    name: bytes, kind: int, flags: int, at: int, size: int, link: int, entry: int
-) -> bytes:
+def _section(described: tuple[bytes, int, int, int, int, int, int]) -> bytes:
+    name, kind, flags, at, size, link, entry = described
     place = NAMES.index(name + b"\0")
     return struct.pack("<IIQQQQIIQQ", place, kind, flags, at, at, size, link, 0, 8, entry)
 

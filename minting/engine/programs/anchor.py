@@ -63,6 +63,16 @@ class AnchorSettings:
                 f"Instruction {found.name} takes {takes}; minting wants amount: u64 alone"
             )
 
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What tells these settings from others of the process."""
+        return self.program, self.instruction, frozenset(self.accounts.items())
+
+    def explain(self, code: int) -> str | None:
+        """What an error is called: by the IDL's list, else by Anchor's own."""
+        framework = FRAMEWORK_ERRORS.get(code)
+        return self.idl.errors.get(code) or (f"{framework} ({code})" if framework else None)
+
     def check(self) -> None:
         """What can be checked before mint and authority are known: every account has a source.
 
@@ -87,7 +97,7 @@ class AnchorSettings:
             slots=resolve(found.accounts, known, self.accounts),
             mint_address=known.mint or UNKNOWN,
             authority=known.authority or UNKNOWN,
-            errors=self.idl.errors,
+            settings=self,
         )
 
 
@@ -112,7 +122,7 @@ class AnchorProgram:
     slots: tuple[Slot, ...]
     mint_address: Pubkey
     authority: Pubkey
-    errors: Mapping[int, str]
+    settings: AnchorSettings
     executed: int = UNMEASURED
     units: int = 0
 
@@ -138,7 +148,9 @@ class AnchorProgram:
             Role.OWNER: destination.group.wallet,
         }
         amount = destination.group.base_units.to_bytes(_AMOUNT, "little")
-        metas = [AccountMeta(_address(slot, paid), slot.signer, slot.writable) for slot in self.slots]
+        metas = [
+            AccountMeta(_address(slot, paid), slot.signer, slot.writable) for slot in self.slots
+        ]
         return (Instruction(self.program, self.discriminator + amount, metas),)
 
     def address(self, mint: MintFacts) -> Pubkey:
@@ -158,9 +170,7 @@ class AnchorProgram:
 
     def explain(self, code: int) -> str | None:
         """By the IDL's list, else by Anchor's own."""
-        own = self.errors.get(code)
-        framework = FRAMEWORK_ERRORS.get(code)
-        return own or (f"{framework} ({code})" if framework else None)
+        return self.settings.explain(code)
 
     def read(self, instruction: Instruction) -> Minted:
         """Decodes a call of ours, account by account.

@@ -4,7 +4,7 @@ In this order, the first that says something:
 
 1. ``address`` of the IDL;
 2. settings: an address, or the name of a role below (``recipient=user_token_account``);
-3. for ``mint`` and ``user_token_account``, what we pay with and to; the IDL must not derive another;
+3. for ``mint`` and ``user_token_account``, what we pay with and to: the IDL derives no other;
 4. ``pda`` of the IDL, from const and account seeds;
 5. the role that the account's name names, as below;
 6. an account that is optional is left out, which Anchor writes as the program's own address.
@@ -58,7 +58,7 @@ _ALSO: Mapping[str, Role] = {
     "tokenmint": Role.MINT,
     "destination": Role.USER_TOKEN_ACCOUNT,
 }
-NAMED: Mapping[str, Role] = {plain(role.value): role for role in Role} | _ALSO
+NAMED: Mapping[str, Role] = {**{plain(role.value): role for role in Role}, **_ALSO}
 """Roles by the names that accounts have, in plain form."""
 
 PAID = frozenset({Role.USER_TOKEN_ACCOUNT, Role.OWNER})
@@ -196,9 +196,13 @@ class _Resolver:
         role = NAMED.get(plain(account.name))
         if account.address is not None:
             return self._fixed(account, account.address, setting, role)
-        if setting is not None:
-            found = setting.source
-            return self.known.of(found) if isinstance(found, Role) else found
+        return self._by_name(account, role) if setting is None else self._said(setting)
+
+    def _said(self, setting: Setting) -> Source:
+        said = setting.source
+        return self.known.of(said) if isinstance(said, Role) else said
+
+    def _by_name(self, account: IdlAccount, role: Role | None) -> Source:
         if role in (Role.MINT, Role.USER_TOKEN_ACCOUNT):
             self._require_derived_alike(account, role)
             return self.known.of(role)
@@ -213,8 +217,7 @@ class _Resolver:
     def _fixed(
         self, account: IdlAccount, address: Pubkey, setting: Setting | None, role: Role | None
     ) -> Pubkey:
-        given = None if setting is None else setting.source
-        given = self.known.of(given) if isinstance(given, Role) else given
+        given = None if setting is None else self._said(setting)
         if given is not None and given != address:
             _refuse(account, f"the IDL fixes it at {address}, settings say {given}")
         if role in (Role.MINT, Role.TOKEN_PROGRAM) and self.known.is_known(role):
