@@ -55,6 +55,8 @@ def compiled(source: Path) -> bytes:
         flags = ["-target", "bpf", "-mcpu=v1", "-O2", "-fno-builtin", "-Wall", "-Werror"]
         flags += [f"-D{name}={value}" for name, value in defines.items()]
         subprocess.run(["clang", *flags, "-c", str(source), "-o", str(made)], check=True)
+        if b".rodata" in made.read_bytes():
+            raise SystemExit(f"{source}: constants do not fit into its code")
         copy = ["llvm-objcopy", "-O", "binary", "--only-section=.text", str(made), str(text)]
         subprocess.run(copy, check=True)
         return text.read_bytes()

@@ -19,7 +19,9 @@ __attribute__((section(".text"))) u64 entrypoint(u8 *input) {
   if (size != 16) return INSTRUCTION_DID_NOT_DESERIALIZE;
   const u8 *program = input + 8 + size;
 
-  u64 name[2] = {0x6e695f6e656b6f74ULL, 0x00323230325f6f66ULL};  // "token_info_2022"
+  volatile u64 name[2];  // "token_info_2022"; there is no section for constants
+  name[0] = 0x6e695f6e656b6f74ULL;
+  name[1] = 0x00323230325f6f66ULL;
   u8 bump[8];
   Seed seeds[2] = {{(u8 *)name, 15}, {bump, 1}};
   {
