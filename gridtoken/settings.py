@@ -47,7 +47,14 @@ MINT_SIGNER = env.choice("MINT_SIGNER", "keypair")
 MINT_AUTHORITY_KEYPAIR = env.file("MINT_AUTHORITY_KEYPAIR")
 MINT_AUTHORITY_ADDRESS = env.address("MINT_AUTHORITY_ADDRESS")
 ENERGY_TOKEN_MINT = env.address("ENERGY_TOKEN_MINT")
-MINT_PROGRAM = env.choice("MINT_PROGRAM", "spl-token")
+MINT_PROGRAM = env.choice("MINT_PROGRAM", "spl-token", "anchor")
+MINT_PROGRAM_ID = env.address("MINT_PROGRAM_ID")
+MINT_PROGRAM_IDL = env.file("MINT_PROGRAM_IDL")
+MINT_PROGRAM_INSTRUCTION = env.text("MINT_PROGRAM_INSTRUCTION", "mint_tokens_direct")
+MINT_PROGRAM_ACCOUNTS = env.pairs("MINT_PROGRAM_ACCOUNTS", "account=address")
+MINT_PROGRAM_SIGNERS = env.named_files("MINT_PROGRAM_SIGNERS", "account=keypair file")
+if MINT_PROGRAM == "anchor" and MINT_PROGRAM_IDL is None:
+    raise env.refused("MINT_PROGRAM_IDL", "the path of an Anchor IDL while MINT_PROGRAM is anchor")
 MINT_JOURNAL_DIR = env.folder("MINT_JOURNAL_DIR", DATA_DIR / "journal", shown="")
 
 # ------------------------------------------------------------------ batches and amounts
