@@ -8,10 +8,11 @@ with a row is in the row; what is wrong with the file raises ``FileRefused``.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import BinaryIO
 
 from readings.errors import FileRefused
-from readings.formats.csv_file import csv_rows
+from readings.formats.csv_file import csv_lines, csv_rows
 from readings.formats.detect import detect
 from readings.formats.green_button import green_button_rows
 from readings.formats.json_lines import json_rows
@@ -26,7 +27,7 @@ from readings.formats.shapes import (
     Row,
     Rows,
 )
-from readings.formats.xlsx_file import xlsx_rows
+from readings.formats.xlsx_file import xlsx_lines, xlsx_rows
 
 __all__ = [
     "MAX_BYTES",
@@ -38,7 +39,9 @@ __all__ = [
     "Row",
     "Rows",
     "detect",
+    "header",
     "read",
+    "with_format",
 ]
 
 PARSERS: Mapping[Format, Callable[[BinaryIO, Options], Rows]] = {
@@ -48,6 +51,32 @@ PARSERS: Mapping[Format, Callable[[BinaryIO, Options], Rows]] = {
     Format.NEM12: nem12_rows,
     Format.GREEN_BUTTON: green_button_rows,
 }
+
+
+def with_format(options: Options, file: BinaryIO) -> Options:
+    """The same, with the format told by the content where nobody said it.
+
+    Raises:
+        FileRefused: It is none of ours.
+    """
+    return options if options.format else replace(options, format=detect(file))
+
+
+def header(file: BinaryIO, options: Options) -> list[str]:
+    """The names that the first line of a table has; none for other formats.
+
+    Raises:
+        FileRefused: It cannot be read.
+    """
+    match options.format or detect(file):
+        case Format.CSV:
+            lines = csv_lines(file)
+        case Format.XLSX:
+            lines = xlsx_lines(file, options.sheet)
+        case _:
+            return []
+    cells = next((cells for _, cells in lines if any(cells)), [])
+    return [str(cell).strip() if cell is not None else "" for cell in cells]
 
 
 def read(file: BinaryIO, options: Options) -> Rows:
