@@ -83,6 +83,13 @@ def places(header: Sequence[object], mapping: Mapping[str, str]) -> dict[str, in
     return found
 
 
+def guessed(header: Sequence[object], mapping: Mapping[str, str]) -> list[str]:
+    """For each column what it is taken to tell; empty where its name says nothing."""
+    said = {normal(name): field for name, field in mapping.items()}
+    known = {name: field for field, names in NAMES.items() for name in names}
+    return [said.get(name, known.get(name, "")) for name in map(normal, header)]
+
+
 def _check_mapping(
     names: Sequence[str], mapping: Mapping[str, str], said: Mapping[str, str]
 ) -> None:
