@@ -254,6 +254,7 @@ UNFOLD: dict[str, Any] = {
                     _page("Owners", "person", "owner", "readings"),
                     _page("Wallets", "account_balance_wallet", "wallet", "readings"),
                     _page("Meters", "speed", "meter", "readings"),
+                    _page("Imports", "upload_file", "importfile", "readings"),
                 ],
             },
             {

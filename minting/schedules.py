@@ -12,6 +12,7 @@ SCHEDULES: dict[str, tuple[str, int]] = {
     "sweep": ("minting.tasks.sweep", 1),
     "retry": ("minting.tasks.retry_due", 1),
     "rejudge": ("readings.tasks.rejudge", 1),
+    "imports": ("readings.tasks.work_imports", 1),
     "reconcile": ("minting.tasks.reconcile", 10),
     "reconcile_all": ("minting.tasks.reconcile_all", 24 * 60),
     "forget_keys": ("minting.tasks.forget_keys", 60),
