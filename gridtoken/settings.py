@@ -82,6 +82,9 @@ TOKENIZATION_MAX_RETRY_DELAY_SECS = env.whole(
     "TOKENIZATION_MAX_RETRY_DELAY_SECS", 3600, most=31_536_000
 )
 MINT_MAX_KWH_PER_DAY = env.decimal("MINT_MAX_KWH_PER_DAY")
+APPROVAL_ABOVE_KWH = env.decimal("APPROVAL_ABOVE_KWH")
+APPROVAL_ABOVE_LAMPORTS = env.whole("APPROVAL_ABOVE_LAMPORTS")
+APPROVAL_EXPIRES_HOURS = env.whole("APPROVAL_EXPIRES_HOURS", 72, most=8_760)
 
 # ------------------------------------------------------------------ webhooks
 WEBHOOK_ALLOW_PRIVATE = env.flag("WEBHOOK_ALLOW_PRIVATE", default=False)
