@@ -243,6 +243,8 @@ UNFOLD: dict[str, Any] = {
                 "items": [
                     _page("Readings", "electric_meter", "meterreading", "readings"),
                     _page("Batches", "inventory_2", "mintbatch"),
+                    _page("Approvals", "how_to_reg", "mintapproval")
+                    | {"badge": "minting.admin.approvals.waiting_badge"},
                     _page("Results", "fact_check", "mintresult"),
                     _page("Transactions", "receipt_long", "minttransaction"),
                     _page("Mint", "toll", "mintinfo"),
