@@ -88,7 +88,7 @@ def _event(row: WebhookEvent) -> Event:
 
 
 def _described(rows: Sequence[WebhookEvent]) -> Mapping[UUID, Mapping[str, Any]]:
-    ids = {row.batch_id for row in rows if row.type.startswith("batch.")}
+    ids = {row.batch_id for row in rows if row.batch_id and row.type.startswith("batch.")}
     if not ids:
         return {}
     batches = list(MintBatch.objects.filter(id__in=ids))

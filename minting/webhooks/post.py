@@ -137,7 +137,7 @@ class Post:
         async with self._pool.stream(
             "POST",
             target,
-            headers=headers,
+            headers=list(headers.items()),
             content=letter.body,
             extensions={"timeout": timeouts},
         ) as response:

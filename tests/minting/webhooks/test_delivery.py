@@ -13,7 +13,7 @@ from django.utils import timezone
 from structlog.testing import capture_logs
 
 from minting import journal
-from minting.engine.events import EventType
+from minting.engine.events import EventType, Outcome
 from minting.models import WebhookAttempt, WebhookDelivery, WebhookEndpoint, WebhookEvent
 from minting.webhooks import courier, endpoints, ledger, outbox, post, upkeep
 from minting.webhooks.endpoints import make_endpoint, renew_secret, replay, replay_failed, send_test
@@ -222,6 +222,11 @@ def test_secrets_overlap_while_they_are_replaced(line, settings):
         assert secret.removeprefix("whsec_") not in words
 
 
+def send_and_leave() -> None:
+    send()
+    connection.close()
+
+
 def test_a_slow_and_a_dead_receiver_keep_nobody_waiting(lines, monkeypatch):
     monkeypatch.setattr(post, "READ_TIMEOUT", 1.5)
     slow, dead, quick = lines(), lines(), lines()
@@ -229,7 +234,7 @@ def test_a_slow_and_a_dead_receiver_keep_nobody_waiting(lines, monkeypatch):
     dead.receiver.close()
     happen(10)
     begun = time.monotonic()
-    sender = threading.Thread(target=lambda: (send(), connection.close()))
+    sender = threading.Thread(target=send_and_leave)
     sender.start()
     while len(quick.receiver.got) < 20:
         assert time.monotonic() < begun + 8, "the quick one waits for the others"
@@ -278,11 +283,12 @@ def test_a_claim_whose_lease_ran_out_writes_nothing_of_the_endpoint(line):
     outbox.hand_out()
     [claim] = ledger.claim_endpoints(5)
     errand = ledger.begin(claim)
+    assert errand is not None
     assert ledger.claim_endpoints(5) == []
     WebhookEndpoint.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
 
     assert send().accepted == 2  # somebody else's, while the first slept
-    ledger.record(errand, post.Answer(post.Outcome.TIMED_OUT, timedelta(seconds=9)))
+    ledger.record(errand, post.Answer(Outcome.TIMED_OUT, timedelta(seconds=9)))
 
     assert ledger.begin(claim) is None
     assert line.now().failures == 0
