@@ -84,7 +84,8 @@ def _oldest() -> list[WebhookEvent]:
     waiting = WebhookEvent.objects.order_by("id")[:EVENTS_AT_ONCE]
     for row in waiting.iterator(chunk_size=10):
         rows.append(row)
-        readings += len(row.facts.get("readings", ()))
+        if row.type == EventType.READING_FAILED:
+            readings += len(row.facts["readings"])
         if readings >= READINGS_AT_ONCE:
             break
     return rows
