@@ -19,7 +19,7 @@ from readings.formats import DateOrder, Exported, Format, Options
 from readings.formats.columns import FIELDS, SKIP, guessed
 from readings.imports import Decision, Report
 
-BY_NAME = ""
+NOTHING = ""
 _FIELD_WORDS = {
     "meter": "Meter's serial",
     "start": "Start of the period",
@@ -35,7 +35,6 @@ _FIELD_WORDS = {
     "consumed_kw": "Consumed, kW",
     "external_id": "The sender's id",
     "signature": "The meter's signature",
-    SKIP: "Nothing of ours",
 }
 
 
@@ -115,12 +114,11 @@ class OptionsForm(forms.Form):
         for number, (name, field) in enumerate(
             zip(columns, guessed(columns, options.mapping), strict=True)
         ):
-            choices = [(BY_NAME, "Nothing, or by its name")]
             self.fields[f"column_{number}"] = forms.ChoiceField(
                 label=name or f"Column {number + 1}",
                 required=False,
-                choices=[*choices, *((each, _FIELD_WORDS[each]) for each in (*FIELDS, SKIP))],
-                initial=field,
+                choices=[(NOTHING, "Nothing"), *((each, _FIELD_WORDS[each]) for each in FIELDS)],
+                initial="" if field == SKIP else field,
                 widget=UnfoldAdminSelectWidget(),
             )
 
@@ -155,7 +153,7 @@ class OptionsForm(forms.Form):
         for number, (name, field) in enumerate(
             zip(self._columns, guessed(self._columns, {}), strict=True)
         ):
-            chosen = said.get(f"column_{number}") or BY_NAME
+            chosen = said.get(f"column_{number}") or NOTHING
             if name and chosen != field:
                 mapping[name] = chosen or SKIP
         return mapping

@@ -83,11 +83,16 @@ class ImportFileAdmin(ListAdmin):
 
     def has_view_permission(self, request: HttpRequest, obj: ImportFile | None = None) -> bool:
         """Whoever may look, or bring."""
-        return bool(super().has_view_permission(request, obj)) or self.has_add_permission(request)
+        brings = any(may_bring(request, kind) for kind in ImportKind)
+        return brings or bool(super().has_view_permission(request, obj))
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Whoever may bring files of any kind."""
-        return any(may_bring(request, kind) for kind in ImportKind)
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        """The same."""
+        return self.has_view_permission(request)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002
+        """Not by the button for rows: there is one for each kind of file."""
+        return False
 
     def has_change_permission(self, *_: object, **__: object) -> bool:
         """Rows are never edited."""
@@ -271,7 +276,7 @@ class ImportFileAdmin(ListAdmin):
     @display(description="Status")
     def state(self, imported: ImportFile) -> SafeString:
         """How far it is."""
-        return badge(imported.status)
+        return badge(imported.status, asks=bool(imported.needs))
 
     @display(description="Rows", empty_value="")
     def rows(self, imported: ImportFile) -> str:
