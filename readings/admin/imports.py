@@ -18,7 +18,12 @@ from django.utils.safestring import SafeString
 from unfold.decorators import action, display
 
 from readings import formats, imports
-from readings.admin.import_forms import DecisionForm, OptionsForm, UploadForm
+from readings.admin.import_forms import (
+    DecisionForm,
+    OptionsForm,
+    RegistryOptionsForm,
+    UploadForm,
+)
 from readings.admin.import_story import badge, format_words, moment, size, story
 from readings.admin.lists import ListAdmin
 from readings.errors import FileRefused
@@ -186,7 +191,7 @@ class ImportFileAdmin(ListAdmin):
     def options_view(self, request: HttpRequest, import_id: UUID) -> HttpResponse:
         """Has it read as the person says."""
         imported = self._mine(request, import_id)
-        form = OptionsForm(request.POST, options_of(imported.options), columns_of(imported))
+        form = options_form(request.POST, imported)
         if not form.is_valid():
             return self._page(request, imported, options=form)
         if not imports.reread(imported, form.options()):
@@ -235,8 +240,8 @@ class ImportFileAdmin(ListAdmin):
         may = may_bring(request, imported.kind)
         decidable = may and imported.status == ImportStatus.CHECKED
         readable = may and imported.status in (ImportStatus.CHECKED, ImportStatus.REFUSED)
-        if readable and imported.kind == ImportKind.READINGS and "options" not in forms:
-            forms["options"] = OptionsForm(None, options_of(imported.options), columns_of(imported))
+        if readable and "options" not in forms:
+            forms["options"] = options_form(None, imported)
         if decidable and "decision" not in forms:
             forms["decision"] = self._decision(request, imported)
         context = self._context(
@@ -245,7 +250,6 @@ class ImportFileAdmin(ListAdmin):
             original=imported,
             decidable=decidable,
             readable=readable,
-            takes=takes(imported),
             **story(imported),
             **forms,
         )
@@ -294,16 +298,16 @@ class ImportFileAdmin(ListAdmin):
         return moment(imported.brought_at)
 
 
-def takes(imported: ImportFile) -> int:
-    """How many rows the button is about."""
-    report = imported.report
-    return int(report.get("rows", 0)) - int(report.get("duplicates", 0))
+def options_form(data: Any, imported: ImportFile) -> OptionsForm:
+    """How the file is read, and could be."""
+    kinds = {ImportKind.READINGS: OptionsForm, ImportKind.REGISTRY: RegistryOptionsForm}
+    return kinds[ImportKind(imported.kind)](
+        data, options_of(imported.options), columns_of(imported)
+    )
 
 
 def columns_of(imported: ImportFile) -> list[str]:
     """The names in a table's first line; none where the file cannot be read so far."""
-    if imported.kind != ImportKind.READINGS or imported.status == ImportStatus.DISCARDED:
-        return []
     try:
         with content.opened(imported) as file:
             return formats.header(file, options_of(imported.options))

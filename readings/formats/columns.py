@@ -100,11 +100,15 @@ def located(
     return found
 
 
-def guessed(header: Sequence[object], mapping: Mapping[str, str]) -> list[str]:
+def guessed(
+    header: Sequence[object],
+    mapping: Mapping[str, str],
+    known: Mapping[str, tuple[str, ...]] = NAMES,
+) -> list[str]:
     """For each column what it is taken to tell; empty where its name says nothing."""
     said = {normal(name): field for name, field in mapping.items()}
-    known = {name: field for field, names in NAMES.items() for name in names}
-    return [said.get(name, known.get(name, "")) for name in map(normal, header)]
+    by_name = {name: field for field, names in known.items() for name in names}
+    return [said.get(name, by_name.get(name, "")) for name in map(normal, header)]
 
 
 def _check_mapping(
