@@ -78,7 +78,7 @@ def _count(report: Report, done: Registered, entries: Sequence[Entry]) -> None:
 def _finding(change: Change) -> Finding:
     return Finding(
         change.line,
-        "new" if change.is_new else "changed",
+        "new" if change.is_of_new else "changed",
         subject=_whose(change.row),
         what=f"{change.row._meta.verbose_name} {change.field}",
         old=change.old,

@@ -34,6 +34,9 @@ FIELDS: dict[type[Model], dict[str, str]] = {
 """Of an entry → of the row."""
 
 
+HANGS_ON: dict[type[Model], str] = {Wallet: "owner", MeterAssignment: "meter"}
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """One value of one row, before and after."""
@@ -46,6 +49,8 @@ class Change:
     new: str
     is_new: bool
     """The row itself is."""
+    is_of_new: bool
+    """So is what it hangs on: nothing that was there before is different now."""
 
 
 @dataclass(slots=True)
@@ -212,8 +217,17 @@ class _Registration:
         self._note(entry, made, "owner", before, owner)
 
     def _note(self, entry: Entry, row: Model, name: str, old: object, new: object) -> None:
+        hangs_on = getattr(row, HANGS_ON.get(type(row), ""), row)
         self._done.changes.append(
-            Change(entry.line, row, name, str(old), str(new), is_new=row._state.adding)
+            Change(
+                entry.line,
+                row,
+                name,
+                str(old),
+                str(new),
+                is_new=row._state.adding,
+                is_of_new=hangs_on._state.adding,
+            )
         )
 
     # What is written
