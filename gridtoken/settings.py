@@ -259,7 +259,15 @@ UNFOLD: dict[str, Any] = {
                     _page("Owners", "person", "owner", "readings"),
                     _page("Wallets", "account_balance_wallet", "wallet", "readings"),
                     _page("Meters", "speed", "meter", "readings"),
-                    _page("Imports", "upload_file", "importfile", "readings"),
+                    {
+                        "title": "Imports",
+                        "icon": "upload_file",
+                        "link": reverse_lazy("admin:readings_importfile_changelist"),
+                        "permission": lambda request: (
+                            request.user.has_perm("readings.view_importfile")
+                            or request.user.has_perm("readings.import_readings")
+                        ),
+                    },
                 ],
             },
             {
