@@ -114,6 +114,7 @@ _MEANINGS = {
     500: "Our fault; it is in our logs",
     502: "The node refused",
     503: "No node answers",
+    504: "The outcome is not known in time; the mint goes on",
 }
 
 

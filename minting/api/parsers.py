@@ -47,11 +47,11 @@ class DecimalJSONParser(BaseParser):
             )
             if b"\\u" in raw:  # the one way by which these get into JSON
                 _require_storable(body)
-            return body
         except RecursionError:
             raise ParseError("The body is not JSON that we read: nested too deeply") from None
         except (ValueError, InvalidOperation) as error:
             raise ParseError(f"The body is not JSON: {error}") from None
+        return body
 
 
 def _refuse_constant(name: str) -> NoReturn:

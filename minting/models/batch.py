@@ -73,7 +73,10 @@ class MintBatch(models.Model):
             models.Index(fields=["status", "-created_at"], name="batch_status_created"),
             models.Index(fields=["created_at", "id"], name="batch_created"),
         ]
-        permissions = [("mint_readings", "Can mint readings (spends SOL, creates tokens)")]
+        permissions = [
+            ("mint_readings", "Can mint readings (spends SOL, creates tokens)"),
+            ("approve_batch", "Can approve batches that wait for it"),
+        ]
         constraints = [
             models.CheckConstraint(
                 condition=Q(total_readings__gte=F("successful_mints") + F("failed_mints")),
