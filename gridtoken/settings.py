@@ -334,6 +334,17 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "minting.api.description.complete",
+    ],
+    "ENUM_NAME_OVERRIDES": {
+        "BatchStatus": "minting.api.description.BATCH_STATUSES",
+        "BatchSource": "minting.api.description.BATCH_SOURCES",
+        "OutcomeStatus": "minting.api.description.OUTCOME_STATUSES",
+        "ReadingStatus": "minting.api.description.READING_STATUSES",
+        "ResultStatus": "minting.api.description.RESULT_STATUSES",
+    },
 }
 
 # ------------------------------------------------------------------ security

@@ -74,6 +74,7 @@ class MintBatch(models.Model):
         ordering = ["-id"]
         indexes = [
             models.Index(fields=["status", "-created_at"], name="batch_status_created"),
+            models.Index(fields=["created_at", "id"], name="batch_created"),
         ]
         permissions = [
             ("mint_readings", "Can mint readings (spends SOL, creates tokens)"),
