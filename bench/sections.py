@@ -196,6 +196,7 @@ def fees(bench: Bench) -> None:
     The last two are of wallets with many readings each: there the seed's limit on the tokens of a
     transaction binds.
     """
+    keep_sessions()  # as each worker does
     for version in ("1", "0"):
         village = bench.village(bench.sizes.fees)
         for accounts in (NEW, EXISTING):
