@@ -13,6 +13,7 @@ from uuid import UUID
 
 import structlog
 
+from minting.access import rates, trail
 from minting.engine.errors import MintNotFinal
 from minting.service import reconcile as reconciling
 from minting.service import repeats, retry
@@ -87,3 +88,8 @@ def tidy_webhooks() -> dict[str, Any]:
 def forget_keys() -> int:
     """Every hour: idempotency keys that were kept long enough are free again."""
     return repeats.forget_old()
+
+
+def forget_calls() -> dict[str, int]:
+    """Every hour: refused API calls that were kept long enough, and allowances that are whole."""
+    return {"calls": trail.forget_refused(), "allowances": rates.forget_whole()}
