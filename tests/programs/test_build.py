@@ -11,7 +11,6 @@ import pytest
 
 from tests.programs import cast
 
-
 CLANG = "14"
 """Major version of the compiler that built them; another one's code differs."""
 
