@@ -83,6 +83,9 @@ TOKENIZATION_MAX_RETRY_DELAY_SECS = env.whole(
 )
 MINT_MAX_KWH_PER_DAY = env.decimal("MINT_MAX_KWH_PER_DAY")
 
+# ------------------------------------------------------------------ webhooks
+WEBHOOK_ALLOW_PRIVATE = env.flag("WEBHOOK_ALLOW_PRIVATE", default=False)
+
 # ------------------------------------------------------------------ database
 # Workers keep a connection for a minute and test it first; web processes pool instead
 # (gridtoken.web): a pool's sockets must not be inherited by the processes that qcluster forks.
@@ -183,6 +186,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "minting.admin.stops.banner",
+                "minting.admin.webhook_endpoints.banner",
             ]
         },
     }
@@ -211,11 +215,26 @@ UNFOLD: dict[str, Any] = {
     "SITE_HEADER": "GridToken",
     "SITE_SUBHEADER": "Energy tokens for meter readings",
     "SITE_SYMBOL": "bolt",
+    "DASHBOARD_CALLBACK": "minting.admin.dashboard.dashboard",
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "STYLES": [lambda _request: static("minting/admin.css")],
+    "SCRIPTS": [
+        lambda _request: static("minting/times.js"),
+        lambda _request: static("minting/copy.js"),
+    ],
     "SIDEBAR": {
         "navigation": [
+            {
+                "title": "",
+                "items": [
+                    {
+                        "title": "Dashboard",
+                        "icon": "dashboard",
+                        "link": reverse_lazy("admin:index"),
+                    }
+                ],
+            },
             {
                 "title": "Minting",
                 "items": [
@@ -235,6 +254,7 @@ UNFOLD: dict[str, Any] = {
                     _page("Owners", "person", "owner", "readings"),
                     _page("Wallets", "account_balance_wallet", "wallet", "readings"),
                     _page("Meters", "speed", "meter", "readings"),
+                    _page("Imports", "upload_file", "importfile", "readings"),
                 ],
             },
             {
@@ -243,6 +263,13 @@ UNFOLD: dict[str, Any] = {
                     _page("Users", "badge", "user", "auth"),
                     _page("Groups", "groups", "group", "auth"),
                     _page("API tokens", "key", "apitoken", "access"),
+                ],
+            },
+            {
+                "title": "Webhooks",
+                "items": [
+                    _page("Endpoints", "webhook", "webhookendpoint"),
+                    _page("Deliveries", "outgoing_mail", "webhookdelivery"),
                 ],
             },
         ],
@@ -268,12 +295,16 @@ WHITENOISE_KEEP_ONLY_HASHED_FILES = True
 # knox's own migrations would make the table of the model that ours replaces.
 MIGRATION_MODULES = {"knox": None}
 KNOX_TOKEN_MODEL = "access.ApiToken"  # noqa: S105 — a model's name
+PLATFORM_DOORS = env.flag("PLATFORM_DOORS", default=True)
+API_RATE = env.rate("API_RATE", "6000/min")
+"""Calls, and the seconds that they are for."""
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "minting.access.authentication.TokenOrKeyAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_THROTTLE_CLASSES": ["minting.access.throttling.CallerThrottle"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
@@ -286,6 +317,7 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Meter readings in, energy tokens on Solana out, exactly once.",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
+    "SCHEMA_PATH_PREFIX": "/api/v1",
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
