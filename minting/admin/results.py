@@ -66,6 +66,7 @@ class MintResultAdmin(FoundByShape):
         "batch_link",
         "status_badge",
         "energy",
+        "wallet",
         "amount",
         "signature",
         "settled",
@@ -78,7 +79,7 @@ class MintResultAdmin(FoundByShape):
             {
                 "fields": (
                     "user_id",
-                    "wallet_address",
+                    "wallet",
                     ("energy", "amount"),
                     ("signature", "slot"),
                 )
@@ -144,7 +145,8 @@ class MintResultAdmin(FoundByShape):
     @display(description="Wallet")
     def wallet(self, result: MintResult) -> SafeString | str:
         """Where it is paid."""
-        return show.shortened(result.wallet_address)
+        genesis = result.transaction.genesis_hash if result.transaction else ""
+        return tables.wallet_cell(result.wallet_address, genesis)
 
     @display(description="Energy")
     def energy(self, result: MintResult) -> str:

@@ -43,7 +43,7 @@ def story(batch: MintBatch, request: HttpRequest) -> dict[str, Any]:
     seen = progress_of(batch)
     flights = flights_of(batch)
     failed = failures(batch)
-    newest = batch.transactions.defer("raw", "evidence", "error", "memo_root")[:SHOWN]
+    newest = batch.transactions.defer("raw", "error", "memo_root")[:SHOWN]
     return {
         "badge": show.badge(batch.status),
         "can_cancel": may_mint and not batch.is_final,

@@ -159,8 +159,8 @@ def _landings(flights: Flights) -> Iterator[Event]:
 
 def _troubles(flights: Flights) -> Iterator[Event]:
     if flights.first_doubted is not None:
-        now = f", {flights.doubtful:,} of them still" if flights.doubtful else ", none any more"
-        detail = f"{_count(flights.doubted, 'transaction')} past their time{now}"
+        now = f"{flights.doubtful:,} still" if flights.doubtful else "none any more"
+        detail = f"{_count(flights.doubted, 'transaction')}, {now}"
         tone = "warn" if flights.doubtful else ""
         yield Event(flights.first_doubted, "In doubt", detail, "help", tone)
     if flights.first_failed is not None:
