@@ -13,6 +13,7 @@ from uuid import UUID
 
 import structlog
 
+from minting.access import rates, trail
 from minting.engine.errors import MintNotFinal
 from minting.service import reconcile as reconciling
 from minting.service import repeats, retry
@@ -22,6 +23,7 @@ from minting.service.recover import recover
 from minting.service.session import open_session
 from minting.service.submit import drive_waiting
 from minting.service.upkeep import worker_name
+from minting.webhooks import courier, upkeep
 
 log = structlog.get_logger(__name__)
 
@@ -29,7 +31,9 @@ log = structlog.get_logger(__name__)
 def look() -> dict[str, Any]:
     """Drives slices that nobody drives, as many at once as ``BLOCKCHAIN_CONCURRENT_BATCHES``."""
     with open_session() as session:
-        return asdict(drive_waiting(session, worker=worker_name(os.getpid())))
+        report = drive_waiting(session, worker=worker_name(os.getpid()))
+    upkeep.call_if_due()
+    return asdict(report)
 
 
 def sweep() -> dict[str, Any]:
@@ -69,6 +73,23 @@ def _reconcile(*, thorough: bool) -> dict[str, Any]:
             return {"nothing_to_compare": str(early)}
 
 
+def deliver() -> dict[str, Any]:
+    """Tells other systems what happened: a short stint of one courier."""
+    report = courier.deliver()
+    upkeep.call_if_due()
+    return asdict(report)
+
+
+def tidy_webhooks() -> dict[str, Any]:
+    """Every hour: deliveries that were tried long enough, and what is too old to be kept."""
+    return asdict(upkeep.tidy())
+
+
 def forget_keys() -> int:
     """Every hour: idempotency keys that were kept long enough are free again."""
     return repeats.forget_old()
+
+
+def forget_calls() -> dict[str, int]:
+    """Every hour: refused API calls that were kept long enough, and allowances that are whole."""
+    return {"calls": trail.forget_refused(), "allowances": rates.forget_whole()}

@@ -52,6 +52,7 @@ class MeterReadingAdmin(ReleasePages, FoundByShape):
         ("period_end", filters.PeriodFilter),
         filters.MeterFilter,
         filters.OwnerFilter,
+        filters.FileFilter,
     )
     list_filter_submit = True
     ordering = ("-submitted_at", "-id")
@@ -71,6 +72,7 @@ class MeterReadingAdmin(ReleasePages, FoundByShape):
         "signature",
         "submitted",
         "released",
+        "file_link",
     )
     fieldsets = (
         (None, {"fields": (("meter_link", "owner_link"), ("period", "energy"))}),
@@ -85,6 +87,7 @@ class MeterReadingAdmin(ReleasePages, FoundByShape):
                     "id",
                     ("submitted", "submitted_by"),
                     ("source", "verification"),
+                    "file_link",
                     "external_id",
                     ("energy_generated", "energy_consumed"),
                     ("revision", "is_current"),
@@ -167,6 +170,11 @@ class MeterReadingAdmin(ReleasePages, FoundByShape):
     def owner_link(self, reading: MeterReading) -> SafeString | str:
         """The owner's page."""
         return show.row_link(reading.owner)
+
+    @display(description="File", empty_value="")
+    def file_link(self, reading: MeterReading) -> SafeString | str:
+        """The file that told it, if one did."""
+        return show.row_link(reading.import_file)
 
     @display(description="Owner's wallet now")
     def wallet(self, reading: MeterReading) -> str:

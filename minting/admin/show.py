@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from decimal import Decimal
 from functools import cache
 from typing import Any
@@ -19,6 +20,7 @@ from readings.admin.times import period, time, times, utc
 
 __all__ = [
     "badge",
+    "duration",
     "kwh",
     "lamports",
     "link",
@@ -55,6 +57,7 @@ COLOURS = {
     "succeeded": "success",
     "confirmed": "success",
     "finalized": "success",
+    "delivered": "success",
     "failed": "danger",
     "clean": "success",
     "differences": "danger",
@@ -90,6 +93,17 @@ def lamports(amount: int | None) -> str:
 def sol(amount: int | None) -> str:
     """Lamports as SOL."""
     return "" if amount is None else f"{_scaled(amount, LAMPORTS_PLACES)} SOL"
+
+
+def duration(span: timedelta) -> str:
+    """``12 s``, ``5 min``, ``3 h 20 min``, ``2 days``: as exactly as one cares."""
+    seconds = max(int(span.total_seconds()), 0)
+    minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86_400
+    if days:
+        return f"{days:,} day{'' if days == 1 else 's'}"
+    if hours:
+        return f"{hours} h {minutes % 60} min"
+    return f"{minutes} min" if minutes else f"{seconds} s"
 
 
 def readings(count: int) -> str:

@@ -22,8 +22,6 @@ from minting.admin.base import ReadOnlyAdmin
 from minting.models import MintingStop
 from minting.service.stopping import by_limit, resume_minting, standing_stop, stop_minting
 
-LIST = "admin:minting_mintingstop_changelist"
-
 
 class StopForm(forms.Form):
     """Why nothing may be signed."""
@@ -69,7 +67,11 @@ class MintingStopAdmin(ReadOnlyAdmin):
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """The list, under the switch."""
-        extra = {"may_stop": _may_stop(request), **(extra_context or {})}
+        extra = {
+            "may_stop": _may_stop(request),
+            "may_resume": _may_resume(request),
+            **(extra_context or {}),
+        }
         return super().changelist_view(request, extra)  # type: ignore[no-any-return]
 
     def stop_view(self, request: HttpRequest) -> HttpResponse:
@@ -80,22 +82,26 @@ class MintingStopAdmin(ReadOnlyAdmin):
         if request.method == "POST" and form.is_valid():
             stop = stop_minting(form.cleaned_data["reason"], by=request.user.get_username())
             self.message_user(request, f"Minting is stopped: {stop.reason}", messages.WARNING)
-            return redirect(LIST)
+            return redirect("admin:index")
         context = self.page_context(request, title="Stop all minting?", form=form)
         return TemplateResponse(request, "admin/minting/stop.html", context)
 
     def resume_view(self, request: HttpRequest) -> HttpResponse:
         """GET asks once, POST lets signing go on."""
-        if not _may_stop(request):
+        if not _may_resume(request):
             raise PermissionDenied
         if request.method == "POST":
             resumed = resume_minting(by=request.user.get_username())
             told = "Minting goes on." if resumed else "Minting was not stopped."
             self.message_user(request, told, messages.SUCCESS)
-            return redirect(LIST)
+            return redirect("admin:index")
         stop = standing_stop()
         context = self.page_context(
-            request, title="Resume minting?", by_limit=stop is not None and by_limit(stop)
+            request,
+            title="Resume minting?",
+            stop=stop,
+            stopped_at=show.time(stop.stopped_at) if stop else "",
+            by_limit=stop is not None and by_limit(stop),
         )
         return TemplateResponse(request, "admin/minting/resume.html", context)
 
@@ -129,6 +135,10 @@ def banner(request: HttpRequest) -> dict[str, Any]:
 def _shown_to(request: HttpRequest) -> MintingStop | None:
     user = getattr(request, "user", None)
     return standing_stop() if user is not None and user.is_staff else None
+
+
+def _may_resume(request: HttpRequest) -> bool:
+    return bool(request.user.has_perm("minting.resume_minting"))
 
 
 def _may_stop(request: HttpRequest) -> bool:

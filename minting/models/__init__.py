@@ -3,6 +3,7 @@
 from minting.models.batch import BatchSource, MintBatch, MintSlice
 from minting.models.idempotency import IdempotencyKey
 from minting.models.mint import Landmark, MintInfo
+from minting.models.pulse import Pulse, PulseKind
 from minting.models.reconcile import (
     MintingGate,
     ReconcileCursor,
@@ -14,6 +15,12 @@ from minting.models.result import MintResult
 from minting.models.selection import MintSelection, MintSelectionItem
 from minting.models.stop import MintingStop
 from minting.models.transaction import MintTransaction
+from minting.models.webhook import (
+    WebhookAttempt,
+    WebhookDelivery,
+    WebhookEndpoint,
+    WebhookEvent,
+)
 
 __all__ = [
     "BatchSource",
@@ -28,8 +35,14 @@ __all__ = [
     "MintTransaction",
     "MintingGate",
     "MintingStop",
+    "Pulse",
+    "PulseKind",
     "ReconcileCursor",
     "ReconcileFinding",
     "ReconcileRun",
     "RunStatus",
+    "WebhookAttempt",
+    "WebhookDelivery",
+    "WebhookEndpoint",
+    "WebhookEvent",
 ]
