@@ -109,7 +109,7 @@ def test_every_page_is_fit_to_be_looked_at(
         visitor.picture(name)
     for name, batch in batches.items():
         visitor.go(f"/admin/minting/mintbatch/{batch.pk}/change/")
-        expect(page.locator("#batch-story")).to_be_visible()
+        expect(page.locator("#batch-live")).to_be_visible()
         visitor.picture(f"batch-{name}")
     dead = batches["failed"].transactions.get()
     visitor.go(f"/admin/minting/minttransaction/{dead.pk}/change/")
