@@ -139,7 +139,7 @@ def told_why(doubt: Doubt) -> str:
 
 def _asked(doubt: Doubt) -> SafeString | str:
     if doubt.finalized_height is None:
-        return "not told yet"
+        return "Not told yet"
     height = f"{doubt.finalized_height:,}"
     return format_html("{} at {}, by {}", height, show.time(doubt.asked_at), doubt.node)
 
@@ -157,7 +157,7 @@ def _due(doubt: Doubt) -> SafeString | str:
 
 def _answers(doubt: Doubt) -> SafeString | str:
     if not doubt.answers:
-        return "not yet: only answers after its last valid height prove anything"
+        return "Not yet: only answers after the last block in which it may land prove anything"
     lines = ((f"{doubt.node} {each}",) for each in doubt.answers)
     return format_html_join("", "<div>{}</div>", lines)
 

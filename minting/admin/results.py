@@ -49,7 +49,7 @@ class MintResultAdmin(FoundByShape):
     list_display = (
         "reading_name",
         "status_badge",
-        "user_id",
+        "owner",
         "wallet",
         "amount",
         "signature",
@@ -142,6 +142,11 @@ class MintResultAdmin(FoundByShape):
         """How it stands."""
         return show.badge(result.status)
 
+    @display(description="Owner")
+    def owner(self, result: MintResult) -> SafeString:
+        """Their id when the batch was made."""
+        return show.unbroken(result.user_id)
+
     @display(description="Wallet")
     def wallet(self, result: MintResult) -> SafeString | str:
         """Where it is paid."""
@@ -154,9 +159,9 @@ class MintResultAdmin(FoundByShape):
         return show.kwh(result.kwh_amount)
 
     @display(description="Amount")
-    def amount(self, result: MintResult) -> str:
+    def amount(self, result: MintResult) -> SafeString:
         """Tokens."""
-        return show.tokens(result.base_units)
+        return show.unbroken(show.tokens(result.base_units))
 
     @display(description="Transaction", empty_value="")
     def signature(self, result: MintResult) -> SafeString | str:

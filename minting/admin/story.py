@@ -102,4 +102,5 @@ def whole(model: str, batch: MintBatch, count: int, **filters: str) -> SafeStrin
     if not count:
         return ""
     query = "&".join(f"{name}={value}" for name, value in {"batch": batch.pk, **filters}.items())
-    return show.link(f"{reverse(f'admin:minting_{model}_changelist')}?{query}", f"All {count:,}")
+    url = f"{reverse(f'admin:minting_{model}_changelist')}?{query}"
+    return show.link(url, show.unbroken(f"All {count:,}"))

@@ -36,6 +36,7 @@ class MintTransactionAdmin(DoubtPages):
         "signed",
         "doubted",
     )
+    list_display_links = None  # the signature leads to the page, and has buttons beside it
     list_filter = (("status", ChoicesDropdownFilter), DoubtFilter, BatchFilter)
     list_filter_submit = True
     ordering = ("-id",)
@@ -132,9 +133,9 @@ class MintTransactionAdmin(DoubtPages):
                 return transactions.none()
 
     @display(description="Signature")
-    def short_signature(self, transaction: MintTransaction) -> SafeString | str:
-        """Its ends."""
-        return show.shortened(transaction.signature)
+    def short_signature(self, transaction: MintTransaction) -> SafeString:
+        """Its ends, and its page; to copy, and to look at where the world sees it."""
+        return tables.signature_cell(transaction)
 
     @display(description="Status")
     def status_badge(self, transaction: MintTransaction) -> SafeString:

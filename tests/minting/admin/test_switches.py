@@ -215,7 +215,7 @@ def test_past_its_height_certainty_comes_with_the_answers(viewer: Client, doubtf
 def test_before_any_answer_nothing_is_claimed(viewer: Client):
     row = journal.doubtful_batch().transactions.get()
     page = text(viewer, transaction_page(row))
-    assert "not told yet" in page
+    assert "Not told yet" in page
     assert "To be told after the next look" in page
 
 
