@@ -122,7 +122,7 @@ def _difference(line: Line) -> SafeString | str:
 
 def _units(lamports: str, sol: str) -> SafeString:
     return format_html(
-        '<div class="whitespace-nowrap">{}<div class="text-subtle text-xs">{}</div></div>',
+        '<div>{}<div class="text-subtle text-xs">{}</div></div>',
         lamports,
         sol,
     )
