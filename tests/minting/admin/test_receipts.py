@@ -146,7 +146,7 @@ def test_a_receipt_among_five_thousand_is_small():
 class Remembers(BaseHTTPRequestHandler):
     """Answers as the node did when the golden receipt was written."""
 
-    def do_POST(self):  # noqa: N802 — http.server's name
+    def do_POST(self):
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         answers = json.loads(ANSWERS.read_text())
         body = json.dumps({"jsonrpc": "2.0", "id": 1, "result": answers[asked["method"]]}).encode()
