@@ -70,8 +70,9 @@ def test_who_waits_in_vain_is_told_where_to_look_and_may_ask_again(
     reading = household().reading()
 
     first = problem(minter.post(by_ui(reading.id)), 504, "mint_still_running")
-    body, key = {"reading_id": str(reading.id)}, {"HTTP_IDEMPOTENCY_KEY": "k"}
-    again = problem(minter.post(BY_OPERATORS, body, **key), 504, "mint_still_running")
+    body = {"reading_id": str(reading.id)}
+    response = minter.post(BY_OPERATORS, body, HTTP_IDEMPOTENCY_KEY="k")
+    again = problem(response, 504, "mint_still_running")
 
     batch = MintBatch.objects.get()
     calls = ApiCall.objects.order_by("id").values_list("endpoint", "effect", "batch", "status")
