@@ -15,9 +15,9 @@ from minting.access.scopes import Scope
 from minting.api.doors import paying
 from minting.models import IdempotencyKey, MintBatch
 from readings.models import MeterReading
-from tests.factories.readings import household, last_quarter, outsider, solar_farm
+from tests.factories.readings import household, outsider, solar_farm
 from tests.minting.api.asserts import problem
-from tests.minting.api.doors.clients import OF_METER, trading_ui
+from tests.minting.api.doors.clients import END, OF_METER, trading_ui
 from tests.minting.conftest import MintingChain
 
 pytestmark = pytest.mark.django_db
@@ -115,7 +115,7 @@ def test_only_who_may_mint_comes_in(machine: Callable[..., APIClient], path: str
 
 def submit(client: APIClient, serial: str = "HOUSE-1", **headers: Any) -> Any:
     path = f"/api/v1/meters/{serial}/readings?auto_mint=true"
-    return client.post(path, trading_ui(serial, last_quarter(), 0.75), **headers)
+    return client.post(path, trading_ui(serial, END, 0.75), **headers)
 
 
 @pytest.mark.django_db(transaction=True)
