@@ -119,14 +119,15 @@ def chain_of(name: str, token_program: Pubkey) -> Chain:
 @pytest.mark.parametrize("version", [V0, V1])
 @pytest.mark.parametrize("token_program", [TOKEN_PROGRAM_ID, TOKEN_2022_PROGRAM_ID])
 @pytest.mark.parametrize(
-    ("name", "sizes"), [("seed_mint", {V0: 16, V1: 31}), ("platform_mint", {V0: 12, V1: 31})]
+    ("name", "sizes"), [("seed_mint", {V0: 15, V1: 31}), ("platform_mint", {V0: 11, V1: 31})]
 )
 def test_full_transactions_of_both_programs_are_executed(name, sizes, token_program, version):
     """What is packed fits to the last wallet, costs what is planned, and is signed by all."""
     chain = chain_of(name, token_program)
     for number in range(45):
         chain.open_account(number)
-    program = program_of(name, chain.facts)
+    # As measured: in v0 there is room kept for a limit, which a simulation may want.
+    program = replace(program_of(name, chain.facts), units=4_000)
     carrier = Carrier(version, chain.facts, program, AUTHORITY.pubkey(), chain.prices)
     groups = [chain.destination(number, 7 + number) for number in range(48)]
     plans = pack(groups, carrier, batch_id=BATCH_ID, max_tokens=UNBOUND)
