@@ -13,9 +13,10 @@ from uuid import UUID
 
 import structlog
 
+from minting.access import rates, trail
 from minting.engine.errors import MintNotFinal
+from minting.service import approving, repeats, retry
 from minting.service import reconcile as reconciling
-from minting.service import repeats, retry
 from minting.service.describe import describe_reconciliation
 from minting.service.doubt import collect_proof
 from minting.service.recover import recover
@@ -84,6 +85,16 @@ def tidy_webhooks() -> dict[str, Any]:
     return asdict(upkeep.tidy())
 
 
+def expire_approvals() -> int:
+    """Every minute: batches that nobody decided about in time end."""
+    return approving.expire()
+
+
 def forget_keys() -> int:
     """Every hour: idempotency keys that were kept long enough are free again."""
     return repeats.forget_old()
+
+
+def forget_calls() -> dict[str, int]:
+    """Every hour: refused API calls that were kept long enough, and allowances that are whole."""
+    return {"calls": trail.forget_refused(), "allowances": rates.forget_whole()}

@@ -1,7 +1,9 @@
 """Screens that show or cause minting, one noun a file. The readings' too: they show their mint."""
 
 from minting.admin import (
+    approvals,
     batches,
+    dashboard,
     mints,
     readings,
     reconcile,
@@ -16,7 +18,9 @@ from minting.admin import (
 )
 
 __all__ = [
+    "approvals",
     "batches",
+    "dashboard",
     "mints",
     "readings",
     "reconcile",

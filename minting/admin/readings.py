@@ -11,6 +11,7 @@ from django.contrib import admin
 from django.db.models import Func, OuterRef, Q, QuerySet, Subquery, UUIDField
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action, display
@@ -51,6 +52,7 @@ class MeterReadingAdmin(ReleasePages, FoundByShape):
         ("period_end", filters.PeriodFilter),
         filters.MeterFilter,
         filters.OwnerFilter,
+        filters.FileFilter,
     )
     list_filter_submit = True
     ordering = ("-submitted_at", "-id")
@@ -70,6 +72,7 @@ class MeterReadingAdmin(ReleasePages, FoundByShape):
         "signature",
         "submitted",
         "released",
+        "file_link",
     )
     fieldsets = (
         (None, {"fields": (("meter_link", "owner_link"), ("period", "energy"))}),
@@ -84,6 +87,7 @@ class MeterReadingAdmin(ReleasePages, FoundByShape):
                     "id",
                     ("submitted", "submitted_by"),
                     ("source", "verification"),
+                    "file_link",
                     "external_id",
                     ("energy_generated", "energy_consumed"),
                     ("revision", "is_current"),
@@ -167,6 +171,11 @@ class MeterReadingAdmin(ReleasePages, FoundByShape):
         """The owner's page."""
         return show.row_link(reading.owner)
 
+    @display(description="File", empty_value="")
+    def file_link(self, reading: MeterReading) -> SafeString | str:
+        """The file that told it, if one did."""
+        return show.row_link(reading.import_file)
+
     @display(description="Owner's wallet now")
     def wallet(self, reading: MeterReading) -> str:
         """Where a mint of now would pay."""
@@ -175,7 +184,7 @@ class MeterReadingAdmin(ReleasePages, FoundByShape):
     @display(description="Period")
     def period(self, reading: MeterReading) -> SafeString:
         """From when to when."""
-        return show.unbroken(show.period(reading.period_start, reading.period_end))
+        return show.times(reading.period_start, reading.period_end)
 
     @display(description="Exported")
     def energy(self, reading: MeterReading) -> SafeString:
@@ -198,16 +207,17 @@ class MeterReadingAdmin(ReleasePages, FoundByShape):
         return show.shortened(getattr(reading, "tx_signature", None) or "")
 
     @display(description="Submitted")
-    def submitted(self, reading: MeterReading) -> str:
+    def submitted(self, reading: MeterReading) -> SafeString | str:
         """When it came in."""
-        return show.utc(reading.submitted_at)
+        return show.time(reading.submitted_at)
 
     @display(description="Released")
-    def released(self, reading: MeterReading) -> str:
+    def released(self, reading: MeterReading) -> SafeString | str:
         """By whom, when and why."""
         if reading.released_at is None:
             return "no"
-        return f"{show.utc(reading.released_at)} by {reading.released_by}: {reading.release_reason}"
+        when = show.time(reading.released_at)
+        return format_html("{} by {}: {}", when, reading.released_by, reading.release_reason)
 
 
 def results_of(reading_id: str) -> dict[str, Any]:

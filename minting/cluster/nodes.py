@@ -22,6 +22,7 @@ from minting.cluster.client import (
 from minting.cluster.concurrency import pages, together
 from minting.cluster.evidence import collect_death_evidence
 from minting.cluster.roster import Member, Roster
+from minting.cluster.sighting import Sighting, sight
 from minting.cluster.throttle import Throttle
 from minting.cluster.transport import DEFAULT_CONCURRENCY, DEFAULT_TIMEOUT
 from minting.engine.errors import FormatRefused, SolanaError
@@ -281,6 +282,14 @@ class Cluster:
         except SolanaError as failure:
             return str(failure)
         return None
+
+    async def sightings(self, seconds: float) -> tuple[Sighting, ...]:
+        """What each node says of itself within ``seconds``, in the order configured.
+
+        Raises nothing. Nodes of another cluster are asked too: that is what one wants to see.
+        """
+        nodes = [member.node for member in self._roster.members]
+        return tuple(await together(sight(node, seconds) for node in nodes))
 
     @asynccontextmanager
     async def one_node(self) -> AsyncIterator[Node]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
@@ -17,12 +18,14 @@ from uuid_utils.compat import uuid7
 from minting.engine.errors import DailyLimitPassed, InsufficientFunds
 from minting.engine.states import LIVE_TRANSACTIONS, ResultStatus, TransactionStatus
 from minting.engine.types import SignedTransaction
+from minting.journal.approving import require_approved
 from minting.journal.claims import Claim
 from minting.journal.parking import forgive
 from minting.journal.phase import atomic_phase
 from minting.journal.results import lock_slices
 from minting.journal.stopping import DAILY_LIMIT, require_not_stopped
 from minting.models import MintInfo, MintingStop, MintResult, MintTransaction
+from minting.models.fields import first_id_since
 
 log = structlog.get_logger(__name__)
 
@@ -77,10 +80,12 @@ def record_signed(
         LostClaimError: A claim or a result is not ours any more.
         InsufficientFunds: The payer cannot pay this on top of what is in flight already.
         MintingStopped: Somebody stopped minting; nothing new is signed.
+        ApprovalVoid: A batch of the wave waits for approval, or is not what was approved.
         DailyLimitPassed: This wave passes ``max_kwh_per_day``; the caller stops minting.
     """
     require_not_stopped()
     _hold_claims({signing.claim for signing in signings})
+    require_approved(_costs(signings), {signing.claim.slice_id for signing in signings})
     _reserve(signings, mint=mint, fee_payer=fee_payer, balance=balance)
     rows = MintTransaction.objects.bulk_create(
         _row(signing, mint=mint, fee_payer=fee_payer) for signing in signings
@@ -114,6 +119,14 @@ def record_sent(transaction_ids: Collection[UUID]) -> int:
     ).update(status=TransactionStatus.SENT, sent_at=Now())
 
 
+def _costs(signings: Sequence[Signing]) -> Counter[UUID]:
+    """Lamports of the wave, by batch."""
+    costs: Counter[UUID] = Counter()
+    for signing in signings:
+        costs[signing.claim.batch_id] += signing.signed.plan.cost.total
+    return costs
+
+
 def _keep_within(limit: Decimal) -> None:
     """Compares what is signed for today, this wave included, with the limit, exactly.
 
@@ -121,17 +134,12 @@ def _keep_within(limit: Decimal) -> None:
     time that a person resumed after this limit had stopped minting today allows as much again.
     """
     midnight = datetime.combine(datetime.now(UTC).date(), time(), UTC)
-    today = MintResult.objects.filter(transaction__gte=_first_id_since(midnight))
+    today = MintResult.objects.filter(transaction__gte=first_id_since(midnight))
     wanted: Decimal = today.aggregate(kwh=Sum("kwh_amount", default=Decimal(0)))["kwh"]
     resumed = MintingStop.objects.filter(stopped_by=DAILY_LIMIT, stopped_at__gte=midnight).count()
     allowed = limit * (1 + resumed)
     if wanted > allowed:
         raise DailyLimitPassed(wanted=wanted, allowed=allowed)
-
-
-def _first_id_since(moment: datetime) -> UUID:
-    """The least UUIDv7 of a moment: ids are in the order of time, and have an index."""
-    return UUID(int=int(moment.timestamp()) * 1000 << 80)
 
 
 def _hold_claims(claims: set[Claim]) -> None:

@@ -1,8 +1,10 @@
 """Tables and constraints; no rules, no sending."""
 
+from minting.models.approval import MintApproval
 from minting.models.batch import BatchSource, MintBatch, MintSlice
 from minting.models.idempotency import IdempotencyKey
 from minting.models.mint import Landmark, MintInfo
+from minting.models.pulse import Pulse, PulseKind
 from minting.models.reconcile import (
     MintingGate,
     ReconcileCursor,
@@ -25,6 +27,7 @@ __all__ = [
     "BatchSource",
     "IdempotencyKey",
     "Landmark",
+    "MintApproval",
     "MintBatch",
     "MintInfo",
     "MintResult",
@@ -34,6 +37,8 @@ __all__ = [
     "MintTransaction",
     "MintingGate",
     "MintingStop",
+    "Pulse",
+    "PulseKind",
     "ReconcileCursor",
     "ReconcileFinding",
     "ReconcileRun",

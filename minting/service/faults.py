@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 from solders.pubkey import Pubkey
@@ -16,7 +16,7 @@ from solders.pubkey import Pubkey
 from minting.cluster.client import INVALID_PARAMS, fails_for_its_format
 from minting.cluster.concurrency import together
 from minting.engine.apart import as_found, halves, without
-from minting.engine.blame import Blame, Fault, blame, confirm
+from minting.engine.blame import PROGRAM_REFUSED, UNPROVEN, Blame, Fault, blame, confirm
 from minting.engine.changes import paid_accounts, stale_accounts, unpayable
 from minting.engine.compose import unsigned_for_simulation
 from minting.engine.errors import (
@@ -28,6 +28,7 @@ from minting.engine.errors import (
 from minting.engine.types import MessageVersion, PlannedTransaction, Simulation
 from minting.engine.wallets import TokenAccountState, judge_token_account
 from minting.service.planning import RefusedGroup
+from minting.service.program import refuses_everybody
 from minting.service.session import Session
 from minting.service.terms import Terms
 
@@ -135,14 +136,22 @@ async def _as_it_is_now(
 async def _judge(
     session: Session, terms: Terms, plan: PlannedTransaction, simulation: Simulation
 ) -> Blame:
-    """Suspects, and reads the suspect's account again before it is blamed."""
+    """Suspects, and reads the suspect's account again before it is blamed.
+
+    A program's refusal that the account does not explain is asked about once more: whether it
+    refuses everybody (then the wave stops) or this destination (then it travels alone).
+    """
     suspicion = blame(
         simulation.err, plan, mint=terms.mint, program=terms.program, authority=terms.authority
     )
     if suspicion.fault is not Fault.WALLET or suspicion.destination is None:
         return suspicion
     view = await session.cluster.account(suspicion.destination.token_account)
-    return confirm(suspicion, view, terms.mint)
+    found = confirm(suspicion, view, terms.mint)
+    unproven = found.code in (PROGRAM_REFUSED, UNPROVEN)
+    if unproven and await refuses_everybody(session.cluster, terms.program, terms.mint):
+        return replace(found, fault=Fault.WAVE, destination=None)
+    return found
 
 
 def _leave_out(

@@ -7,7 +7,7 @@ import os
 import signal
 import time
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from multiprocessing.process import BaseProcess
 from types import FrameType
 
@@ -17,7 +17,7 @@ from django.db import close_old_connections, connections
 from django_q.conf import Conf
 from redis import RedisError
 
-from minting.service import upkeep
+from minting.service import upkeep, worker_health
 from minting.service.upkeep import Fallen, QueueWatch
 from minting.watchdog import processes
 from minting.watchdog.board import Board
@@ -60,6 +60,7 @@ class Watchdog:
     def __init__(self) -> None:
         self._stopping = False
         self._pause = FIRST_PAUSE
+        self._began = datetime.now(UTC)
 
     def listen(self) -> None:
         """From here on SIGTERM and SIGINT are requests to stop."""
@@ -79,6 +80,7 @@ class Watchdog:
             if trouble:
                 log.error("cluster_ended", reason=trouble, lived=round(_age(cluster), 1))
                 self._rest(cluster)
+        self._leave()
         log.info("cluster_stopped")
 
     def _ask_to_stop(self, _signum: int, _frame: FrameType | None) -> None:
@@ -109,9 +111,27 @@ class Watchdog:
             if time.monotonic() >= tables_at:
                 if _is_wedged(cluster, queue):
                     return "tasks wait, and an idle worker takes none"
+                self._show_life(cluster)
                 tables_at = time.monotonic() + LOOK_AT_TABLES
             time.sleep(LOOK)
         return ""
+
+    def _show_life(self, cluster: Cluster) -> None:
+        """For the dashboard: who works here."""
+        try:
+            worker_health.report(
+                os.getpid(), workers=len(cluster.board.workers), started_at=self._began
+            )
+        except DatabaseError as error:
+            log.warning("life_not_shown", reason=str(error).strip())
+
+    def _leave(self) -> None:
+        try:
+            close_old_connections()
+            worker_health.leave(os.getpid())
+        except DatabaseError as error:
+            # It will be shown as gone, which it is.
+            log.warning("life_not_shown", reason=str(error).strip())
 
     def _end(self, cluster: Cluster) -> None:
         """Leaves no process of the cluster, and nothing claimed by one."""
