@@ -42,7 +42,8 @@ def progress(client: Client, batch: MintBatch) -> dict[str, Any]:
     answer = client.get(page_of(batch, "progress"))
     assert answer.status_code == 200
     assert "no-store" in answer.headers["Cache-Control"]
-    return answer.json()
+    seen: dict[str, Any] = answer.json()
+    return seen
 
 
 # ------------------------------------------------------------------ progress
