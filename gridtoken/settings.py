@@ -207,6 +207,7 @@ UNFOLD: dict[str, Any] = {
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "STYLES": [lambda _request: static("minting/admin.css")],
+    "SCRIPTS": [lambda _request: static("minting/pages.js")],
     "SIDEBAR": {
         "navigation": [
             {

@@ -15,6 +15,7 @@ SCHEDULES: dict[str, tuple[str, int]] = {
     "reconcile": ("minting.tasks.reconcile", 10),
     "reconcile_all": ("minting.tasks.reconcile_all", 24 * 60),
     "forget_keys": ("minting.tasks.forget_keys", 60),
+    "forget_selections": ("minting.tasks.forget_selections", 60),
 }
 """Name, dotted path, and minutes between two runs; one is the least that django-q2 knows."""
 

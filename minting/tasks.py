@@ -14,14 +14,15 @@ from uuid import UUID
 import structlog
 
 from minting.engine.errors import MintNotFinal
+from minting.service import errands, repeats, retry, selections
 from minting.service import reconcile as reconciling
-from minting.service import repeats, retry
 from minting.service.describe import describe_reconciliation
 from minting.service.doubt import collect_proof
 from minting.service.recover import recover
 from minting.service.session import open_session
 from minting.service.submit import drive_waiting
 from minting.service.upkeep import worker_name
+from minting.service.works import WORKS
 
 log = structlog.get_logger(__name__)
 
@@ -42,6 +43,11 @@ def prove(transaction_id: str) -> bool:
     """Recovery for one transaction that a person asked about."""
     with open_session() as session:
         return collect_proof(session, UUID(transaction_id))
+
+
+def run_errand(errand_id: str) -> str:
+    """What a person who looks at a page waits for: a preview, a batch, a release."""
+    return errands.run(UUID(errand_id), WORKS, worker=worker_name(os.getpid()))
 
 
 def retry_due() -> dict[str, Any]:
@@ -72,3 +78,8 @@ def _reconcile(*, thorough: bool) -> dict[str, Any]:
 def forget_keys() -> int:
     """Every hour: idempotency keys that were kept long enough are free again."""
     return repeats.forget_old()
+
+
+def forget_selections() -> int:
+    """Every hour: selections that nobody confirmed, and the readings of old ones."""
+    return selections.forget_old()

@@ -141,6 +141,15 @@ def explorer_url(signature: str, genesis_hash: str) -> str:
     return pattern.replace("{signature}", signature)
 
 
+def address_url(address: str, genesis_hash: str) -> str:
+    """Where the world sees an account, or nothing; the same explorer, which calls it an address."""
+    signature = "{signature}"
+    pattern = explorer_url(signature, genesis_hash)
+    if f"/tx/{signature}" not in pattern:
+        return ""
+    return pattern.replace(f"/tx/{signature}", f"/address/{address}")
+
+
 def pretty_json(value: Any) -> SafeString | str:
     """A document, indented."""
     if value is None:

@@ -1,6 +1,7 @@
 """Tables and constraints; no rules, no sending."""
 
 from minting.models.batch import BatchSource, MintBatch, MintSlice
+from minting.models.errand import Errand
 from minting.models.idempotency import IdempotencyKey
 from minting.models.mint import Landmark, MintInfo
 from minting.models.reconcile import (
@@ -17,6 +18,7 @@ from minting.models.transaction import MintTransaction
 
 __all__ = [
     "BatchSource",
+    "Errand",
     "IdempotencyKey",
     "Landmark",
     "MintBatch",
