@@ -168,7 +168,7 @@ def wallet_rows(summary: Summary) -> dict[str, Any] | None:
 
 
 def left_out_rows(left_out: list[LeftOut]) -> dict[str, Any]:
-    """Reasons with how many readings they concern, which, for example, and where all of them are."""
+    """Reasons with how many readings they concern, which, for example, and where all are."""
     rows = tables.reason_rows(
         [
             tables.Reason(each.code, each.reason, each.count, [UUID(id_) for id_ in each.examples])
