@@ -149,9 +149,14 @@ def labelled(choices: Iterator[dict[str, Any]], title: str) -> Iterator[dict[str
 class PeriodFilter(RangeDateFilter):
     """Readings whose period lies in these days, UTC, both included."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Named by what its days are."""
+        super().__init__(*args, **kwargs)
+        self.title = "end of the period (days in UTC)"
+
     def choices(self, changelist: ChangeList) -> Iterator[dict[str, Any]]:
         """Two fields that screen readers can tell apart."""
-        return labelled(super().choices(changelist), "end of the period")
+        return labelled(super().choices(changelist), self.title)
 
     def queryset(
         self, request: HttpRequest, queryset: QuerySet[MeterReading]

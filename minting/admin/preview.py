@@ -96,7 +96,7 @@ def cost_rows(costs: Costs) -> dict[str, Any]:
         ("Balance afterwards", costs.balance_after),
     ]
     return tables.table(
-        ["", "Lamports", "SOL"],
+        ["Item", "Lamports", "SOL"],
         [[name, f"{amount:,}", show.sol(amount)] for name, amount in rows],
     )
 

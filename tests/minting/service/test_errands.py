@@ -169,9 +169,7 @@ def test_one_batch_whenever_its_worker_dies(minting_chain: Any, selection: MintS
     assert (batch.total_readings, batch.created_by.username) == (4, "operator")
 
 
-def test_a_release_goes_on_where_its_worker_died(
-    person: User, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_release_goes_on_where_its_worker_died(person: User, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(works, "RELEASED_AT_ONCE", 2)
     resident = household()
     for _ in range(4):
