@@ -47,7 +47,14 @@ MINT_SIGNER = env.choice("MINT_SIGNER", "keypair")
 MINT_AUTHORITY_KEYPAIR = env.file("MINT_AUTHORITY_KEYPAIR")
 MINT_AUTHORITY_ADDRESS = env.address("MINT_AUTHORITY_ADDRESS")
 ENERGY_TOKEN_MINT = env.address("ENERGY_TOKEN_MINT")
-MINT_PROGRAM = env.choice("MINT_PROGRAM", "spl-token")
+MINT_PROGRAM = env.choice("MINT_PROGRAM", "spl-token", "anchor")
+MINT_PROGRAM_ID = env.address("MINT_PROGRAM_ID")
+MINT_PROGRAM_IDL = env.file("MINT_PROGRAM_IDL")
+MINT_PROGRAM_INSTRUCTION = env.text("MINT_PROGRAM_INSTRUCTION", "mint_tokens_direct")
+MINT_PROGRAM_ACCOUNTS = env.pairs("MINT_PROGRAM_ACCOUNTS", "account=address")
+MINT_PROGRAM_SIGNERS = env.named_files("MINT_PROGRAM_SIGNERS", "account=keypair file")
+if MINT_PROGRAM == "anchor" and MINT_PROGRAM_IDL is None:
+    raise env.refused("MINT_PROGRAM_IDL", "the path of an Anchor IDL while MINT_PROGRAM is anchor")
 MINT_JOURNAL_DIR = env.folder("MINT_JOURNAL_DIR", DATA_DIR / "journal", shown="")
 
 # ------------------------------------------------------------------ batches and amounts
@@ -75,6 +82,9 @@ TOKENIZATION_MAX_RETRY_DELAY_SECS = env.whole(
     "TOKENIZATION_MAX_RETRY_DELAY_SECS", 3600, most=31_536_000
 )
 MINT_MAX_KWH_PER_DAY = env.decimal("MINT_MAX_KWH_PER_DAY")
+
+# ------------------------------------------------------------------ webhooks
+WEBHOOK_ALLOW_PRIVATE = env.flag("WEBHOOK_ALLOW_PRIVATE", default=False)
 
 # ------------------------------------------------------------------ database
 # Workers keep a connection for a minute and test it first; web processes pool instead
@@ -176,6 +186,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "minting.admin.stops.banner",
+                "minting.admin.webhook_endpoints.banner",
             ]
         },
     }
@@ -204,12 +215,27 @@ UNFOLD: dict[str, Any] = {
     "SITE_HEADER": "GridToken",
     "SITE_SUBHEADER": "Energy tokens for meter readings",
     "SITE_SYMBOL": "bolt",
+    "DASHBOARD_CALLBACK": "minting.admin.dashboard.dashboard",
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "STYLES": [lambda _request: static("minting/admin.css")],
-    "SCRIPTS": [lambda _request: static("minting/pages.js")],
+    "SCRIPTS": [
+        lambda _request: static("minting/times.js"),
+        lambda _request: static("minting/copy.js"),
+        lambda _request: static("minting/pages.js"),
+    ],
     "SIDEBAR": {
         "navigation": [
+            {
+                "title": "",
+                "items": [
+                    {
+                        "title": "Dashboard",
+                        "icon": "dashboard",
+                        "link": reverse_lazy("admin:index"),
+                    }
+                ],
+            },
             {
                 "title": "Minting",
                 "items": [
@@ -239,6 +265,13 @@ UNFOLD: dict[str, Any] = {
                     _page("API tokens", "key", "apitoken", "access"),
                 ],
             },
+            {
+                "title": "Webhooks",
+                "items": [
+                    _page("Endpoints", "webhook", "webhookendpoint"),
+                    _page("Deliveries", "outgoing_mail", "webhookdelivery"),
+                ],
+            },
         ],
     },
 }
@@ -262,6 +295,7 @@ WHITENOISE_KEEP_ONLY_HASHED_FILES = True
 # knox's own migrations would make the table of the model that ours replaces.
 MIGRATION_MODULES = {"knox": None}
 KNOX_TOKEN_MODEL = "access.ApiToken"  # noqa: S105 — a model's name
+PLATFORM_DOORS = env.flag("PLATFORM_DOORS", default=True)
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "minting.access.authentication.TokenOrKeyAuthentication",
@@ -280,6 +314,7 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Meter readings in, energy tokens on Solana out, exactly once.",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
+    "SCHEMA_PATH_PREFIX": "/api/v1",
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",

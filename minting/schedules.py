@@ -16,6 +16,8 @@ SCHEDULES: dict[str, tuple[str, int]] = {
     "reconcile_all": ("minting.tasks.reconcile_all", 24 * 60),
     "forget_keys": ("minting.tasks.forget_keys", 60),
     "forget_selections": ("minting.tasks.forget_selections", 60),
+    "deliver": ("minting.tasks.deliver", 1),
+    "tidy_webhooks": ("minting.tasks.tidy_webhooks", 60),
 }
 """Name, dotted path, and minutes between two runs; one is the least that django-q2 knows."""
 

@@ -23,6 +23,7 @@ from minting.service.session import open_session
 from minting.service.submit import drive_waiting
 from minting.service.upkeep import worker_name
 from minting.service.works import WORKS
+from minting.webhooks import courier, upkeep
 
 log = structlog.get_logger(__name__)
 
@@ -30,7 +31,9 @@ log = structlog.get_logger(__name__)
 def look() -> dict[str, Any]:
     """Drives slices that nobody drives, as many at once as ``BLOCKCHAIN_CONCURRENT_BATCHES``."""
     with open_session() as session:
-        return asdict(drive_waiting(session, worker=worker_name(os.getpid())))
+        report = drive_waiting(session, worker=worker_name(os.getpid()))
+    upkeep.call_if_due()
+    return asdict(report)
 
 
 def sweep() -> dict[str, Any]:
@@ -73,6 +76,18 @@ def _reconcile(*, thorough: bool) -> dict[str, Any]:
             # Some seconds after the mint was made: the next run by the clock compares.
             log.info("nothing_to_compare", reason=str(early))
             return {"nothing_to_compare": str(early)}
+
+
+def deliver() -> dict[str, Any]:
+    """Tells other systems what happened: a short stint of one courier."""
+    report = courier.deliver()
+    upkeep.call_if_due()
+    return asdict(report)
+
+
+def tidy_webhooks() -> dict[str, Any]:
+    """Every hour: deliveries that were tried long enough, and what is too old to be kept."""
+    return asdict(upkeep.tidy())
 
 
 def forget_keys() -> int:

@@ -11,7 +11,9 @@
     ├── ReasonRequired            reason_required     releases and exceptions say why
     └── RegistryError             registry_error
         ├── InvalidWallet         invalid_wallet      not 32 bytes of base58, or off the curve
-        └── OverlappingAssignment overlapping_assignment   two owners of one meter at once
+        ├── OverlappingAssignment overlapping_assignment   two owners of one meter at once
+        ├── UnknownOwner          unknown_owner       no owner with this user_id
+        └── AlreadyRegistered     already_registered  the user_id or serial is taken
 
 ``submit`` and the other single services raise them; ``submit_many`` puts them into the outcome
 of their item.
@@ -110,3 +112,22 @@ class OverlappingAssignment(RegistryError):
         super().__init__(
             f"Meter {serial} has another owner at or after {starts_at:%Y-%m-%d %H:%M} UTC"
         )
+
+
+class UnknownOwner(RegistryError):
+    """No owner has this ``user_id``."""
+
+    code = "unknown_owner"
+
+    def __init__(self, user_id: str) -> None:
+        super().__init__(f"No owner with user_id {user_id!r} is registered")
+
+
+class AlreadyRegistered(RegistryError):
+    """Another row bears the name that identifies it; ``row_id`` is that row's."""
+
+    code = "already_registered"
+
+    def __init__(self, what: str, name: str, row_id: UUID) -> None:
+        super().__init__(f"{what} {name!r} is registered already")
+        self.row_id = row_id

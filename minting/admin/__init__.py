@@ -2,6 +2,7 @@
 
 from minting.admin import (
     batches,
+    dashboard,
     mints,
     readings,
     reconcile,
@@ -11,10 +12,13 @@ from minting.admin import (
     stops,
     tokens,
     transactions,
+    webhook_deliveries,
+    webhook_endpoints,
 )
 
 __all__ = [
     "batches",
+    "dashboard",
     "mints",
     "readings",
     "reconcile",
@@ -24,4 +28,6 @@ __all__ = [
     "stops",
     "tokens",
     "transactions",
+    "webhook_deliveries",
+    "webhook_endpoints",
 ]

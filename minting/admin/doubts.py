@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -13,15 +14,20 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import URLPattern, path
-from django.utils.html import format_html_join
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import RadioFilter
 
-from minting.admin import show
+from minting.admin import show, tables
 from minting.admin.base import FoundByShape
 from minting.engine.errors import SolanaError
-from minting.models import MintTransaction
+from minting.models import MintBatch, MintTransaction
 from minting.service.doubt import IN_DOUBT, Doubt, doubt_of, look_again
+
+MOST = 20
+"""Transactions in doubt that a batch's page tells one by one."""
+
+WHY_AT_FIRST = "its time is over, and no node was asked for a proof yet"
 
 
 class DoubtFilter(RadioFilter):
@@ -77,11 +83,40 @@ class DoubtPages(FoundByShape):
         return redirect("admin:minting_minttransaction_change", transaction_id)
 
 
+@dataclass(frozen=True, slots=True)
+class DoubtfulTransaction:
+    """One transaction in doubt, as its batch's page shows it."""
+
+    id: UUID
+    signature: SafeString
+    readings: str
+    facts: list[tuple[str, SafeString | str]]
+
+
+def batch_doubts(batch: MintBatch) -> list[DoubtfulTransaction]:
+    """A batch's transactions in doubt, the longest first."""
+    rows = batch.transactions.filter(IN_DOUBT).defer("raw", "memo_root").order_by("doubted_at")
+    return [_doubtful(row, doubt) for row in rows[:MOST] if (doubt := doubt_of(row)) is not None]
+
+
+def _doubtful(row: MintTransaction, doubt: Doubt) -> DoubtfulTransaction:
+    return DoubtfulTransaction(
+        id=row.id,
+        signature=tables.signature_cell(row),
+        readings=show.readings(len(row.reading_ids)),
+        facts=[
+            ("In doubt since", show.time(doubt.since)),
+            ("Why", doubt.why or WHY_AT_FIRST),
+            ("Certain", _due(doubt)),
+        ],
+    )
+
+
 def doubt_facts(doubt: Doubt) -> list[tuple[str, SafeString | str]]:
     """What staff should know, in the order in which they ask."""
     return [
-        ("In doubt since", show.utc(doubt.since)),
-        ("Why", doubt.why),
+        ("In doubt since", show.time(doubt.since)),
+        ("Why", doubt.why or WHY_AT_FIRST),
         ("Last valid block height", f"{doubt.last_valid_block_height:,}"),
         ("Finalized block height", _asked(doubt)),
         ("Certain", _due(doubt)),
@@ -89,19 +124,22 @@ def doubt_facts(doubt: Doubt) -> list[tuple[str, SafeString | str]]:
     ]
 
 
-def _asked(doubt: Doubt) -> str:
+def _asked(doubt: Doubt) -> SafeString | str:
     if doubt.finalized_height is None:
         return "not told yet"
-    return f"{doubt.finalized_height:,} at {show.utc(doubt.asked_at)}, by {doubt.node}"
+    height = f"{doubt.finalized_height:,}"
+    return format_html("{} at {}, by {}", height, show.time(doubt.asked_at), doubt.node)
 
 
-def _due(doubt: Doubt) -> str:
+def _due(doubt: Doubt) -> SafeString | str:
     if doubt.blocks_left is None:
         return "after the next look"
     if doubt.blocks_left == 0:
         return "with the next look that gets all its answers"
     blocks = f"in {doubt.blocks_left:,} finalized block{'' if doubt.blocks_left == 1 else 's'}"
-    return f"{blocks}, about {show.utc(doubt.certain_at)}" if doubt.certain_at else blocks
+    if doubt.certain_at is None:
+        return blocks
+    return format_html("{}, about {}", blocks, show.time(doubt.certain_at))
 
 
 def _answers(doubt: Doubt) -> SafeString | str:

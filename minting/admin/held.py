@@ -43,7 +43,7 @@ class Cause:
 
     code: ReadingCode
     count: str
-    since: str
+    since: SafeString | str
     """When the oldest of them came in."""
     ends: str
     """What would let them go."""
@@ -104,7 +104,7 @@ def causes() -> list[Cause]:
         Cause(
             code=ReadingCode(code),
             count=f"{count:,}" if count <= lists.COUNTED else f"more than {lists.COUNTED:,}",
-            since=show.utc(since),
+            since=show.time(since),
             ends=ends()[ReadingCode(code)],
             page=_listed(code),
             remedy=_remedy(ReadingCode(code)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.contrib import admin
+from django.utils.safestring import SafeString
 from unfold.decorators import display
 
 from minting.admin import show
@@ -24,11 +25,11 @@ class MintInfoAdmin(ReadOnlyAdmin):
     )
 
     @display(description="Recorded")
-    def recorded(self, mint: MintInfo) -> str:
+    def recorded(self, mint: MintInfo) -> SafeString | str:
         """When it was first seen."""
-        return show.utc(mint.recorded_at)
+        return show.time(mint.recorded_at)
 
     @display(description="Checked")
-    def checked(self, mint: MintInfo) -> str:
+    def checked(self, mint: MintInfo) -> SafeString | str:
         """When it was last asked."""
-        return show.utc(mint.checked_at)
+        return show.time(mint.checked_at)

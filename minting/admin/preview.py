@@ -52,7 +52,7 @@ def page_of(selection: MintSelection, summary: Summary) -> dict[str, Any]:
     return {
         "title": f"Mint {summary.readings:,} of {show.readings(selection.size)}?",
         "button": f"Mint {show.readings(summary.readings)}" if summary.readings else "",
-        "counted_at": summary.made,
+        "counted_at": show.time(summary.made),
         "figures": figures(summary),
         "cost": cost_rows(costs) if costs else None,
         "missing": missing(costs),
@@ -159,7 +159,7 @@ def wallet_rows(summary: Summary) -> dict[str, Any] | None:
             [
                 each.owner,
                 addresses.wallet(each.wallet),
-                show.utc(datetime.fromisoformat(each.since)),
+                show.time(datetime.fromisoformat(each.since)),
                 f"{each.readings:,}",
             ]
             for each in summary.changed_wallets

@@ -10,6 +10,7 @@ from django.contrib import admin
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action, display
@@ -189,13 +190,13 @@ class MeterReadingAdmin(HeldPages, FoundByShape):
     @display(description="Owner's wallet now", empty_value="none")
     def wallet(self, reading: MeterReading) -> SafeString | None:
         """Where a mint of now would pay."""
-        return addresses.wallet(reading.owner_wallet_address, addresses.cluster())
+        return addresses.wallet(reading.owner_wallet_address)
 
     @display(description="Wallet", empty_value="none")
     def paid_at(self, reading: MeterReading) -> SafeString | None:
         """Where it was paid or, before it is, where a mint of now would pay."""
         paid = reading.status in PAID and getattr(reading, "result_wallet", None)
-        return addresses.wallet(paid or reading.owner_wallet_address, addresses.cluster())
+        return addresses.wallet(paid or reading.owner_wallet_address)
 
     @display(description="Tokens", empty_value="")
     def tokens(self, reading: MeterReading) -> SafeString | str:
@@ -208,7 +209,7 @@ class MeterReadingAdmin(HeldPages, FoundByShape):
     @display(description="Period")
     def period(self, reading: MeterReading) -> SafeString:
         """From when to when."""
-        return show.unbroken(show.period(reading.period_start, reading.period_end))
+        return show.times(reading.period_start, reading.period_end)
 
     @display(description="Exported")
     def energy(self, reading: MeterReading) -> SafeString:
@@ -230,25 +231,26 @@ class MeterReadingAdmin(HeldPages, FoundByShape):
         """The transaction that pays it, else the reason why none does."""
         signature = getattr(reading, "tx_signature", None)
         if reading.status in PAID and signature:
-            return addresses.signature(signature, addresses.cluster())
+            return addresses.signature(signature)
         return self.reason(reading)
 
     @display(description="Transaction", empty_value="")
     def signature(self, reading: MeterReading) -> SafeString | None:
         """Of the transaction that pays it."""
-        return addresses.signature(getattr(reading, "tx_signature", None), addresses.cluster())
+        return addresses.signature(getattr(reading, "tx_signature", None))
 
     @display(description="Submitted")
-    def submitted(self, reading: MeterReading) -> str:
+    def submitted(self, reading: MeterReading) -> SafeString | str:
         """When it came in."""
-        return show.utc(reading.submitted_at)
+        return show.time(reading.submitted_at)
 
     @display(description="Released")
-    def released(self, reading: MeterReading) -> str:
+    def released(self, reading: MeterReading) -> SafeString | str:
         """By whom, when and why."""
         if reading.released_at is None:
             return "no"
-        return f"{show.utc(reading.released_at)} by {reading.released_by}: {reading.release_reason}"
+        when = show.time(reading.released_at)
+        return format_html("{} by {}: {}", when, reading.released_by, reading.release_reason)
 
 
 def results_of(reading_id: str) -> dict[str, Any]:

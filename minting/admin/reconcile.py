@@ -22,7 +22,7 @@ from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminTextareaWidget
 
 from minting import journal
-from minting.admin import show, tables
+from minting.admin import explorer, show, tables
 from minting.admin.base import FoundByShape, ReadOnlyAdmin
 from minting.models import MintingGate, ReconcileFinding, ReconcileRun
 from readings.admin.search import Kind, Sought
@@ -87,14 +87,14 @@ class ReconcileRunAdmin(ReadOnlyAdmin):
         return "all of the journal" if run.thorough else "what is new"
 
     @display(description="Started")
-    def started(self, run: ReconcileRun) -> str:
+    def started(self, run: ReconcileRun) -> SafeString | str:
         """When."""
-        return show.utc(run.started_at)
+        return show.time(run.started_at)
 
     @display(description="Finished")
-    def finished(self, run: ReconcileRun) -> str:
+    def finished(self, run: ReconcileRun) -> SafeString | str:
         """When."""
-        return show.utc(run.finished_at)
+        return show.time(run.finished_at)
 
     @display(description="Slots")
     def slots(self, run: ReconcileRun) -> str:
@@ -282,28 +282,30 @@ class ReconcileFindingAdmin(FoundByShape):
     @display(description="Explorer")
     def explorer(self, finding: ReconcileFinding) -> SafeString | str:
         """Where the world sees it."""
-        url = show.explorer_url(finding.signature, finding.mint.genesis_hash)
-        return show.link(url, "explorer") if url and finding.signature else "none"
+        if not finding.signature:
+            return "none"
+        genesis = finding.mint.genesis_hash
+        return explorer.transaction(finding.signature, genesis) or "none for this cluster"
 
     @display(description="Found")
-    def found(self, finding: ReconcileFinding) -> str:
+    def found(self, finding: ReconcileFinding) -> SafeString | str:
         """When first."""
-        return show.utc(finding.found_at)
+        return show.time(finding.found_at)
 
     @display(description="Seen")
-    def seen(self, finding: ReconcileFinding) -> str:
+    def seen(self, finding: ReconcileFinding) -> SafeString | str:
         """When last."""
-        return show.utc(finding.seen_at)
+        return show.time(finding.seen_at)
 
     @display(description="Resolved")
-    def resolved(self, finding: ReconcileFinding) -> str:
+    def resolved(self, finding: ReconcileFinding) -> SafeString | str:
         """When it was not found any more."""
-        return show.utc(finding.resolved_at)
+        return show.time(finding.resolved_at)
 
     @display(description="When")
-    def acknowledged(self, finding: ReconcileFinding) -> str:
+    def acknowledged(self, finding: ReconcileFinding) -> SafeString | str:
         """When a person explained it."""
-        return show.utc(finding.acknowledged_at)
+        return show.time(finding.acknowledged_at)
 
 
 SELECTED = 1_000

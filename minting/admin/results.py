@@ -122,7 +122,7 @@ class MintResultAdmin(FoundByShape):
                 return results.none()
 
     @display(description="Reading")
-    def reading_name(self, result: MintResult) -> str:
+    def reading_name(self, result: MintResult) -> SafeString:
         """Meter and period."""
         return tables.reading_name(result.reading)
 
@@ -162,11 +162,11 @@ class MintResultAdmin(FoundByShape):
         return tables.signature_of(result)
 
     @display(description="Settled")
-    def settled(self, result: MintResult) -> str:
+    def settled(self, result: MintResult) -> SafeString | str:
         """When its outcome was known."""
-        return show.utc(result.settled_at)
+        return show.time(result.settled_at)
 
     @display(description="Tried again")
-    def retry(self, result: MintResult) -> str:
+    def retry(self, result: MintResult) -> SafeString | str:
         """When, if by itself."""
-        return show.utc(result.retry_at) or "not by itself"
+        return show.time(result.retry_at) or "not by itself"

@@ -146,7 +146,12 @@ class MintSelectionAdmin(ReadOnlyAdmin):
             request,
             "admin/minting/confirm.html",
             # The way back leads to the readings: selections have no list.
-            self.page_context(request, selection=selection, opts=MeterReading._meta, **context),
+            self.page_context(
+                request,
+                opts=MeterReading._meta,
+                selected_at=show.time(selection.created_at),
+                **context,
+            ),
         )
 
 

@@ -1,14 +1,13 @@
-"""Values as people read them: units beside numbers, UTC beside times. Exact: no floats."""
+"""Values as people read them: units beside numbers, zones behind times. Exact: no floats."""
 
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import timedelta
 from decimal import Decimal
 from functools import cache
 from typing import Any
 
-from django.conf import settings
 from django.contrib import admin
 from django.db.models import Model
 from django.template.loader import render_to_string
@@ -17,6 +16,27 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from minting.conf import current
+from readings.admin.times import period, time, times, utc
+
+__all__ = [
+    "badge",
+    "duration",
+    "kwh",
+    "lamports",
+    "link",
+    "period",
+    "pretty_json",
+    "readings",
+    "row_link",
+    "short",
+    "shortened",
+    "sol",
+    "time",
+    "times",
+    "tokens",
+    "unbroken",
+    "utc",
+]
 
 LAMPORTS_PLACES = 9
 """A lamport is 10⁻⁹ SOL."""
@@ -37,20 +57,13 @@ COLOURS = {
     "succeeded": "success",
     "confirmed": "success",
     "finalized": "success",
+    "delivered": "success",
     "failed": "danger",
     "clean": "success",
     "differences": "danger",
     "open": "danger",
 }
 """Of statuses; those that are not here are over without anybody having to act, and are grey."""
-
-EXPLORERS = {
-    "5eykt4UsFv8P8NJdTREpY1vzqKqZKvdpKuc147dw2N9d": ("https://explorer.solana.com/tx/{signature}"),
-    "EtWTRABZaYq6iMfeYKouRu166VU2xqa1wcaWoxPkrZBG": (
-        "https://explorer.solana.com/tx/{signature}?cluster=devnet"
-    ),
-}
-"""By genesis hash: mainnet and devnet. A local chain has none."""
 
 
 @cache
@@ -82,9 +95,15 @@ def sol(amount: int | None) -> str:
     return "" if amount is None else f"{_scaled(amount, LAMPORTS_PLACES)} SOL"
 
 
-def utc(moment: datetime | None) -> str:
-    """``2026-11-23 18:45:10 UTC``."""
-    return "" if moment is None else f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+def duration(span: timedelta) -> str:
+    """``12 s``, ``5 min``, ``3 h 20 min``, ``2 days``: as exactly as one cares."""
+    seconds = max(int(span.total_seconds()), 0)
+    minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86_400
+    if days:
+        return f"{days:,} day{'' if days == 1 else 's'}"
+    if hours:
+        return f"{hours} h {minutes % 60} min"
+    return f"{minutes} min" if minutes else f"{seconds} s"
 
 
 def readings(count: int) -> str:
@@ -95,12 +114,6 @@ def readings(count: int) -> str:
 def unbroken(text: str) -> SafeString:
     """Text that stays on one line of a table."""
     return format_html('<span class="whitespace-nowrap">{}</span>', text)
-
-
-def period(start: datetime, end: datetime) -> str:
-    """``2026-11-23 18:30 to 18:45 UTC``."""
-    until = f"{end:%H:%M}" if start.date() == end.date() else f"{end:%Y-%m-%d %H:%M}"
-    return f"{start:%Y-%m-%d %H:%M} to {until} UTC"
 
 
 def short(text: str) -> str:
@@ -127,27 +140,6 @@ def row_link(row: Model | None, text: str = "", *, title: str = "") -> SafeStrin
         return words
     name = f"admin:{row._meta.app_label}_{row._meta.model_name}_change"
     return link(reverse(name, args=[row.pk]), words, title=title)
-
-
-def explorer_url(signature: str, genesis_hash: str) -> str:
-    """Where the world sees a transaction, or nothing.
-
-    ``EXPLORER_URL`` is either the explorer's address, before ``/tx/<signature>``, or a whole
-    address with ``{signature}`` in it, for explorers that want more behind it.
-    """
-    pattern = settings.EXPLORER_URL or EXPLORERS.get(genesis_hash, "")
-    if pattern and "{signature}" not in pattern:
-        pattern = f"{pattern.rstrip('/')}/tx/{{signature}}"
-    return pattern.replace("{signature}", signature)
-
-
-def address_url(address: str, genesis_hash: str) -> str:
-    """Where the world sees an account, or nothing; the same explorer, which calls it an address."""
-    signature = "{signature}"
-    pattern = explorer_url(signature, genesis_hash)
-    if f"/tx/{signature}" not in pattern:
-        return ""
-    return pattern.replace(f"/tx/{signature}", f"/address/{address}")
 
 
 def pretty_json(value: Any) -> SafeString | str:

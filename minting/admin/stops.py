@@ -12,6 +12,7 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils.functional import SimpleLazyObject
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminTextareaWidget
@@ -20,8 +21,6 @@ from minting.admin import show
 from minting.admin.base import ReadOnlyAdmin
 from minting.models import MintingStop
 from minting.service.stopping import by_limit, resume_minting, standing_stop, stop_minting
-
-LIST = "admin:minting_mintingstop_changelist"
 
 
 class StopForm(forms.Form):
@@ -68,7 +67,11 @@ class MintingStopAdmin(ReadOnlyAdmin):
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """The list, under the switch."""
-        extra = {"may_stop": _may_stop(request), **(extra_context or {})}
+        extra = {
+            "may_stop": _may_stop(request),
+            "may_resume": _may_resume(request),
+            **(extra_context or {}),
+        }
         return super().changelist_view(request, extra)  # type: ignore[no-any-return]
 
     def stop_view(self, request: HttpRequest) -> HttpResponse:
@@ -79,34 +82,40 @@ class MintingStopAdmin(ReadOnlyAdmin):
         if request.method == "POST" and form.is_valid():
             stop = stop_minting(form.cleaned_data["reason"], by=request.user.get_username())
             self.message_user(request, f"Minting is stopped: {stop.reason}", messages.WARNING)
-            return redirect(LIST)
+            return redirect("admin:index")
         context = self.page_context(request, title="Stop all minting?", form=form)
         return TemplateResponse(request, "admin/minting/stop.html", context)
 
     def resume_view(self, request: HttpRequest) -> HttpResponse:
         """GET asks once, POST lets signing go on."""
-        if not _may_stop(request):
+        if not _may_resume(request):
             raise PermissionDenied
         if request.method == "POST":
             resumed = resume_minting(by=request.user.get_username())
             told = "Minting goes on." if resumed else "Minting was not stopped."
             self.message_user(request, told, messages.SUCCESS)
-            return redirect(LIST)
+            return redirect("admin:index")
         stop = standing_stop()
         context = self.page_context(
-            request, title="Resume minting?", by_limit=stop is not None and by_limit(stop)
+            request,
+            title="Resume minting?",
+            stop=stop,
+            stopped_at=show.time(stop.stopped_at) if stop else "",
+            by_limit=stop is not None and by_limit(stop),
         )
         return TemplateResponse(request, "admin/minting/resume.html", context)
 
     @display(description="Stopped")
-    def stopped(self, stop: MintingStop) -> str:
+    def stopped(self, stop: MintingStop) -> SafeString | str:
         """From when."""
-        return show.utc(stop.stopped_at)
+        return show.time(stop.stopped_at)
 
     @display(description="Resumed")
-    def resumed(self, stop: MintingStop) -> str:
+    def resumed(self, stop: MintingStop) -> SafeString | str:
         """To when, and by whom."""
-        return f"{show.utc(stop.resumed_at)}, {stop.resumed_by}" if stop.resumed_at else ""
+        if stop.resumed_at is None:
+            return ""
+        return format_html("{}, {}", show.time(stop.resumed_at), stop.resumed_by)
 
     @display(description="State")
     def state(self, stop: MintingStop) -> SafeString:
@@ -116,12 +125,20 @@ class MintingStopAdmin(ReadOnlyAdmin):
 
 def banner(request: HttpRequest) -> dict[str, Any]:
     """Context processor: the stop that stands, asked for only where a page shows it."""
-    return {"minting_stop": SimpleLazyObject(lambda: _shown_to(request))}
+    stop = SimpleLazyObject(lambda: _shown_to(request))
+    return {
+        "minting_stop": stop,
+        "minting_stop_since": SimpleLazyObject(lambda: show.time(stop.stopped_at)),
+    }
 
 
 def _shown_to(request: HttpRequest) -> MintingStop | None:
     user = getattr(request, "user", None)
     return standing_stop() if user is not None and user.is_staff else None
+
+
+def _may_resume(request: HttpRequest) -> bool:
+    return bool(request.user.has_perm("minting.resume_minting"))
 
 
 def _may_stop(request: HttpRequest) -> bool:

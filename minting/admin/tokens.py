@@ -41,14 +41,14 @@ class ApiTokenAdmin(ReadOnlyAdmin):
         return ", ".join(token.scopes) or "none"
 
     @display(description="Created")
-    def made(self, token: ApiToken) -> str:
+    def made(self, token: ApiToken) -> SafeString | str:
         """When."""
-        return show.utc(token.created)
+        return show.time(token.created)
 
     @display(description="Expires")
-    def expires(self, token: ApiToken) -> str:
+    def expires(self, token: ApiToken) -> SafeString | str:
         """Until when it works."""
-        return show.utc(token.expiry) or "never"
+        return show.time(token.expiry) or "never"
 
     @display(description="State")
     def state(self, token: ApiToken) -> SafeString:

@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
 
-from minting.admin import show, tables
+from minting.admin import explorer, show, tables
 from minting.admin.doubts import DoubtFilter, DoubtPages
 from minting.admin.filters import BatchFilter
 from minting.models import MintResult, MintTransaction
@@ -168,7 +168,8 @@ class MintTransactionAdmin(DoubtPages):
     @display(description="Explorer")
     def explorer(self, transaction: MintTransaction) -> SafeString | str:
         """Where the world sees it."""
-        return tables.explorer_link(transaction) or "none for this cluster"
+        link = explorer.transaction(transaction.signature, transaction.genesis_hash)
+        return link or "none for this cluster"
 
     @display(description="Memo root")
     def root(self, transaction: MintTransaction) -> str:
@@ -176,29 +177,29 @@ class MintTransactionAdmin(DoubtPages):
         return bytes(transaction.memo_root).hex()
 
     @display(description="Signed")
-    def signed(self, transaction: MintTransaction) -> str:
+    def signed(self, transaction: MintTransaction) -> SafeString | str:
         """When it was journalled."""
-        return show.utc(transaction.signed_at)
+        return show.time(transaction.signed_at)
 
     @display(description="Sent")
-    def sent(self, transaction: MintTransaction) -> str:
+    def sent(self, transaction: MintTransaction) -> SafeString | str:
         """When it first left."""
-        return show.utc(transaction.sent_at)
+        return show.time(transaction.sent_at)
 
     @display(description="In doubt since")
-    def doubted(self, transaction: MintTransaction) -> str:
+    def doubted(self, transaction: MintTransaction) -> SafeString | str:
         """When it was overdue."""
-        return show.utc(transaction.doubted_at)
+        return show.time(transaction.doubted_at)
 
     @display(description="Confirmed")
-    def confirmed(self, transaction: MintTransaction) -> str:
+    def confirmed(self, transaction: MintTransaction) -> SafeString | str:
         """When it was seen to have landed."""
-        return show.utc(transaction.confirmed_at)
+        return show.time(transaction.confirmed_at)
 
     @display(description="Finalized")
-    def finalized(self, transaction: MintTransaction) -> str:
+    def finalized(self, transaction: MintTransaction) -> SafeString | str:
         """When that could not be undone."""
-        return show.utc(transaction.finalized_at)
+        return show.time(transaction.finalized_at)
 
     @display(description="Error it landed with")
     def error_document(self, transaction: MintTransaction) -> SafeString | str:

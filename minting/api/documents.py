@@ -58,6 +58,7 @@ _MEANINGS = {
     "nothing is done",
     502: "The node refused",
     503: "No node answers",
+    504: "The outcome is not known in time; the mint goes on",
 }
 
 

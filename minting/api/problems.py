@@ -35,6 +35,7 @@ from minting.engine.errors import (
     WalletRefused,
 )
 from readings.errors import (
+    AlreadyRegistered,
     ConflictingReading,
     InvalidReading,
     ReadingError,
@@ -42,6 +43,7 @@ from readings.errors import (
     ReasonRequired,
     RegistryError,
     UnknownMeter,
+    UnknownOwner,
     UnknownReading,
 )
 
@@ -104,6 +106,8 @@ ANSWERS: Mapping[type[Exception], _Answer] = {
     ConflictingReading: _Answer(409, _reading),
     ReadingInFlight: _Answer(409, _reading),
     ReasonRequired: _Answer(400),
+    UnknownOwner: _Answer(404),
+    AlreadyRegistered: _Answer(409, lambda error: {"id": str(error.row_id)}),
     RegistryError: _Answer(422),
     ReadingError: _Answer(422),
 }

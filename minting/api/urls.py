@@ -6,6 +6,7 @@ from minting.api.base import NoSuchEndpoint
 from minting.api.batches import BatchCancel, BatchDetail, BatchList, BatchResults, BatchRetry
 from minting.api.mint import MintBatchEstimate, MintBatchRequest, ReadingMint
 from minting.api.readings import ReadingCorrections, ReadingDetail, ReadingList
+from minting.api.registry import MeterDetail, MeterList, OwnerDetail, OwnerList
 
 app_name = "api"
 urlpatterns = [
@@ -24,5 +25,9 @@ urlpatterns = [
         ReadingCorrections.as_view(),
         name="reading-corrections",
     ),
+    path("owners", OwnerList.as_view(), name="owner-list"),
+    path("owners/<uuid:row_id>", OwnerDetail.as_view(), name="owner-detail"),
+    path("meters", MeterList.as_view(), name="meter-list"),
+    path("meters/<uuid:row_id>", MeterDetail.as_view(), name="meter-detail"),
     re_path(r"", NoSuchEndpoint.as_view()),
 ]

@@ -22,6 +22,7 @@ from minting.cluster.client import (
 from minting.cluster.concurrency import pages, together
 from minting.cluster.evidence import collect_death_evidence
 from minting.cluster.roster import Member, Roster
+from minting.cluster.sighting import Sighting, sight
 from minting.cluster.throttle import Throttle
 from minting.cluster.transport import DEFAULT_CONCURRENCY, DEFAULT_TIMEOUT
 from minting.engine.errors import FormatRefused, SolanaError
@@ -178,9 +179,9 @@ class Cluster:
         """See ``Node.fee_for_message``."""
         return await self._roster.ask(lambda node: node.fee_for_message(message))
 
-    async def simulate(self, raw: bytes) -> Simulation:
+    async def simulate(self, raw: bytes, accounts: Sequence[Pubkey] = ()) -> Simulation:
         """See ``Node.simulate``."""
-        return await self._roster.ask(lambda node: node.simulate(raw))
+        return await self._roster.ask(lambda node: node.simulate(raw, accounts))
 
     async def supports_v1(self, authority: Pubkey) -> bool:
         """See ``Node.supports_v1``. The answer is not kept here."""
@@ -281,6 +282,14 @@ class Cluster:
         except SolanaError as failure:
             return str(failure)
         return None
+
+    async def sightings(self, seconds: float) -> tuple[Sighting, ...]:
+        """What each node says of itself within ``seconds``, in the order configured.
+
+        Raises nothing. Nodes of another cluster are asked too: that is what one wants to see.
+        """
+        nodes = [member.node for member in self._roster.members]
+        return tuple(await together(sight(node, seconds) for node in nodes))
 
     @asynccontextmanager
     async def one_node(self) -> AsyncIterator[Node]:

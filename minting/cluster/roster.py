@@ -139,10 +139,16 @@ class Roster:
         return NodeUnreachable("No node answered: " + "; ".join(map(str, failures)))
 
 
-def _tell_apart(nodes: Sequence[Node]) -> None:
-    """Numbers nodes of the same name: one host may stand twice, with two keys in its URLs."""
+def distinct(names: Sequence[str]) -> list[str]:
+    """Numbers equal names: one host may stand twice, with two keys in its URLs."""
     taken: Counter[str] = Counter()
-    for node in nodes:
-        taken[node.name] += 1
-        if taken[node.name] > 1:
-            node.name = f"{node.name}#{taken[node.name]}"
+    told = []
+    for name in names:
+        taken[name] += 1
+        told.append(f"{name}#{taken[name]}" if taken[name] > 1 else name)
+    return told
+
+
+def _tell_apart(nodes: Sequence[Node]) -> None:
+    for node, name in zip(nodes, distinct([node.name for node in nodes]), strict=True):
+        node.name = name

@@ -19,6 +19,7 @@ status, the batch's counters, the slice, the batch's end.
 ``adopting``              what the chain remembers and a restored database does not
 ``gate``                  whether anything may be signed
 ``repeating``             what a request came to that may be sent again
+``telling``               what other systems are to be told of all this
 ========================  ==========================================================
 """
 

@@ -31,7 +31,7 @@ _COPY = """
 COPY minting_mintresult (
     id, batch_id, slice_id, reading_id, user_id, wallet_address, kwh_amount, base_units, status,
     error, error_code, permanent, tx_signature, attempts, alone, retry_number, planned,
-    rent_elsewhere
+    rent_elsewhere, account_held
 ) FROM STDIN
 """
 
@@ -51,6 +51,8 @@ class NewResult:
     """Number of its transaction in the batch's plan."""
     rent_elsewhere: bool = False
     """Whether another transaction of the plan counts the rent of its account."""
+    account_held: int | None = None
+    """Lamports at the address of its token account, where the plan found that missing."""
     retry_number: int = 0
     """Automatic retries before this one."""
 
@@ -172,6 +174,7 @@ def _copy(opening: _Opening, part: Sequence[NewResult]) -> None:
                     row.retry_number,
                     row.planned,
                     row.rent_elsewhere,
+                    row.account_held,
                 )
             )
     taken = reading_status(ResultStatus.PENDING, permanent=False)

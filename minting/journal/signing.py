@@ -23,6 +23,7 @@ from minting.journal.phase import atomic_phase
 from minting.journal.results import lock_slices
 from minting.journal.stopping import DAILY_LIMIT, require_not_stopped
 from minting.models import MintInfo, MintingStop, MintResult, MintTransaction
+from minting.models.fields import first_id_since
 
 log = structlog.get_logger(__name__)
 
@@ -121,17 +122,12 @@ def _keep_within(limit: Decimal) -> None:
     time that a person resumed after this limit had stopped minting today allows as much again.
     """
     midnight = datetime.combine(datetime.now(UTC).date(), time(), UTC)
-    today = MintResult.objects.filter(transaction__gte=_first_id_since(midnight))
+    today = MintResult.objects.filter(transaction__gte=first_id_since(midnight))
     wanted: Decimal = today.aggregate(kwh=Sum("kwh_amount", default=Decimal(0)))["kwh"]
     resumed = MintingStop.objects.filter(stopped_by=DAILY_LIMIT, stopped_at__gte=midnight).count()
     allowed = limit * (1 + resumed)
     if wanted > allowed:
         raise DailyLimitPassed(wanted=wanted, allowed=allowed)
-
-
-def _first_id_since(moment: datetime) -> UUID:
-    """The least UUIDv7 of a moment: ids are in the order of time, and have an index."""
-    return UUID(int=int(moment.timestamp()) * 1000 << 80)
 
 
 def _hold_claims(claims: set[Claim]) -> None:

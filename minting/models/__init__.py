@@ -4,6 +4,7 @@ from minting.models.batch import BatchSource, MintBatch, MintSlice
 from minting.models.errand import Errand
 from minting.models.idempotency import IdempotencyKey
 from minting.models.mint import Landmark, MintInfo
+from minting.models.pulse import Pulse, PulseKind
 from minting.models.reconcile import (
     MintingGate,
     ReconcileCursor,
@@ -15,6 +16,12 @@ from minting.models.result import MintResult
 from minting.models.selection import MintSelection, MintSelectionItem
 from minting.models.stop import MintingStop
 from minting.models.transaction import MintTransaction
+from minting.models.webhook import (
+    WebhookAttempt,
+    WebhookDelivery,
+    WebhookEndpoint,
+    WebhookEvent,
+)
 
 __all__ = [
     "BatchSource",
@@ -30,8 +37,14 @@ __all__ = [
     "MintTransaction",
     "MintingGate",
     "MintingStop",
+    "Pulse",
+    "PulseKind",
     "ReconcileCursor",
     "ReconcileFinding",
     "ReconcileRun",
     "RunStatus",
+    "WebhookAttempt",
+    "WebhookDelivery",
+    "WebhookEndpoint",
+    "WebhookEvent",
 ]

@@ -72,7 +72,10 @@ class MintBatch(models.Model):
         indexes = [
             models.Index(fields=["status", "-created_at"], name="batch_status_created"),
         ]
-        permissions = [("mint_readings", "Can mint readings (spends SOL, creates tokens)")]
+        permissions = [
+            ("mint_readings", "Can mint readings (spends SOL, creates tokens)"),
+            ("approve_batch", "Can approve batches that wait for it"),
+        ]
         constraints = [
             models.CheckConstraint(
                 condition=Q(total_readings__gte=F("successful_mints") + F("failed_mints")),

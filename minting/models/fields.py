@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
+from uuid import UUID
 
 from django.db import models
+
+
+def first_id_since(moment: datetime) -> UUID:
+    """The least UUIDv7 of a moment: ids are in the order of time, and have an index."""
+    return UUID(int=int(moment.timestamp()) * 1000 << 80)
 
 
 def choices(states: type[StrEnum]) -> list[tuple[str, str]]:

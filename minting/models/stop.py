@@ -29,7 +29,10 @@ class MintingStop(models.Model):
                 models.Value(1), name="one_stop_at_a_time", condition=Q(resumed_at__isnull=True)
             ),
         ]
-        permissions = [("stop_minting", "Can stop and resume minting")]
+        permissions = [
+            ("stop_minting", "Can stop minting"),
+            ("resume_minting", "Can resume minting"),
+        ]
 
     def __str__(self) -> str:
         return f"stopped by {self.stopped_by} at {self.stopped_at:%Y-%m-%d %H:%M}: {self.reason}"

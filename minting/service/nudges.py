@@ -27,6 +27,7 @@ LOOK = "minting.tasks.look"
 PROVE = "minting.tasks.prove"
 
 ERRAND = "minting.tasks.run_errand"
+DELIVER = "minting.tasks.deliver"
 
 AT_ONCE = 4
 """Workers that are called together. More are called by those, while slices wait and nobody who is
@@ -51,6 +52,11 @@ def ask_for_proof(transaction_id: UUID) -> None:
 def call_for_errand(errand_id: UUID) -> None:
     """Asks a worker to do an errand, whose row is in the caller's transaction."""
     _tell(ERRAND, str(errand_id), group="errand")
+
+
+def call_courier() -> None:
+    """Asks a worker to send what other systems are to be told."""
+    _tell(DELIVER, group="webhooks")
 
 
 def nudge(workers: int = 1) -> None:

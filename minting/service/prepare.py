@@ -298,6 +298,7 @@ def _new_result(dealt: Dealt, numbers: Mapping[UUID, int]) -> NewResult:
         slice_number=dealt.slice_number,
         planned=dealt.planned,
         rent_elsewhere=dealt.rent_elsewhere,
+        account_held=dealt.account_held,
         retry_number=numbers.get(data.reading_id, 0),
     )
 

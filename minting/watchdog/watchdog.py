@@ -7,7 +7,7 @@ import os
 import signal
 import time
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from multiprocessing.process import BaseProcess
 from types import FrameType
 
@@ -17,11 +17,12 @@ from django.db import close_old_connections, connections
 from django_q.conf import Conf
 from redis import RedisError
 
-from minting.service import upkeep
+from minting.service import upkeep, worker_health
 from minting.service.upkeep import Fallen, QueueWatch
 from minting.watchdog import processes
 from minting.watchdog.board import Board
 from minting.watchdog.sentinel import HAND_OVER, LONGEST_STOP, run_sentinel
+from minting.webhooks.upkeep import call_if_unattended
 
 log = structlog.get_logger(__name__)
 
@@ -59,6 +60,7 @@ class Watchdog:
     def __init__(self) -> None:
         self._stopping = False
         self._pause = FIRST_PAUSE
+        self._began = datetime.now(UTC)
 
     def listen(self) -> None:
         """From here on SIGTERM and SIGINT are requests to stop."""
@@ -78,6 +80,7 @@ class Watchdog:
             if trouble:
                 log.error("cluster_ended", reason=trouble, lived=round(_age(cluster), 1))
                 self._rest(cluster)
+        self._leave()
         log.info("cluster_stopped")
 
     def _ask_to_stop(self, _signum: int, _frame: FrameType | None) -> None:
@@ -108,9 +111,27 @@ class Watchdog:
             if time.monotonic() >= tables_at:
                 if _is_wedged(cluster, queue):
                     return "tasks wait, and an idle worker takes none"
+                self._show_life(cluster)
                 tables_at = time.monotonic() + LOOK_AT_TABLES
             time.sleep(LOOK)
         return ""
+
+    def _show_life(self, cluster: Cluster) -> None:
+        """For the dashboard: who works here."""
+        try:
+            worker_health.report(
+                os.getpid(), workers=len(cluster.board.workers), started_at=self._began
+            )
+        except DatabaseError as error:
+            log.warning("life_not_shown", reason=str(error).strip())
+
+    def _leave(self) -> None:
+        try:
+            close_old_connections()
+            worker_health.leave(os.getpid())
+        except DatabaseError as error:
+            # It will be shown as gone, which it is.
+            log.warning("life_not_shown", reason=str(error).strip())
 
     def _end(self, cluster: Cluster) -> None:
         """Leaves no process of the cluster, and nothing claimed by one."""
@@ -150,6 +171,8 @@ def _is_wedged(cluster: Cluster, queue: QueueWatch) -> bool:
             return True
         if upkeep.call_if_unattended():
             log.info("worker_called")
+        if call_if_unattended():
+            log.debug("courier_called")
     except DatabaseError as error:
         # Without the tables there is nothing to do for anybody; asked again soon.
         log.warning("tables_not_seen", reason=str(error).strip())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import messages
@@ -11,6 +12,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from unfold.admin import TabularInline
 
 from readings.admin.lists import FoundByShape
+from readings.admin.times import Column
 from readings.errors import ReadingError
 
 
@@ -26,6 +28,22 @@ class RegistrationForm(ModelForm):
 
 class RegisteredAdmin(FoundByShape):
     """Rows that are registered through ``readings.intake``, shown, and never edited or deleted."""
+
+    shown_fields: Sequence[str | Column] = ()
+    """Of a row that is there; a new one is asked for by the form."""
+
+    def get_fields(self, request: HttpRequest, obj: Model | None = None) -> Sequence[Any]:
+        """The row's, or the form's."""
+        fields: Sequence[Any] = super().get_fields(request, obj)
+        return self.shown_fields if obj else fields
+
+    def get_readonly_fields(
+        self,
+        request: HttpRequest,  # noqa: ARG002
+        obj: Model | None = None,
+    ) -> Sequence[Any]:
+        """All of a row that is there."""
+        return self.shown_fields if obj else ()
 
     def register(self, values: dict[str, Any]) -> Model:
         """Registers what the form says and answers the row."""

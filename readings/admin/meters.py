@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
@@ -12,17 +11,23 @@ from django.urls import reverse
 from unfold.decorators import action, display
 
 from readings import intake
+from readings.admin import times
 from readings.admin.base import RegisteredAdmin, RegistrationForm, ShownInline
 from readings.admin.lists import FoundByShape, counted, keys_of
 from readings.admin.search import Kind, Sought
 from readings.models import Meter, MeterAssignment, Owner, Wallet
+
+STARTS = times.column("starts_at", "Starts at")
+ENDS = times.column("ends_at", "Ends at", never="it lasts")
+# Ids are UUIDv7: their order is that of registration, and it has an index.
+REGISTERED = times.column("registered_at", "Registered at", ordering="id")
 
 
 class AssignmentInline(ShownInline):
     """Who held the meter, newest first."""
 
     model = MeterAssignment
-    fields = ["owner", "starts_at", "ends_at"]
+    fields = ["owner", STARTS, ENDS]
     readonly_fields = fields
     ordering = ["-starts_at"]
 
@@ -31,8 +36,8 @@ class AssignmentInline(ShownInline):
 class MeterAdmin(FoundByShape):
     """What readings come from."""
 
-    list_display = ["serial", "name", "location", "holder", "interval", "registered"]
-    sortable_by = ["serial", "registered"]
+    list_display = ["serial", "name", "location", "holder", "interval", REGISTERED]
+    sortable_by = ["serial", REGISTERED]
     search_fields = ["id"]
     search_help_text = (
         "Beginning of the serial, of words of name or location, or of the holder's; or a wallet"
@@ -48,9 +53,13 @@ class MeterAdmin(FoundByShape):
         meters: QuerySet[Meter] = super().get_queryset(request)
         return meters.annotate(holder_name=Subquery(held.values("owner__name")[:1]))
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Meter | None = None) -> list[str]:  # noqa: ARG002
+    def get_readonly_fields(
+        self,
+        request: HttpRequest,  # noqa: ARG002
+        obj: Meter | None = None,
+    ) -> list[str | times.Column]:
         """The serial stays: clients name the meter by it."""
-        return ["serial", "registered_at"] if obj else []
+        return ["serial", REGISTERED] if obj else []
 
     def find(self, meters: QuerySet[Meter], named: Sought) -> QuerySet[Meter]:
         """By id, by how serial, name or location begin, or by who holds or held them."""
@@ -68,12 +77,6 @@ class MeterAdmin(FoundByShape):
                 held = MeterAssignment.objects.filter(owner__in=owners)
                 named_so = Meter.objects.named(named.text)
                 return meters.filter(pk__in=keys_of(named_so.values("pk"), held.values("meter")))
-
-    # Ids are UUIDv7: their order is that of registration, and it has an index.
-    @display(description="Registered at", ordering="id")
-    def registered(self, meter: Meter) -> datetime:
-        """When it was registered."""
-        return meter.registered_at
 
     @display(description="Held by", empty_value="nobody: readings are held")
     def holder(self, meter: Meter) -> str | None:
@@ -110,7 +113,8 @@ class MeterAssignmentAdmin(RegisteredAdmin):
     """Who holds which meter when."""
 
     form = MeterAssignmentForm
-    list_display = ["meter", "owner", "starts_at", "ends_at"]
+    list_display = ["meter", "owner", STARTS, ENDS]
+    shown_fields = ["meter", "owner", STARTS, ENDS]
     list_select_related = ["meter", "owner"]
     search_fields = ["id"]
     search_help_text = "Beginning of the meter's serial, or of the owner's id, name or email"

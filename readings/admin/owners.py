@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from django.contrib import admin
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from unfold.decorators import action, display
 
+from readings.admin import times
 from readings.admin.base import ShownInline
 from readings.admin.lists import FoundByShape
 from readings.admin.search import Kind, Sought
 from readings.models import MeterAssignment, Owner, Wallet
+
+# Ids are UUIDv7: their order is that of registration, and it has an index.
+CREATED = times.column("created_at", "Created at", ordering="id")
 
 
 class WalletInline(ShownInline):
     """All wallets the owner ever had, the current one first."""
 
     model = Wallet
-    fields = ["address", "registered_at", "retired_at", "exception_reason"]
+    fields = [
+        "address",
+        times.column("registered_at", "Registered at"),
+        times.column("retired_at", "Retired at", never="it is paid"),
+        "exception_reason",
+    ]
     readonly_fields = fields
     ordering = ["-registered_at"]
 
@@ -29,8 +36,8 @@ class WalletInline(ShownInline):
 class OwnerAdmin(FoundByShape):
     """Whom readings are minted for."""
 
-    list_display = ["name", "user_id", "email", "wallet", "meters", "created"]
-    sortable_by = ["name", "user_id", "created"]
+    list_display = ["name", "user_id", "email", "wallet", "meters", CREATED]
+    sortable_by = ["name", "user_id", CREATED]
     search_fields = ["id"]
     search_help_text = "Beginning of words of the name, of the user id or of the email; or a wallet"
     ordering = ["name", "user_id"]
@@ -49,9 +56,13 @@ class OwnerAdmin(FoundByShape):
             wallet_address=Subquery(current.values("address")[:1]), meters_held=Subquery(number)
         )
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Owner | None = None) -> list[str]:  # noqa: ARG002
+    def get_readonly_fields(
+        self,
+        request: HttpRequest,  # noqa: ARG002
+        obj: Owner | None = None,
+    ) -> list[str | times.Column]:
         """The platform's id stays: batches and their records name owners by it."""
-        return ["user_id", "created_at"] if obj else []
+        return ["user_id", CREATED] if obj else []
 
     @display(description="Wallet", empty_value="none: readings are held")
     def wallet(self, owner: Owner) -> str | None:
@@ -70,12 +81,6 @@ class OwnerAdmin(FoundByShape):
                 return owners.none()
             case Kind.NAME:
                 return owners.filter(pk__in=Owner.objects.named(named.text).values("pk"))
-
-    # Ids are UUIDv7: their order is that of registration, and it has an index.
-    @display(description="Created at", ordering="id")
-    def created(self, owner: Owner) -> datetime:
-        """When this owner was registered."""
-        return owner.created_at
 
     @display(description="Meters")
     def meters(self, owner: Owner) -> int:

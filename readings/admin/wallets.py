@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 from django.contrib import admin, messages
@@ -11,11 +10,15 @@ from django.http import HttpRequest
 from unfold.decorators import display
 
 from readings import intake
+from readings.admin import times
 from readings.admin.base import RegisteredAdmin, RegistrationForm
 from readings.admin.lists import counted, keys_of
 from readings.admin.search import Kind, Sought
 from readings.errors import ReadingError
 from readings.models import Owner, Wallet
+
+# Ids are UUIDv7: their order is that of registration, and it has an index.
+REGISTERED = times.column("registered_at", "Registered at", ordering="id")
 
 
 class WalletForm(RegistrationForm):
@@ -45,8 +48,17 @@ class WalletAdmin(RegisteredAdmin):
     """Which addresses are paid for whom."""
 
     form = WalletForm
-    list_display = ["address", "owner", "registered", "current", "exceptions"]
-    sortable_by = ["address", "registered"]
+    list_display = ["address", "owner", REGISTERED, "current", "exceptions"]
+    sortable_by = ["address", REGISTERED]
+    shown_fields = [
+        "owner",
+        "address",
+        REGISTERED,
+        times.column("retired_at", "Retired at", never="it is paid"),
+        "allow_off_curve",
+        "allow_program_owned",
+        "exception_reason",
+    ]
     list_filter = [("retired_at", admin.EmptyFieldListFilter), "allow_off_curve"]
     list_select_related = ["owner"]
     search_fields = ["id"]
@@ -73,12 +85,6 @@ class WalletAdmin(RegisteredAdmin):
                 begins = Wallet.objects.filter(address__startswith=named.text)
                 whose = Wallet.objects.filter(owner__in=counted(Owner.objects.named(named.text)))
                 return wallets.filter(pk__in=keys_of(begins.values("pk"), whose.values("pk")))
-
-    # Ids are UUIDv7: their order is that of registration, and it has an index.
-    @display(description="Registered at", ordering="id")
-    def registered(self, wallet: Wallet) -> datetime:
-        """When it was registered."""
-        return wallet.registered_at
 
     @display(description="Paid now", boolean=True)
     def current(self, wallet: Wallet) -> bool:

@@ -18,6 +18,7 @@ from readings.candidate import Candidate, Submission, examine
 from readings.conf import limits
 from readings.errors import ConflictingReading, ReadingError, UnknownMeter
 from readings.intake.context import Holders, Span, load_timelines, lock_meters, owners_with_wallet
+from readings.intake.storing import store
 from readings.models import Meter, MeterReading
 from readings.periods import Timeline, Told
 from readings.rules import Facts, Judgement, Limits, PeriodKind, ReadingCode, ReadingSource, judge
@@ -173,7 +174,7 @@ class _Intake:
             new = [decision for decision in decisions if isinstance(decision, MeterReading)]
             # Locks keep repeats out; should anybody write without them, the unique
             # constraints refuse the whole chunk rather than let one reading count twice.
-            MeterReading.objects.bulk_create(new)
+            store(new)
             return _outcomes(decisions, {reading.id: reading for reading in new})
 
     def _examine(self, item: Submission | ReadingError) -> Candidate | ReadingError:

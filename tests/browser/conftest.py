@@ -7,11 +7,11 @@ import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from django.db import connections
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
 from tests.minting.conftest import drain, minting_chain
 
@@ -28,6 +28,12 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+WIDE: ViewportSize = {"width": 1400, "height": 900}
+NARROW: ViewportSize = {"width": 400, "height": 900}
+SCHEMES: tuple[Literal["light"], Literal["dark"]] = ("light", "dark")
+SETTLED_MS = 400
+ZONE = "Asia/Bangkok"
+"""Of the browser: what shows UTC where it should show the reader's time is seen."""
 PICTURES = Path(__file__).resolve().parents[2] / "artifacts" / "admin"
 
 
@@ -101,12 +107,33 @@ class Visitor:
         PICTURES.mkdir(parents=True, exist_ok=True)
         self.page.screenshot(path=PICTURES / f"{self._test}-{name}.png", full_page=True)
 
+    def pictures(self, name: str) -> None:
+        """The page as it stands, light and dark, wide and narrow; it is then as it was."""
+        for width in (WIDE, NARROW):
+            self.page.set_viewport_size(width)
+            for scheme in SCHEMES:
+                self._dress(scheme)
+                # Charts and menus follow size and scheme with a transition.
+                self.page.wait_for_timeout(SETTLED_MS)
+                self.picture(f"{name}-{width['width']}-{scheme}")
+        self._dress(None)
+        self.page.set_viewport_size(WIDE)
+
+    def _dress(self, scheme: Literal["light", "dark"] | None) -> None:
+        """As the person's own switch does; the system's choice counts when a page is loaded."""
+        self.page.emulate_media(color_scheme=scheme or SCHEMES[0])
+        self.page.evaluate(
+            "theme => { const own = window.Alpine?.$data(document.documentElement);"
+            " if (own) own.adminTheme = theme; }",
+            scheme or "auto",
+        )
+
 
 @pytest.fixture
 def visitor(
     chromium: Browser, live_server: Any, request: pytest.FixtureRequest
 ) -> Iterator[Visitor]:
-    context = chromium.new_context(viewport={"width": 1400, "height": 900})
+    context = chromium.new_context(viewport=WIDE, timezone_id=ZONE)
     page = context.new_page()
     page.set_default_timeout(20_000)
     seen = Visitor(

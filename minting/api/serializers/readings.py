@@ -163,7 +163,15 @@ def describe_outcomes(outcomes: Sequence[Outcome]) -> dict[str, Any]:
         "created": counts[OutcomeStatus.CREATED],
         "duplicates": counts[OutcomeStatus.DUPLICATE],
         "failed": counts[OutcomeStatus.CONFLICT] + counts[OutcomeStatus.INVALID],
-        "results": OutcomeSerializer(outcomes, many=True).data,
+        "results": [
+            {
+                "status": outcome.status.value,
+                "id": outcome.reading_id,
+                "code": outcome.code or None,
+                "detail": outcome.detail or None,
+            }
+            for outcome in outcomes
+        ],
     }
 
 

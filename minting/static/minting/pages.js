@@ -1,4 +1,4 @@
-// What the pages need besides: buttons that copy, words for screen readers, no second press.
+// Words for screen readers, and no second press.
 (() => {
     "use strict";
 
@@ -7,7 +7,7 @@
     region.setAttribute("role", "status");
     region.setAttribute("aria-live", "polite");
     region.id = "said";
-    region.className = "said";
+    region.className = "gt-said";
 
     const say = (words) => {
         if (region.textContent === words) {
@@ -18,49 +18,7 @@
         }
     };
 
-    const copyByHand = (text) => {
-        const field = document.createElement("textarea");
-        field.value = text;
-        field.className = "said";
-        document.body.append(field);
-        const focused = document.activeElement;
-        field.select();
-        const done = document.execCommand("copy");
-        field.remove();
-        focused?.focus();
-        return done;
-    };
-
-    const copy = async (text) => {
-        // Browsers give the clipboard to https and to this machine only.
-        if (navigator.clipboard && window.isSecureContext) {
-            try {
-                await navigator.clipboard.writeText(text);
-                return true;
-            } catch {
-                return copyByHand(text);
-            }
-        }
-        return copyByHand(text);
-    };
-
-    const show = (button, icon) => {
-        button.textContent = icon;
-        clearTimeout(button.back);
-        button.back = setTimeout(() => { button.textContent = "content_copy"; }, 1500);
-    };
-
-    document.addEventListener("click", async (event) => {
-        const button = event.target.closest?.("button[data-copy]");
-        if (!button) {
-            return;
-        }
-        event.preventDefault();
-        event.stopPropagation();
-        const done = await copy(button.dataset.copy);
-        show(button, done ? "check" : "error");
-        say(done ? "Copied" : "Could not copy");
-    }, true);
+    document.addEventListener("gt:say", (event) => say(event.detail));
 
     // What changes by itself says so in words, each time the words are others.
     const hear = () => {

@@ -148,7 +148,7 @@ def test_the_next_retry_is_shown(viewer: Client):
     batch = failed_batch(household())
     due = timezone.now() + timedelta(minutes=5)
     batch.results.update(retry_at=due)
-    assert "Next retry due" in text(viewer, page_of(batch))
+    assert "It is tried again by itself, at" in text(viewer, page_of(batch))
     assert f"{due:%H:%M:%S}" in text(viewer, page_of(batch))
 
 

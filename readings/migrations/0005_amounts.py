@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
     atomic = False
 
     dependencies = [
-        ('readings', '0002_list_indexes'),
+        ('readings', '0003_backlog'),
     ]
 
     operations = [

@@ -16,7 +16,8 @@ SET CONSTRAINTS ALL DEFERRED
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('minting', '0006_landmark'),
+        ('minting', '0007_pulse'),
+        ('minting', '0008_webhooks'),
         ('readings', '0002_list_indexes'),
     ]
 

@@ -1,0 +1,34 @@
+"""Figures that many look at: computed by one, and kept for the longer the more they cost."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+SHARE = 20
+"""A figure is kept for so many times what it took: at most a twentieth of one core goes into it,
+and what takes a millisecond is asked anew."""
+
+
+class Kept(Generic[T]):
+    """One figure of this process."""
+
+    def __init__(self, compute: Callable[[], T]) -> None:
+        self._compute = compute
+        self._lock = threading.Lock()
+        self._value: T | None = None
+        self._until = 0.0
+
+    def get(self) -> T:
+        """The figure, or what it was a moment ago; who comes meanwhile waits for the same."""
+        with self._lock:
+            if self._value is None or time.monotonic() >= self._until:
+                began = time.monotonic()
+                self._value = self._compute()
+                now = time.monotonic()
+                self._until = now + SHARE * (now - began)
+            return self._value
