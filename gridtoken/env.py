@@ -102,6 +102,15 @@ class Environment:
             raise self.refused(name, allowed)
         return number
 
+    def rate(self, name: str, default: str) -> tuple[int, int]:
+        """So many in so many seconds, as ``6000/min`` or ``100/s``."""
+        text = self.text(name, default)
+        match = re.fullmatch(r"([1-9][0-9]{0,8})/(s|sec|min|hour|day)", text)
+        if not match:
+            raise self.refused(name, "a number by s, min, hour or day (6000/min)")
+        seconds = {"s": 1, "sec": 1, "min": 60, "hour": 3_600, "day": 86_400}
+        return int(match[1]), seconds[match[2]]
+
     # -------------------------------------------------------------- places
     def folder(self, name: str, default: Path, *, shown: str) -> Path:
         """A path; a relative one starts at the checkout, so that all commands mean the same."""

@@ -255,6 +255,7 @@ UNFOLD: dict[str, Any] = {
                     _page("Owners", "person", "owner", "readings"),
                     _page("Wallets", "account_balance_wallet", "wallet", "readings"),
                     _page("Meters", "speed", "meter", "readings"),
+                    _page("Imports", "upload_file", "importfile", "readings"),
                 ],
             },
             {
@@ -296,12 +297,15 @@ WHITENOISE_KEEP_ONLY_HASHED_FILES = True
 MIGRATION_MODULES = {"knox": None}
 KNOX_TOKEN_MODEL = "access.ApiToken"  # noqa: S105 — a model's name
 PLATFORM_DOORS = env.flag("PLATFORM_DOORS", default=True)
+API_RATE = env.rate("API_RATE", "6000/min")
+"""Calls, and the seconds that they are for."""
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "minting.access.authentication.TokenOrKeyAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_THROTTLE_CLASSES": ["minting.access.throttling.CallerThrottle"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",

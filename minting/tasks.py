@@ -13,6 +13,7 @@ from uuid import UUID
 
 import structlog
 
+from minting.access import rates, trail
 from minting.engine.errors import MintNotFinal
 from minting.service import errands, repeats, retry, selections
 from minting.service import reconcile as reconciling
@@ -98,3 +99,8 @@ def forget_keys() -> int:
 def forget_selections() -> int:
     """Every hour: selections that nobody confirmed, and the readings of old ones."""
     return selections.forget_old()
+
+
+def forget_calls() -> dict[str, int]:
+    """Every hour: refused API calls that were kept long enough, and allowances that are whole."""
+    return {"calls": trail.forget_refused(), "allowances": rates.forget_whole()}

@@ -9,6 +9,8 @@
     ├── ConflictingReading        conflict            same meter and period, other values
     ├── ReadingInFlight           being_minted        a correction while its minting is under way
     ├── ReasonRequired            reason_required     releases and exceptions say why
+    ├── FileRefused               file_refused        a file that cannot be read as a whole
+    │   └── AnswerNeeded          answer_needed       it can, once somebody says what is not in it
     └── RegistryError             registry_error
         ├── InvalidWallet         invalid_wallet      not 32 bytes of base58, or off the curve
         ├── OverlappingAssignment overlapping_assignment   two owners of one meter at once
@@ -89,6 +91,26 @@ class ReasonRequired(ReadingError):
 
     def __init__(self, decision: str) -> None:
         super().__init__(f"{decision} needs a reason")
+
+
+class FileRefused(ReadingError):
+    """A file that cannot be read, or not to its end; ``line`` is where, if that is known."""
+
+    code = "file_refused"
+
+    def __init__(self, sentence: str, *, line: int | None = None) -> None:
+        super().__init__(f"Line {line:,}: {sentence}" if line else sentence)
+        self.line = line
+
+
+class AnswerNeeded(FileRefused):
+    """A file that does not say everything; ``option`` is what a person has to say."""
+
+    code = "answer_needed"
+
+    def __init__(self, option: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.option = option
 
 
 class RegistryError(ReadingError):

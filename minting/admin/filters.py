@@ -82,6 +82,23 @@ class BatchFilter(NamedRowFilter):
             return queryset.none()
 
 
+class FileFilter(NamedRowFilter):
+    """Readings that one imported file told."""
+
+    title = "file (id of the import)"
+    parameter_name = "file"
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Those of this file; none for what is no id."""
+        text = (self.value() or "").strip()
+        if not text:
+            return queryset
+        try:
+            return queryset.filter(import_file=UUID(text))
+        except ValueError:
+            return queryset.none()
+
+
 class ReasonFilter(DropdownFilter):
     """Readings that stand for one reason, which implies their status."""
 

@@ -58,6 +58,7 @@ class MeterReadingAdmin(HeldPages, FoundByShape):
         ("kwh_amount", filters.AmountFilter),
         filters.MeterFilter,
         filters.OwnerFilter,
+        filters.FileFilter,
     )
     list_filter_submit = True
     ordering = ("-submitted_at", "-id")
@@ -83,6 +84,7 @@ class MeterReadingAdmin(HeldPages, FoundByShape):
         "signature",
         "submitted",
         "released",
+        "file_link",
     )
     fieldsets = (
         (None, {"fields": (("meter_link", "owner_link"), ("period", "energy"))}),
@@ -97,6 +99,7 @@ class MeterReadingAdmin(HeldPages, FoundByShape):
                     "id",
                     ("submitted", "submitted_by"),
                     ("source", "verification"),
+                    "file_link",
                     "external_id",
                     ("energy_generated", "energy_consumed"),
                     ("revision", "is_current"),
@@ -186,6 +189,11 @@ class MeterReadingAdmin(HeldPages, FoundByShape):
     def owner_link(self, reading: MeterReading) -> SafeString | str:
         """The owner's page."""
         return show.row_link(reading.owner)
+
+    @display(description="File", empty_value="")
+    def file_link(self, reading: MeterReading) -> SafeString | str:
+        """The file that told it, if one did."""
+        return show.row_link(reading.import_file)
 
     @display(description="Owner's wallet now", empty_value="none")
     def wallet(self, reading: MeterReading) -> SafeString | None:

@@ -96,6 +96,7 @@ class BatchCancel(ApiView):
     """Taking back what is not signed."""
 
     required_scopes = {"POST": (Scope.MINT,)}
+    spends = ("POST",)
 
     @extend_schema(
         operation_id="mint_batches_cancel",
@@ -117,6 +118,7 @@ class BatchRetry(ApiView):
     """Trying failures again."""
 
     required_scopes = {"POST": (Scope.MINT,)}
+    spends = ("POST",)
 
     @extend_schema(
         operation_id="mint_batches_retry",

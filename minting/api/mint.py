@@ -33,6 +33,7 @@ class MintBatchRequest(ApiView):
     """Minting readings by name."""
 
     required_scopes = {"POST": (Scope.MINT,)}
+    spends = ("POST",)
 
     @extend_schema(
         operation_id="mint_batch",
@@ -74,6 +75,7 @@ class ReadingMint(ApiView):
     """The single mint."""
 
     required_scopes = {"POST": (Scope.MINT,)}
+    spends = ("POST",)
 
     @extend_schema(
         operation_id="readings_mint",

@@ -105,6 +105,7 @@ def submit_many(
     source: ReadingSource,
     submitted_by: AbstractBaseUser | None = None,
     submitted_at: datetime | None = None,
+    import_file_id: UUID | None = None,
 ) -> list[Outcome]:
     """Takes any number of readings, each by itself: one bad item fails no other.
 
@@ -115,6 +116,7 @@ def submit_many(
         source: Which way they came in.
         submitted_by: Whose token or session sent them.
         submitted_at: Now, unless an old system's record of it is taken over.
+        import_file_id: The file that tells them.
 
     Returns:
         An outcome for each item, in the order given.
@@ -126,6 +128,7 @@ def submit_many(
             limits=limits(),
             source=source,
             submitted_by_id=submitted_by.pk if submitted_by else None,
+            import_file_id=import_file_id,
         )
         outcomes += intake.take(chunk)
     return outcomes
@@ -166,6 +169,7 @@ class _Intake:
     limits: Limits
     source: ReadingSource
     submitted_by_id: int | None
+    import_file_id: UUID | None
 
     def take(self, items: Sequence[Submission | ReadingError]) -> list[Outcome]:
         examined = [self._examine(item) for item in items]
@@ -258,6 +262,7 @@ class _Intake:
             source=self.source.value,
             submitted_at=self.now,
             submitted_by_id=self.submitted_by_id,
+            import_file_id=self.import_file_id,
         )
 
 

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('minting', '0006_landmark'),
+        ('minting', '0008_webhooks'),
     ]
 
     operations = [

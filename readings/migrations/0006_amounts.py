@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
     atomic = False
 
     dependencies = [
-        ('readings', '0003_backlog'),
+        ('readings', '0005_backlog'),
     ]
 
     operations = [

@@ -10,7 +10,7 @@ class Migration(migrations.Migration):
     atomic = False
 
     dependencies = [
-        ('readings', '0002_list_indexes'),
+        ('readings', '0004_import_index'),
     ]
 
     operations = [

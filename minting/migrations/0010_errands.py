@@ -16,8 +16,7 @@ SET CONSTRAINTS ALL DEFERRED
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('minting', '0007_pulse'),
-        ('minting', '0008_webhooks'),
+        ('minting', '0009_pulse'),
         ('readings', '0002_list_indexes'),
     ]
 
