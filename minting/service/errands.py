@@ -27,8 +27,8 @@ from minting.service import nudges
 log = structlog.get_logger(__name__)
 
 LEASES: Mapping[str, timedelta] = {
-    ErrandKind.PREVIEW: timedelta(minutes=1),
-    ErrandKind.RELEASE: timedelta(minutes=1),
+    ErrandKind.PREVIEW: timedelta(minutes=3),
+    ErrandKind.RELEASE: timedelta(minutes=3),
     # A batch is written in one transaction, during which nothing else can be told.
     ErrandKind.MINT: timedelta(minutes=10),
 }

@@ -33,6 +33,16 @@
         document.body.append(region);
         hear();
         document.body.addEventListener("htmx:afterSettle", hear);
+        // Led elsewhere (the session is over): as a whole, rather than a hole in the page.
+        document.body.addEventListener("htmx:beforeSwap", (event) => {
+            const { xhr, pathInfo } = event.detail;
+            const here = window.location.pathname;
+            const path = (url) => new URL(url, window.location).pathname;
+            if (path(pathInfo.requestPath) === here && path(xhr.responseURL || here) !== here) {
+                event.detail.shouldSwap = false;
+                window.location.reload();
+            }
+        });
     });
 
     // The back button may bring a page back as it was left: pressed.
