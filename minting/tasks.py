@@ -15,7 +15,7 @@ import structlog
 
 from minting.access import rates, trail
 from minting.engine.errors import MintNotFinal
-from minting.service import errands, repeats, retry, selections
+from minting.service import approving, errands, repeats, retry, selections
 from minting.service import reconcile as reconciling
 from minting.service.describe import describe_reconciliation
 from minting.service.doubt import collect_proof
@@ -89,6 +89,11 @@ def deliver() -> dict[str, Any]:
 def tidy_webhooks() -> dict[str, Any]:
     """Every hour: deliveries that were tried long enough, and what is too old to be kept."""
     return asdict(upkeep.tidy())
+
+
+def expire_approvals() -> int:
+    """Every minute: batches that nobody decided about in time end."""
+    return approving.expire()
 
 
 def forget_keys() -> int:

@@ -1,5 +1,6 @@
 """Tables and constraints; no rules, no sending."""
 
+from minting.models.approval import MintApproval
 from minting.models.batch import BatchSource, MintBatch, MintSlice
 from minting.models.errand import Errand
 from minting.models.idempotency import IdempotencyKey
@@ -28,6 +29,7 @@ __all__ = [
     "Errand",
     "IdempotencyKey",
     "Landmark",
+    "MintApproval",
     "MintBatch",
     "MintInfo",
     "MintResult",

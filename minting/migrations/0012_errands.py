@@ -16,7 +16,7 @@ SET CONSTRAINTS ALL DEFERRED
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('minting', '0009_pulse'),
+        ('minting', '0011_batch_created'),
         ('readings', '0002_list_indexes'),
     ]
 
