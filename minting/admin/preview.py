@@ -15,6 +15,8 @@ from django.utils.safestring import SafeString
 
 from minting.admin import addresses, show, tables
 from minting.admin.filters import HELD, NOT_MINTED
+from minting.conf import approval_policy
+from minting.engine.approval import Asked
 from minting.models import MintSelection
 from minting.service.previewing import LATELY, Changed, Costs, LeftOut, Summary
 from readings.rules import ReadingCode, reason_of
@@ -112,6 +114,9 @@ def notices(summary: Summary) -> list[str]:
     """What a person should have seen before pressing."""
     said = []
     costs = summary.costs
+    asked = Asked(Decimal(summary.kwh), costs.total if costs else 0)
+    if why := approval_policy().why(asked, Asked(Decimal(0), 0)):
+        said.append(f"A second person has to approve this batch before it is minted: {why}.")
     if costs is not None and costs.priority_fee >= costs.network_fee > 0:
         times = Decimal(costs.priority_fee) / costs.network_fee
         said.append(

@@ -88,14 +88,19 @@ def test_frozen_wallets_are_named_and_left_out(minting_chain: Any, operator: Cli
     assert "Mint 1 of 2 readings?" in page
 
 
-def test_a_high_priority_fee_and_rounding_are_warned_of():
+def test_a_high_priority_fee_rounding_and_approval_are_warned_of(settings: Any):
     costs = Costs(2, 0, 10_000, 25_000, 0, 35_000, 10**9, 10**9 - 35_000, 0)
     summary = Summary("2026-01-01T00:00:00+00:00", 3, 2, "1", 10**9, "1.5", costs)
     high, lost = preview.notices(summary)
     assert "2.5 times the network fee" in high
     assert "0.0000000015 tokens" in lost
     quiet = Costs(2, 0, 10_000, 9_999, 0, 19_999, 10**9, 10**9 - 19_999, 0)
-    assert preview.notices(Summary(summary.made_at, 3, 2, "1", 10**9, "0", quiet)) == []
+    plain = Summary(summary.made_at, 3, 2, "1", 10**9, "0", quiet)
+    assert preview.notices(plain) == []
+    settings.APPROVAL_ABOVE_LAMPORTS = 19_998
+    (approval,) = preview.notices(plain)
+    assert "A second person has to approve this batch" in approval
+    assert "19,999 lamports, above 19,998 lamports" in approval
 
 
 def test_tokens_lost_to_rounding_are_told(minting_chain: Any, operator: Client, settings: Any):
