@@ -82,6 +82,9 @@ TOKENIZATION_MAX_RETRY_DELAY_SECS = env.whole(
     "TOKENIZATION_MAX_RETRY_DELAY_SECS", 3600, most=31_536_000
 )
 MINT_MAX_KWH_PER_DAY = env.decimal("MINT_MAX_KWH_PER_DAY")
+APPROVAL_ABOVE_KWH = env.decimal("APPROVAL_ABOVE_KWH")
+APPROVAL_ABOVE_LAMPORTS = env.whole("APPROVAL_ABOVE_LAMPORTS")
+APPROVAL_EXPIRES_HOURS = env.whole("APPROVAL_EXPIRES_HOURS", 72, most=8_760)
 
 # ------------------------------------------------------------------ webhooks
 WEBHOOK_ALLOW_PRIVATE = env.flag("WEBHOOK_ALLOW_PRIVATE", default=False)
@@ -240,6 +243,8 @@ UNFOLD: dict[str, Any] = {
                 "items": [
                     _page("Readings", "electric_meter", "meterreading", "readings"),
                     _page("Batches", "inventory_2", "mintbatch"),
+                    _page("Approvals", "how_to_reg", "mintapproval")
+                    | {"badge": "minting.admin.approvals.waiting_badge"},
                     _page("Results", "fact_check", "mintresult"),
                     _page("Transactions", "receipt_long", "minttransaction"),
                     _page("Mint", "toll", "mintinfo"),
@@ -254,7 +259,15 @@ UNFOLD: dict[str, Any] = {
                     _page("Owners", "person", "owner", "readings"),
                     _page("Wallets", "account_balance_wallet", "wallet", "readings"),
                     _page("Meters", "speed", "meter", "readings"),
-                    _page("Imports", "upload_file", "importfile", "readings"),
+                    {
+                        "title": "Imports",
+                        "icon": "upload_file",
+                        "link": reverse_lazy("admin:readings_importfile_changelist"),
+                        "permission": lambda request: (
+                            request.user.has_perm("readings.view_importfile")
+                            or request.user.has_perm("readings.import_readings")
+                        ),
+                    },
                 ],
             },
             {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from unfold.widgets import (
@@ -15,11 +15,10 @@ from unfold.widgets import (
 )
 
 from readings.candidate import LONGEST_INTERVAL, LONGEST_SERIAL
-from readings.formats import DateOrder, Exported, Format, Options
-from readings.formats.columns import FIELDS, SKIP, guessed
+from readings.formats import DateOrder, Exported, Format, Options, columns, registry
 from readings.imports import Decision, Report
 
-BY_NAME = ""
+NOTHING = ""
 _FIELD_WORDS = {
     "meter": "Meter's serial",
     "start": "Start of the period",
@@ -35,7 +34,6 @@ _FIELD_WORDS = {
     "consumed_kw": "Consumed, kW",
     "external_id": "The sender's id",
     "signature": "The meter's signature",
-    SKIP: "Nothing of ours",
 }
 
 
@@ -50,6 +48,9 @@ class UploadForm(forms.Form):
 
 class OptionsForm(forms.Form):
     """How to read a file of readings, where that is not what was found."""
+
+    known: ClassVar[Mapping[str, tuple[str, ...]]] = columns.NAMES
+    words: ClassVar[Mapping[str, str]] = _FIELD_WORDS
 
     format = forms.ChoiceField(
         required=False,
@@ -109,18 +110,17 @@ class OptionsForm(forms.Form):
         help_text="Of a workbook, where it is not the first.",
     )
 
-    def __init__(self, data: Any, options: Options, columns: Sequence[str]) -> None:
+    def __init__(self, data: Any, options: Options, header: Sequence[str]) -> None:
         super().__init__(data, initial=_initial(options))
-        self._columns = columns
+        self._header = header
         for number, (name, field) in enumerate(
-            zip(columns, guessed(columns, options.mapping), strict=True)
+            zip(header, columns.guessed(header, options.mapping, self.known), strict=True)
         ):
-            choices = [(BY_NAME, "Nothing, or by its name")]
             self.fields[f"column_{number}"] = forms.ChoiceField(
                 label=name or f"Column {number + 1}",
                 required=False,
-                choices=[*choices, *((each, _FIELD_WORDS[each]) for each in (*FIELDS, SKIP))],
-                initial=field,
+                choices=[(NOTHING, "Nothing"), *self.words.items()],
+                initial=NOTHING if field == columns.SKIP else field,
                 widget=UnfoldAdminSelectWidget(),
             )
 
@@ -130,7 +130,7 @@ class OptionsForm(forms.Form):
         return [field for field in self if not field.name.startswith("column_")]
 
     @property
-    def columns(self) -> list[forms.BoundField]:
+    def mapped(self) -> list[forms.BoundField]:
         """One for each column of a table."""
         return [field for field in self if field.name.startswith("column_")]
 
@@ -138,12 +138,12 @@ class OptionsForm(forms.Form):
         """What was said; call when valid."""
         said = self.cleaned_data
         return Options(
-            format=Format(said["format"]) if said["format"] else None,
-            meter=said["meter"].strip(),
-            interval_seconds=said["interval_seconds"],
-            exported=Exported(said["exported"]) if said["exported"] else None,
+            format=Format(said["format"]) if said.get("format") else None,
+            meter=said.get("meter", "").strip(),
+            interval_seconds=said.get("interval_seconds"),
+            exported=Exported(said["exported"]) if said.get("exported") else None,
             mapping=self._mapping(said),
-            decimal_comma=said["decimal_comma"],
+            decimal_comma=bool(said.get("decimal_comma")),
             timezone=said["timezone"].strip() or "UTC",
             dates=DateOrder(said["dates"] or DateOrder.ISO),
             sheet=said["sheet"].strip(),
@@ -153,11 +153,11 @@ class OptionsForm(forms.Form):
         """Only what is not what the names say anyway."""
         mapping = {}
         for number, (name, field) in enumerate(
-            zip(self._columns, guessed(self._columns, {}), strict=True)
+            zip(self._header, columns.guessed(self._header, {}, self.known), strict=True)
         ):
-            chosen = said.get(f"column_{number}") or BY_NAME
+            chosen = said.get(f"column_{number}") or NOTHING
             if name and chosen != field:
-                mapping[name] = chosen or SKIP
+                mapping[name] = chosen or columns.SKIP
         return mapping
 
 
@@ -169,6 +169,29 @@ def _initial(options: Options) -> dict[str, Any]:
         "timezone": "" if options.timezone == "UTC" else options.timezone,
         "sheet": options.sheet,
     }
+
+
+class RegistryOptionsForm(OptionsForm):
+    """How to read a registry: a table, so only what a table leaves open."""
+
+    known = registry.NAMES
+    words: ClassVar[Mapping[str, str]] = {
+        "user_id": "Owner's id",
+        "name": "Owner's name",
+        "email": "Owner's email",
+        "wallet": "Wallet's address",
+        "serial": "Meter's serial",
+        "meter_name": "Meter's name",
+        "location": "Meter's location",
+        "interval": "Meter's interval, seconds",
+        "held_from": "Held from",
+        "held_until": "Held until",
+    }
+
+    def __init__(self, data: Any, options: Options, header: Sequence[str]) -> None:
+        super().__init__(data, options, header)
+        for name in ("format", "meter", "interval_seconds", "exported", "decimal_comma"):
+            del self.fields[name]
 
 
 class DecisionForm(forms.Form):

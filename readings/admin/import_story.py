@@ -9,13 +9,15 @@ from urllib.parse import urlencode
 
 from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from readings.formats import Format
 from readings.imports import earlier
 from readings.imports.progress import seen
+from readings.imports.report import SHOWN
 from readings.models import ImportFile
-from readings.models.import_file import OPEN, ImportStatus
+from readings.models.import_file import OPEN, ImportKind, ImportStatus
 from readings.rules import reason_of
 
 COLOURS = {
@@ -53,12 +55,14 @@ FIGURES = (
 ALWAYS = frozenset({"rows", "new", "duplicates", "invalid"})
 
 
-def badge(status: str) -> SafeString:
-    """A status as a coloured word."""
+def badge(status: str, *, asks: bool = False) -> SafeString:
+    """A status as a coloured word; a file that only asks something is not a bad one."""
     known = ImportStatus(status)
-    return render_to_string(
-        "unfold/helpers/label.html", {"text": WORDS[known], "type": COLOURS[known]}
-    )
+    if asks and known is ImportStatus.REFUSED:
+        shown = {"text": "A question", "type": "warning"}
+    else:
+        shown = {"text": WORDS[known], "type": COLOURS[known]}
+    return render_to_string("unfold/helpers/label.html", shown)
 
 
 def moment(at: datetime | None) -> str:
@@ -81,7 +85,7 @@ def story(imported: ImportFile) -> dict[str, Any]:
     same = earlier(imported)
     progress = seen(imported.id) if imported.status in OPEN else None
     return {
-        "badge": badge(imported.status),
+        "badge": badge(imported.status, asks=bool(imported.needs)),
         "facts": facts(imported),
         "refreshes": imported.status in OPEN,
         "progress": progress,
@@ -92,18 +96,21 @@ def story(imported: ImportFile) -> dict[str, Any]:
             imported.report.get("problems", []),
             ("subject", "what", "detail"),
         ),
-        "problems_left": left(imported.report, "invalid", "problems"),
+        "problems_title": titled("Rows that cannot be taken", imported.report, "problems"),
         "changes": finding_rows(
             ["Line", "Whose", "What", "Stored", "In the file", ""],
             imported.report.get("changes", []),
             ("subject", "what", "old", "new", "detail"),
         ),
-        "changes_title": "Values that are stored otherwise"
-        if imported.kind == "readings"
-        else "What changes",
+        "changes_title": titled(
+            "Stored with other values" if imported.kind == ImportKind.READINGS else "What changes",
+            imported.report,
+            "changes",
+        ),
         "notes": imported.report.get("notes", []),
         "same": same,
         "readings_url": readings_url(imported),
+        "held_link": held_link(imported),
         "has_findings": imported.status in (ImportStatus.CHECKED, ImportStatus.APPLIED),
         "has_content": imported.status != ImportStatus.DISCARDED,
     }
@@ -120,7 +127,7 @@ def facts(imported: ImportFile) -> list[tuple[str, str]]:
         ("SHA-256", imported.sha256),
         ("Brought", moment(imported.brought_at)),
         ("By", str(imported.brought_by or "the command line")),
-        ("Read as", ", ".join(f"{name}: {value}" for name, value in imported.options.items())),
+        ("Read as", read_as(imported.options)),
         ("Decided by", str(imported.decided_by or "")),
         ("Decision", ", ".join(words[name] for name in words if name in decided)),
         ("Finished", moment(imported.finished_at)),
@@ -156,12 +163,35 @@ def finding_rows(
     }
 
 
-def left(report: Mapping[str, Any], count: str, shown: str) -> int:
-    """How many more there are than are shown."""
-    return max(0, int(report.get(count, 0)) - len(report.get(shown, [])))
+def titled(title: str, report: Mapping[str, Any], shown: str) -> str:
+    """A heading that says where the rest is, if only the first are shown."""
+    if len(report.get(shown, [])) < SHOWN:
+        return title
+    return f"{title}: the first {SHOWN}; all are in the CSV below"
 
 
 def readings_url(imported: ImportFile) -> str:
     """Its readings, in the list."""
     query = urlencode({"file": str(imported.id)})
     return f"{reverse('admin:readings_meterreading_changelist')}?{query}"
+
+
+def held_link(imported: ImportFile) -> SafeString | str:
+    """The way to what is held of a file that is imported."""
+    if imported.status != ImportStatus.APPLIED:
+        return ""
+    return format_html(
+        '<a class="text-link" href="{}&amp;status__exact=held">See and release them</a>',
+        readings_url(imported),
+    )
+
+
+def read_as(options: Mapping[str, Any]) -> str:
+    """What somebody said of the file."""
+    words = []
+    for name, value in options.items():
+        if name == "mapping":
+            words += [f"{column} → {field}" for column, field in value.items()]
+        else:
+            words.append(name.replace("_", " ") if value is True else f"{name}: {value}")
+    return ", ".join(words).replace("_", " ")

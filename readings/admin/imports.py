@@ -18,7 +18,12 @@ from django.utils.safestring import SafeString
 from unfold.decorators import action, display
 
 from readings import formats, imports
-from readings.admin.import_forms import DecisionForm, OptionsForm, UploadForm
+from readings.admin.import_forms import (
+    DecisionForm,
+    OptionsForm,
+    RegistryOptionsForm,
+    UploadForm,
+)
 from readings.admin.import_story import badge, format_words, moment, size, story
 from readings.admin.lists import ListAdmin
 from readings.errors import FileRefused
@@ -83,11 +88,16 @@ class ImportFileAdmin(ListAdmin):
 
     def has_view_permission(self, request: HttpRequest, obj: ImportFile | None = None) -> bool:
         """Whoever may look, or bring."""
-        return bool(super().has_view_permission(request, obj)) or self.has_add_permission(request)
+        brings = any(may_bring(request, kind) for kind in ImportKind)
+        return brings or bool(super().has_view_permission(request, obj))
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Whoever may bring files of any kind."""
-        return any(may_bring(request, kind) for kind in ImportKind)
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        """The same."""
+        return self.has_view_permission(request)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002
+        """Not by the button for rows: there is one for each kind of file."""
+        return False
 
     def has_change_permission(self, *_: object, **__: object) -> bool:
         """Rows are never edited."""
@@ -181,7 +191,7 @@ class ImportFileAdmin(ListAdmin):
     def options_view(self, request: HttpRequest, import_id: UUID) -> HttpResponse:
         """Has it read as the person says."""
         imported = self._mine(request, import_id)
-        form = OptionsForm(request.POST, options_of(imported.options), columns_of(imported))
+        form = options_form(request.POST, imported)
         if not form.is_valid():
             return self._page(request, imported, options=form)
         if not imports.reread(imported, form.options()):
@@ -230,8 +240,8 @@ class ImportFileAdmin(ListAdmin):
         may = may_bring(request, imported.kind)
         decidable = may and imported.status == ImportStatus.CHECKED
         readable = may and imported.status in (ImportStatus.CHECKED, ImportStatus.REFUSED)
-        if readable and imported.kind == ImportKind.READINGS and "options" not in forms:
-            forms["options"] = OptionsForm(None, options_of(imported.options), columns_of(imported))
+        if readable and "options" not in forms:
+            forms["options"] = options_form(None, imported)
         if decidable and "decision" not in forms:
             forms["decision"] = self._decision(request, imported)
         context = self._context(
@@ -240,7 +250,6 @@ class ImportFileAdmin(ListAdmin):
             original=imported,
             decidable=decidable,
             readable=readable,
-            takes=takes(imported),
             **story(imported),
             **forms,
         )
@@ -271,7 +280,7 @@ class ImportFileAdmin(ListAdmin):
     @display(description="Status")
     def state(self, imported: ImportFile) -> SafeString:
         """How far it is."""
-        return badge(imported.status)
+        return badge(imported.status, asks=bool(imported.needs))
 
     @display(description="Rows", empty_value="")
     def rows(self, imported: ImportFile) -> str:
@@ -289,16 +298,16 @@ class ImportFileAdmin(ListAdmin):
         return moment(imported.brought_at)
 
 
-def takes(imported: ImportFile) -> int:
-    """How many rows the button is about."""
-    report = imported.report
-    return int(report.get("rows", 0)) - int(report.get("duplicates", 0))
+def options_form(data: Any, imported: ImportFile) -> OptionsForm:
+    """How the file is read, and could be."""
+    kinds = {ImportKind.READINGS: OptionsForm, ImportKind.REGISTRY: RegistryOptionsForm}
+    return kinds[ImportKind(imported.kind)](
+        data, options_of(imported.options), columns_of(imported)
+    )
 
 
 def columns_of(imported: ImportFile) -> list[str]:
     """The names in a table's first line; none where the file cannot be read so far."""
-    if imported.kind != ImportKind.READINGS or imported.status == ImportStatus.DISCARDED:
-        return []
     try:
         with content.opened(imported) as file:
             return formats.header(file, options_of(imported.options))

@@ -68,34 +68,58 @@ def places(header: Sequence[object], mapping: Mapping[str, str]) -> dict[str, in
         FileRefused: A column twice, a counter's register, or one that is not there.
         AnswerNeeded: Nothing tells when, or how much.
     """
+    found = located(header, mapping, NAMES)
+    _check_sense(found, [normal(name) for name in header])
+    return found
+
+
+def located(
+    header: Sequence[object], mapping: Mapping[str, str], known: Mapping[str, tuple[str, ...]]
+) -> dict[str, int]:
+    """The same for any table, without asking whether it makes sense.
+
+    Args:
+        header: The names in the file.
+        mapping: What a person says of them.
+        known: Field → the names that go for it.
+
+    Raises:
+        FileRefused: A column twice, or one that is not there.
+    """
     if len(header) > MAX_COLUMNS:
         raise FileRefused(f"There are more than {MAX_COLUMNS} columns")
     names = [normal(name) for name in header]
     said = {normal(name): field for name, field in mapping.items()}
-    _check_mapping(names, mapping, said)
+    _check_mapping(names, mapping, said, known)
     found = {field: names.index(name) for name, field in said.items() if field != SKIP}
-    for field, known in NAMES.items():
+    for field, spellings in known.items():
         if field not in found:
-            free = [name for name in known if name in names and name not in said]
+            free = [name for name in spellings if name in names and name not in said]
             if free:
                 found[field] = _only(names, free[0])
-    _check_sense(found, names)
     return found
 
 
-def guessed(header: Sequence[object], mapping: Mapping[str, str]) -> list[str]:
+def guessed(
+    header: Sequence[object],
+    mapping: Mapping[str, str],
+    known: Mapping[str, tuple[str, ...]] = NAMES,
+) -> list[str]:
     """For each column what it is taken to tell; empty where its name says nothing."""
     said = {normal(name): field for name, field in mapping.items()}
-    known = {name: field for field, names in NAMES.items() for name in names}
-    return [said.get(name, known.get(name, "")) for name in map(normal, header)]
+    by_name = {name: field for field, names in known.items() for name in names}
+    return [said.get(name, by_name.get(name, "")) for name in map(normal, header)]
 
 
 def _check_mapping(
-    names: Sequence[str], mapping: Mapping[str, str], said: Mapping[str, str]
+    names: Sequence[str],
+    mapping: Mapping[str, str],
+    said: Mapping[str, str],
+    known: Mapping[str, tuple[str, ...]],
 ) -> None:
     for name, field in mapping.items():
-        if field not in (*FIELDS, SKIP):
-            raise FileRefused(f"{field!r} is nothing that a column tells: {', '.join(FIELDS)}")
+        if field not in (*known, SKIP):
+            raise FileRefused(f"{field!r} is nothing that a column tells: {', '.join(known)}")
         if normal(name) not in names:
             raise FileRefused(f"There is no column {name!r}: {_list(names)}")
         _only(names, normal(name))

@@ -17,6 +17,7 @@ from readings.imports import content
 from readings.imports.options import options_to_json
 from readings.imports.progress import Tell, telling
 from readings.imports.readings_file import take_readings
+from readings.imports.registry_file import take_registry
 from readings.imports.report import Decision, Findings, Report, decision_of
 from readings.models import ImportFile
 from readings.models.import_file import OPEN, ImportKind, ImportStatus, PartKind
@@ -46,7 +47,10 @@ class Taker(Protocol):
         """Fills the report and the findings."""
 
 
-TAKERS: dict[str, Taker] = {ImportKind.READINGS: take_readings}
+TAKERS: dict[str, Taker] = {
+    ImportKind.READINGS: take_readings,
+    ImportKind.REGISTRY: take_registry,
+}
 
 
 def bring(

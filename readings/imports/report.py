@@ -53,7 +53,8 @@ class Finding:
 
 COLUMNS = ("line", "outcome", "code", "subject", "what", "old", "new", "detail")
 PROBLEM = frozenset({"invalid"})
-CHANGE = frozenset({"conflict", "corrected", "changed", "new"})
+CHANGE = frozenset({"conflict", "corrected", "changed"})
+"""Of what is stored. What is new is counted, and stands in the CSV: it would hide the others."""
 
 
 @dataclass(slots=True)

@@ -158,7 +158,7 @@ def assign_meter(
         assignment = MeterAssignment.objects.create(
             meter=meter, owner=owner, starts_at=starts_at, ends_at=ends_at
         )
-        _adopt_readings(assignment)
+        adopt_readings(assignment)
     return assignment
 
 
@@ -184,7 +184,12 @@ def _end(assignment: MeterAssignment, at: datetime) -> None:
     assignment.save(update_fields=["ends_at"])
 
 
-def _adopt_readings(assignment: MeterAssignment) -> None:
+def adopt_readings(assignment: MeterAssignment) -> int:
+    """Gives readings that had nobody to whoever, as is now known, held their meter.
+
+    Returns:
+        How many are judged otherwise now.
+    """
     orphans = MeterReading.objects.filter(
         meter=assignment.meter_id, owner=None, period_end__gt=assignment.starts_at
     )
@@ -193,7 +198,7 @@ def _adopt_readings(assignment: MeterAssignment) -> None:
     locked = orphans.select_for_update(no_key=True).order_by("id")
     adopted = MeterReading.objects.filter(id__in=list(locked.values_list("id", flat=True)))
     adopted.update(owner=assignment.owner_id)
-    rejudge(adopted)
+    return rejudge(adopted)
 
 
 def _lock_owner(owner: Owner) -> None:

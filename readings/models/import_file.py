@@ -78,6 +78,7 @@ class ImportFile(models.Model):
     report = models.JSONField(default=dict)
 
     class Meta:
+        verbose_name = "import"
         permissions = [("import_readings", "Can import files of readings")]
         constraints = [
             models.CheckConstraint(

@@ -10,6 +10,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from readings import imports
+from readings.errors import FileRefused
 from readings.formats import Options
 from readings.imports import Decision, content, desk, progress
 from readings.models import ImportFile, ImportPart, MeterReading
@@ -52,7 +53,7 @@ def looked_at(told, **fields) -> ImportFile:
     return imported
 
 
-def taken(imported, operator, **decision) -> ImportFile:
+def taken(imported: ImportFile, operator, **decision) -> ImportFile:
     assert imports.confirm(imported, Decision(**decision), by=operator)
     imports.take(imported.id)
     imported.refresh_from_db()
@@ -200,7 +201,7 @@ def test_formulas_in_a_file_stay_text(household):
 
 def test_files_that_are_too_large_are_not_kept(monkeypatch):
     monkeypatch.setattr(content, "MAX_BYTES", 10)
-    with pytest.raises(imports.desk.FileRefused, match="bring it in parts"):
+    with pytest.raises(FileRefused, match="bring it in parts"):
         bring(csv(*lines()))
     assert not ImportFile.objects.exists()
 

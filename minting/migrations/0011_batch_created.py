@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('minting', '0009_pulse'),
+        ('minting', '0010_approvals'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
