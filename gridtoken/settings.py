@@ -277,6 +277,7 @@ UNFOLD: dict[str, Any] = {
                     _page("Users", "badge", "user", "auth"),
                     _page("Groups", "groups", "group", "auth"),
                     _page("API tokens", "key", "apitoken", "access"),
+                    _page("API calls", "policy", "apicall", "access"),
                 ],
             },
             {
