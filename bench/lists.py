@@ -316,6 +316,13 @@ def _api(machine: APIClient, samples: Samples) -> Iterator[Ask]:
         yield ask("mint-batches/{id}", detail)
     one = reverse("api:reading-detail", kwargs={"reading_id": samples.reading})
     yield ask("readings/{id}", one)
+    for column in ("submitted_at", "reading_timestamp", "kwh_amount"):
+        unminted = reverse("doors:unminted")
+        yield ask("unminted", unminted, sort_by=column, sort_order="asc", page_size=100)
+        yield ask("unminted", unminted, sort_by=column, page=20, page_size=100)
+    yield ask("meters/readings", reverse("doors:readings"), limit=100, offset=1_000)
+    stats = partial(machine.get, reverse("doors:stats"))
+    yield Ask("GET meters/stats", stats, ADMIN_LIMIT)  # sums over the whole table
 
 
 ORDERS = ("submitted_at", "period_end")

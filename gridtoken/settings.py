@@ -82,6 +82,9 @@ TOKENIZATION_MAX_RETRY_DELAY_SECS = env.whole(
     "TOKENIZATION_MAX_RETRY_DELAY_SECS", 3600, most=31_536_000
 )
 MINT_MAX_KWH_PER_DAY = env.decimal("MINT_MAX_KWH_PER_DAY")
+APPROVAL_ABOVE_KWH = env.decimal("APPROVAL_ABOVE_KWH")
+APPROVAL_ABOVE_LAMPORTS = env.whole("APPROVAL_ABOVE_LAMPORTS")
+APPROVAL_EXPIRES_HOURS = env.whole("APPROVAL_EXPIRES_HOURS", 72, most=8_760)
 
 # ------------------------------------------------------------------ webhooks
 WEBHOOK_ALLOW_PRIVATE = env.flag("WEBHOOK_ALLOW_PRIVATE", default=False)
@@ -240,6 +243,8 @@ UNFOLD: dict[str, Any] = {
                 "items": [
                     _page("Readings", "electric_meter", "meterreading", "readings"),
                     _page("Batches", "inventory_2", "mintbatch"),
+                    _page("Approvals", "how_to_reg", "mintapproval")
+                    | {"badge": "minting.admin.approvals.waiting_badge"},
                     _page("Results", "fact_check", "mintresult"),
                     _page("Transactions", "receipt_long", "minttransaction"),
                     _page("Mint", "toll", "mintinfo"),
@@ -329,6 +334,17 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "minting.api.description.complete",
+    ],
+    "ENUM_NAME_OVERRIDES": {
+        "BatchStatus": "minting.api.description.BATCH_STATUSES",
+        "BatchSource": "minting.api.description.BATCH_SOURCES",
+        "OutcomeStatus": "minting.api.description.OUTCOME_STATUSES",
+        "ReadingStatus": "minting.api.description.READING_STATUSES",
+        "ResultStatus": "minting.api.description.RESULT_STATUSES",
+    },
 }
 
 # ------------------------------------------------------------------ security

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 from django.conf import settings
 from solders.pubkey import Pubkey
 
+from minting.engine.approval import ApprovalPolicy
 from minting.engine.errors import MintingRefused
 from minting.engine.idl import Idl, read_idl
 from minting.engine.programs.anchor import AnchorSettings
@@ -53,6 +55,7 @@ class MintingConfig:
     journal_dir: Path
     retry: RetryPolicy
     max_kwh_per_day: Decimal | None
+    approval: ApprovalPolicy
     program: AnchorSettings | None
     """``None`` mints directly (``spl-token``)."""
     cosigners: Mapping[str, Path]
@@ -103,8 +106,18 @@ def current() -> MintingConfig:
         journal_dir=Path(settings.MINT_JOURNAL_DIR),
         retry=_retry(),
         max_kwh_per_day=settings.MINT_MAX_KWH_PER_DAY,
+        approval=approval_policy(),
         program=program(),
         cosigners=_cosigners(),
+    )
+
+
+def approval_policy() -> ApprovalPolicy:
+    """What needs a second person."""
+    return ApprovalPolicy(
+        above_kwh=settings.APPROVAL_ABOVE_KWH,
+        above_lamports=settings.APPROVAL_ABOVE_LAMPORTS,
+        expires_after=timedelta(hours=settings.APPROVAL_EXPIRES_HOURS),
     )
 
 

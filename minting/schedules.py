@@ -15,6 +15,7 @@ SCHEDULES: dict[str, tuple[str, int]] = {
     "imports": ("readings.tasks.work_imports", 1),
     "reconcile": ("minting.tasks.reconcile", 10),
     "reconcile_all": ("minting.tasks.reconcile_all", 24 * 60),
+    "expire_approvals": ("minting.tasks.expire_approvals", 1),
     "forget_keys": ("minting.tasks.forget_keys", 60),
     "deliver": ("minting.tasks.deliver", 1),
     "tidy_webhooks": ("minting.tasks.tidy_webhooks", 60),

@@ -15,8 +15,8 @@ import structlog
 
 from minting.access import rates, trail
 from minting.engine.errors import MintNotFinal
+from minting.service import approving, repeats, retry
 from minting.service import reconcile as reconciling
-from minting.service import repeats, retry
 from minting.service.describe import describe_reconciliation
 from minting.service.doubt import collect_proof
 from minting.service.recover import recover
@@ -83,6 +83,11 @@ def deliver() -> dict[str, Any]:
 def tidy_webhooks() -> dict[str, Any]:
     """Every hour: deliveries that were tried long enough, and what is too old to be kept."""
     return asdict(upkeep.tidy())
+
+
+def expire_approvals() -> int:
+    """Every minute: batches that nobody decided about in time end."""
+    return approving.expire()
 
 
 def forget_keys() -> int:

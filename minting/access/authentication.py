@@ -37,7 +37,7 @@ class TokenOrKeyAuthentication(TokenAuthentication):
                 return self.authenticate_credentials(key.encode())
             return super().authenticate(request)  # type: ignore[no-any-return]
         except AuthenticationFailed:
-            # A right token always opens: neighbours of a machine with a wrong one share its address.
+            # A right token always opens: machines share addresses with others' wrong ones.
             if wait := wrong_token_wait(request):
                 raise Throttled(wait) from None
             raise

@@ -1,6 +1,7 @@
 """Screens that show or cause minting, one noun a file. The readings' too: they show their mint."""
 
 from minting.admin import (
+    approvals,
     batches,
     dashboard,
     mints,
@@ -17,6 +18,7 @@ from minting.admin import (
 )
 
 __all__ = [
+    "approvals",
     "batches",
     "dashboard",
     "mints",

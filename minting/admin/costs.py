@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
 from minting.admin import show, tables
 from minting.admin.flights import Flights
 from minting.models import MintBatch
@@ -102,17 +105,27 @@ def _total(fees: Line, rent: Line) -> Line:
     return Line("Total", estimate, fees.paid + rent.paid)
 
 
-def _amount(lamports: int | None) -> str:
+def _amount(lamports: int | None) -> SafeString | str:
     if lamports is None:
         return "none was made"
-    return f"{show.lamports(lamports)} ({show.sol(lamports)})" if lamports else "0 lamports"
+    return _units(show.lamports(lamports), show.sol(lamports))
 
 
-def _difference(line: Line) -> str:
+def _difference(line: Line) -> SafeString | str:
     if line.estimate is None:
         return ""
     difference = line.paid - line.estimate
-    return "none" if not difference else f"{difference:+,} lamports"
+    if not difference:
+        return "none"
+    return _units(f"{difference:+,} lamports", show.sol(difference))
+
+
+def _units(lamports: str, sol: str) -> SafeString:
+    return format_html(
+        '<div>{}<div class="text-subtle text-xs">{}</div></div>',
+        lamports,
+        sol,
+    )
 
 
 def _transactions(count: int) -> str:

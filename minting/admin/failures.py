@@ -79,8 +79,9 @@ def _failure(row: dict[str, Any]) -> Failure:
 def failure_rows(batch: MintBatch, found: list[Failure], *, may_retry: bool) -> dict[str, Any]:
     """A row a reason, with the button that tries again just these."""
     known = tables.readings_named(each.reason for each in found)
+    buttons = [[_button(batch, each)] if may_retry else [] for each in found]
     return tables.table(
-        ["Readings", "Reason", "Kind", "Then", "For example", ""],
+        ["Readings", "Reason", "Kind", "Then", "For example", *([""] if may_retry else [])],
         [
             [
                 f"{each.reason.count:,}",
@@ -88,9 +89,9 @@ def failure_rows(batch: MintBatch, found: list[Failure], *, may_retry: bool) -> 
                 kind(each),
                 then(each),
                 tables.examples(each.reason, known),
-                _button(batch, each) if may_retry else "",
+                *button,
             ]
-            for each in found
+            for each, button in zip(found, buttons, strict=True)
         ],
     )
 

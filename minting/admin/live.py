@@ -139,7 +139,11 @@ def _note(batch: MintBatch, seen: Progress) -> str:
         return f"Every reading has its outcome; {_transactions(left)} not final yet."
     if batch.status == BatchStatus.AWAITING_APPROVAL:
         return "It waits for its approval."
-    return seen.waits_for or "Workers sign, send and settle it."
+    if seen.waits_for:
+        return seen.waits_for
+    if seen.open == seen.in_doubt:
+        return "What is left is in doubt. Nothing has to be done: it is looked at every minute."
+    return "Workers sign, send and settle it."
 
 
 def _transactions(count: int) -> str:

@@ -43,7 +43,7 @@ def story(batch: MintBatch, request: HttpRequest) -> dict[str, Any]:
     seen = progress_of(batch)
     flights = flights_of(batch)
     failed = failures(batch)
-    newest = batch.transactions.defer("raw", "evidence", "error", "memo_root")[:SHOWN]
+    newest = batch.transactions.defer("raw", "error", "memo_root")[:SHOWN]
     return {
         "badge": show.badge(batch.status),
         "can_cancel": may_mint and not batch.is_final,
@@ -102,4 +102,5 @@ def whole(model: str, batch: MintBatch, count: int, **filters: str) -> SafeStrin
     if not count:
         return ""
     query = "&".join(f"{name}={value}" for name, value in {"batch": batch.pk, **filters}.items())
-    return show.link(f"{reverse(f'admin:minting_{model}_changelist')}?{query}", f"All {count:,}")
+    url = f"{reverse(f'admin:minting_{model}_changelist')}?{query}"
+    return show.link(url, show.unbroken(f"All {count:,}"))

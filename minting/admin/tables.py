@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString
 
 from minting.admin import copying, explorer, show
 from minting.models import MintResult, MintTransaction
+from minting.service.doubt import doubt_of
 from readings import queries
 from readings.models import MeterReading
 
@@ -42,7 +43,7 @@ def result_rows(results: Iterable[MintResult]) -> dict[str, Any]:
             [
                 show.row_link(result.batch, show.time(result.batch.created_at)),
                 show.badge(result.status),
-                show.shortened(result.wallet_address),
+                wallet_cell(result.wallet_address, result.batch.genesis_hash),
                 show.tokens(result.base_units),
                 signature_of(result),
                 result.error,
@@ -59,7 +60,7 @@ def transaction_rows(transactions: Iterable[MintTransaction]) -> dict[str, Any]:
         [
             [
                 signature_cell(each),
-                show.badge(each.status),
+                transaction_badge(each),
                 f"{len(each.reading_ids):,}",
                 show.tokens(each.base_units),
                 show.lamports(each.network_fee_lamports + each.priority_fee_lamports),
@@ -69,6 +70,11 @@ def transaction_rows(transactions: Iterable[MintTransaction]) -> dict[str, Any]:
             for each in transactions
         ],
     )
+
+
+def transaction_badge(transaction: MintTransaction) -> SafeString:
+    """Its status; where it is in doubt, that, which is what one has to know."""
+    return show.badge("in_doubt" if doubt_of(transaction) else transaction.status)
 
 
 def signature_cell(transaction: MintTransaction) -> SafeString:
@@ -113,16 +119,15 @@ def readings_named(reasons: Iterable[Reason]) -> dict[UUID, MeterReading]:
 def sentence(reason: Reason) -> SafeString:
     """What happened, and its code for whoever looks it up."""
     return format_html(
-        '<div>{}</div><div class="text-subtle text-xs">{}</div>', reason.sentence, reason.code
+        '<div>{}<div class="text-subtle text-xs">{}</div></div>', reason.sentence, reason.code
     )
 
 
 def signature_of(result: MintResult) -> SafeString | str:
     """The signature of what pays a result, or is about to, linked to the transaction."""
-    if (transaction := result.transaction) is None:
+    if result.transaction is None:
         return show.shortened(result.tx_signature)
-    signature = transaction.signature
-    return show.row_link(transaction, show.short(signature), title=signature)
+    return signature_cell(result.transaction)
 
 
 def reading_name(reading: MeterReading) -> SafeString:

@@ -159,13 +159,18 @@ def _landings(flights: Flights) -> Iterator[Event]:
 
 def _troubles(flights: Flights) -> Iterator[Event]:
     if flights.first_doubted is not None:
-        now = f", {flights.doubtful:,} of them still" if flights.doubtful else ", none any more"
-        detail = f"{_count(flights.doubted, 'transaction')} past their time{now}"
+        detail = f"{_count(flights.doubted, 'transaction')}, {_still(flights)}"
         tone = "warn" if flights.doubtful else ""
         yield Event(flights.first_doubted, "In doubt", detail, "help", tone)
     if flights.first_failed is not None:
         detail = f"{_count(flights.failed, 'transaction')}; what they paid was signed again"
         yield Event(flights.first_failed, "Landed with an error", detail, "error", "bad")
+
+
+def _still(flights: Flights) -> str:
+    if not flights.doubtful:
+        return "no more" if flights.doubted == 1 else "none of them any more"
+    return "still" if flights.doubtful == flights.doubted else f"{flights.doubtful:,} of them still"
 
 
 def _stops(batch: MintBatch) -> Iterator[Event]:

@@ -186,7 +186,7 @@ def _attempts(delivery: WebhookDelivery) -> dict[str, Any]:
 
 
 def _came_back(attempt: WebhookAttempt) -> SafeString:
-    return format_html("<div>{}</div><code>{}</code>", attempt.error, attempt.answer[:300])
+    return format_html("<div><div>{}</div><code>{}</code></div>", attempt.error, attempt.answer[:300])
 
 
 def _shown_body(body: str) -> str:

@@ -85,6 +85,19 @@ def batch_once(request: Request, make: Callable[[Written], MintBatch]) -> MintBa
     return _once(named, lambda: make(written), again)
 
 
+def join_batch(request: Request, batch: MintBatch) -> None:
+    """Notes that this request is told of a batch that another one made.
+
+    For ``make`` of ``batch_once``, in place of what it was given: the key names the batch from now
+    on, and the trail does not take the call for the one that spends.
+    """
+    named = _named(request)
+    if named is not None:
+        with transaction.atomic():
+            journal.keep_batch(named, batch)
+    trail.note_repeat(request, batch)
+
+
 def answer_once(request: Request, make: Callable[[], Answer]) -> Answer:
     """The answer to this request, found now or when it came before.
 

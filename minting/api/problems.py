@@ -137,8 +137,12 @@ def server_error(request: HttpRequest) -> HttpResponseBase:
     """Django's last answer, when something failed that nobody expected."""
     if not request.path.startswith("/api/"):
         return defaults.server_error(request)
-    document = _document(500, "internal_error", "Something failed on our side; it is in our logs.")
-    return JsonResponse(document, status=500, content_type=PROBLEM)
+    return JsonResponse(internal_error(), status=500, content_type=PROBLEM)
+
+
+def internal_error() -> dict[str, Any]:
+    """The document of what failed without anybody expecting it."""
+    return _document(500, "internal_error", "Something failed on our side; it is in our logs.")
 
 
 def _of_request(error: exceptions.APIException) -> Response:

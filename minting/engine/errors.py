@@ -11,6 +11,8 @@
     │   └── GateClosed              gate_closed           the chain knows what the journal does not
     ├── MintingStopped              minting_stopped       a person or a limit stopped minting
     │   └── DailyLimitPassed        daily_limit_passed    MINT_MAX_KWH_PER_DAY; stops minting
+    ├── ApprovalRefused             approval_conflict     decided already, void, or by who asked
+    ├── ApprovalVoid                approval_void         not approved, not any more, or another batch
     ├── NothingToRetry              nothing_to_retry      no failed reading that may be minted
     ├── InsufficientFunds           insufficient_funds    missing lamports
     ├── FeeEstimationDisabled       fee_estimation_disabled
@@ -124,6 +126,26 @@ class DailyLimitPassed(MintingStopped):
         )
         self.wanted = wanted
         self.allowed = allowed
+
+
+class ApprovalRefused(BlockchainError):
+    """A decision about a batch that cannot be taken: decided already, void, or by who asked."""
+
+    code = "approval_conflict"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"Not decided: {reason}")
+
+
+class ApprovalVoid(BlockchainError):
+    """A batch must not be signed for: it is not approved, not any more, or not as it is now."""
+
+    code = "approval_void"
+    permanent = True
+
+    def __init__(self, batch_id: UUID, reason: str) -> None:
+        super().__init__(f"Nothing of this batch is signed any more: {reason}")
+        self.batch_id = batch_id
 
 
 class NothingToRetry(BlockchainError):

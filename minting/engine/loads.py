@@ -36,8 +36,8 @@ MAX_ACCOUNTS = 64
 """Addresses of a transaction (SIMD-0385, and the locks of any transaction)."""
 
 MAX_UNITS = (MAX_COMPUTE_UNITS - 5_000) * 5 // 6
-"""Compute units that may be used, so that what ``limits_from`` asks for is allowed. It binds where a
-program mints; sixty mints of p-token use 9,947."""
+"""Compute units that may be used, so that what ``limits_from`` asks for is allowed. It binds where
+a program mints; sixty mints of p-token use 9,947."""
 
 CREATE_UNITS = 25_000
 """More than creating an account takes, unless its address is found late: 14,800 on average."""

@@ -13,6 +13,7 @@ status, the batch's counters, the slice, the batch's end.
 ``settling``              what the chain said: landed, failed, vanished, dead, in doubt
 ``results``               the one place where a result changes its status
 ``cancelling``            what is not signed yet can be taken back
+``approving``             what a second person has to approve, and what that word is bound to
 ``retrying``              failures that wait for their retry
 ``stopping``              nothing new is signed while minting is stopped
 ``reconciling``           what comparing with the chain found, and how far it came
@@ -24,6 +25,14 @@ status, the batch's counters, the slice, the batch's end.
 """
 
 from minting.journal.adopting import Adoption, CannotAdoptError, Payee, record_adopted
+from minting.journal.approving import (
+    approve,
+    ask_approval,
+    asked_lately,
+    expire_approvals,
+    refuse_approval,
+    withdraw_approval,
+)
 from minting.journal.cancelling import cancel_unsigned
 from minting.journal.claims import Claim, claim_slices, hand_back, renew_claims
 from minting.journal.gate import (
@@ -95,11 +104,15 @@ __all__ = [
     "Signing",
     "Waiting",
     "acknowledge",
+    "approve",
+    "ask_approval",
+    "asked_lately",
     "begin_run",
     "cancel_unsigned",
     "claim_slices",
     "close_gate",
     "current_stop",
+    "expire_approvals",
     "fail_run",
     "finish_run",
     "forget_requests",
@@ -129,6 +142,7 @@ __all__ = [
     "record_sent",
     "record_signed",
     "record_vanished",
+    "refuse_approval",
     "refuse_results",
     "refuse_while_stopped",
     "release_of_the_dead",
@@ -140,4 +154,5 @@ __all__ = [
     "take_waiting",
     "uncheck_gate",
     "unexplained",
+    "withdraw_approval",
 ]

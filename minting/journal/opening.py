@@ -16,6 +16,7 @@ import structlog
 from django.db import connection
 from uuid_utils.compat import uuid7
 
+from minting.engine.amounts import kwh_total
 from minting.engine.states import ResultStatus, reading_status
 from minting.engine.types import Cost
 from minting.journal.phase import atomic_phase
@@ -105,6 +106,7 @@ def open_batch(
             genesis_hash=mint.genesis_hash,
             mint_address=mint.address,
             total_readings=0,
+            total_kwh=Decimal(0),
             fee_estimate_lamports=estimate.fee if estimate else None,
             rent_estimate_lamports=estimate.rent if estimate else None,
         )
@@ -113,9 +115,10 @@ def open_batch(
     for part in _parts(results):
         _copy(opening, part)
         batch.total_readings += len(part)
+        batch.total_kwh = kwh_total([batch.total_kwh, *(row.kwh_amount for row in part)])
     # Their rows come last: the references of results are checked at the commit.
     MintSlice.objects.bulk_create(_renumbered(opening.slices.values()), batch_size=ROWS_A_PART)
-    batch.save(update_fields=["total_readings"])
+    batch.save(update_fields=["total_readings", "total_kwh"])
     log.info(
         "batch_opened",
         batch_id=str(batch.id),

@@ -1,5 +1,6 @@
 """Tables and constraints; no rules, no sending."""
 
+from minting.models.approval import MintApproval
 from minting.models.batch import BatchSource, MintBatch, MintSlice
 from minting.models.idempotency import IdempotencyKey
 from minting.models.mint import Landmark, MintInfo
@@ -26,6 +27,7 @@ __all__ = [
     "BatchSource",
     "IdempotencyKey",
     "Landmark",
+    "MintApproval",
     "MintBatch",
     "MintInfo",
     "MintResult",

@@ -162,8 +162,9 @@ class WebhookDelivery(models.Model):
             ),
         ]
         indexes = [
+            # The next of an endpoint is asked for with every attempt; mostly the first is due.
             models.Index(
-                fields=["endpoint", "due_at"],
+                fields=["endpoint", "sequence"],
                 name="webhook_delivery_pending",
                 condition=Q(state=DeliveryState.PENDING.value),
             ),

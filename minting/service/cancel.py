@@ -42,4 +42,5 @@ def cancel_batch(batch_id: UUID, *, by: str) -> int:
         MintBatch.DoesNotExist: there is no such batch.
     """
     MintBatch.objects.get(id=batch_id)
+    journal.withdraw_approval(batch_id)
     return journal.cancel_unsigned(batch_id, by=by)

@@ -29,7 +29,7 @@ from minting.engine.errors import (
 from minting.engine.types import MintBatchData
 from minting.journal import NewResult, Waiting
 from minting.models import BatchSource, MintBatch, MintSelection
-from minting.service import nudges
+from minting.service import approving, nudges
 from minting.service.estimate import Estimate, Survey, Totals, survey
 from minting.service.payments import walk_payments
 from minting.service.preflight import Standing, inspect_mint, inspect_or_recall
@@ -173,6 +173,7 @@ def request_batch(
         InvalidBatchData: ``strict``, and some cannot be minted; every one is told in ``items``.
         MintingRefused: Wrong cluster, mint, authority or decimals.
         InsufficientFunds: The authority cannot pay what the plan costs.
+        NodeUnreachable: No node tells the cost, and what costs much needs approval.
     """
     if (made := _batch_of(selection)) is not None:
         return made
@@ -214,7 +215,9 @@ def request_batch(
                 journal.record_excluded(batch, [_kept(item) for item in sieve.excluded])
             left_out = {item.reading_id for item in sieve.excluded}
             journal.take_waiting([each for id_, each in waiting.items() if id_ not in left_out])
-            if nudge:
+            priced = found.estimate if found else None
+            held = approving.hold_if_needed(batch, priced, config.approval)
+            if nudge and not held:
                 # Inside the transaction: the task's row is in the same commit (an outbox).
                 nudges.call_workers(batch)
             if written is not None:
@@ -252,7 +255,8 @@ def _plan(
         payments = list(sieve)
         _require_payable(len(payments), sieve.excluded, strict=True)
     few = isinstance(ids, Sequence) and len(ids) <= READINGS_A_SLICE
-    if few and not session.config.fee_estimation_enabled:
+    config = session.config
+    if few and not (config.fee_estimation_enabled or config.approval.is_on):
         return None
     return _survey(session, standing, payments)
 

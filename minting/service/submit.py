@@ -20,6 +20,7 @@ from solders.pubkey import Pubkey
 
 from minting import journal
 from minting.engine.errors import (
+    ApprovalVoid,
     BlockchainError,
     DailyLimitPassed,
     FormatRefused,
@@ -290,6 +291,8 @@ class Driver:
             self.renew_at = 0.0
         except (MintingStopped, GateClosed) as stopped:
             self._stop(stopped)
+        except ApprovalVoid as void:
+            self._leave(void)
         except BlockchainError as error:
             # Payer, authority or mint: nobody's wallet is to blame, and nothing more is signed.
             self.ready.clear()
@@ -309,6 +312,12 @@ class Driver:
                 journal.stop_minting(reason=stopped.reason, by=journal.DAILY_LIMIT)
         self.ready.clear()
         self.stopped = True
+
+    def _leave(self, void: ApprovalVoid) -> None:
+        """Ends what is unsigned of a batch without approval; the others go on."""
+        self.ready.clear()
+        theirs = [id_ for id_, claim in self.claims.items() if claim.batch_id == void.batch_id]
+        give_up(self.session, theirs, code=void.code, reason=str(void), permanent=void.permanent)
 
     def _plan(self, terms: Terms) -> None:
         """Plans what is unsigned of the next slices; wallets that cannot be paid end here."""

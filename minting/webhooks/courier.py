@@ -10,11 +10,12 @@ import asyncio
 import ssl
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import structlog
 from django.conf import settings
-from django.db import connection
+from django.db import DatabaseError, connection
 
 from minting.models import WebhookEndpoint
 from minting.service.recover import slices_wait
@@ -69,6 +70,7 @@ class Courier:
     """Whether somebody else needs this worker."""
     report: CourierReport
     flying: dict[asyncio.Task[Answer], tuple[_Turn, Errand]] = field(default_factory=dict)
+    held: set[Claim] = field(default_factory=set)
     look_at: float = field(init=False)
     ending: bool = False
 
@@ -85,11 +87,19 @@ class Courier:
             for task in done:
                 self._settle(task)
 
+    def hand_back(self) -> None:
+        """After the end came early: nothing of ours flies any more, so others may send at once."""
+        # Without the database, leases run out by themselves.
+        with suppress(DatabaseError):
+            for claim in self.held:
+                ledger.release(claim)
+
     def _begin(self) -> None:
         """Claims endpoints for the hands that are free, and sends to each its first."""
         if self._is_over():
             return
         for claim in ledger.claim_endpoints(ENDPOINTS_AT_ONCE - len(self.flying)):
+            self.held.add(claim)
             self._go_on(_Turn(claim))
 
     def _go_on(self, turn: _Turn) -> None:
@@ -97,6 +107,7 @@ class Courier:
         errand = ledger.begin(turn.claim) if turn.left and not self._is_over() else None
         if errand is None:
             ledger.release(turn.claim)
+            self.held.discard(turn.claim)
             return
         turn.left -= 1
         self.report.sent += 1
@@ -144,6 +155,7 @@ def deliver(
             raise
         finally:
             runner.run(_close(post, set(courier.flying)))
+            courier.hand_back()
     log.info("webhooks_sent", events=report.events, sent=report.sent, accepted=report.accepted)
     return report
 

@@ -21,6 +21,7 @@ from minting.service import nudges
 from minting.webhooks import signing
 from minting.webhooks.addresses import judge_url
 from minting.webhooks.backoff import PATIENCE
+from minting.webhooks.ledger import lock_endpoints
 from minting.webhooks.outbox import number
 from minting.webhooks.payloads import test_message
 
@@ -160,9 +161,10 @@ def replay(deliveries: QuerySet[WebhookDelivery], *, by: str) -> int:
 
     What is pending is sent now instead of later. Those of removed endpoints stay as they are.
     """
-    standing = WebhookEndpoint.objects.standing()
-    # Endpoints are locked before their deliveries, by everybody.
-    standing.filter(id__in=deliveries.order_by().values("endpoint")).update(rests_until=None)
+    standing = lock_endpoints(
+        WebhookEndpoint.objects.standing().filter(id__in=deliveries.order_by().values("endpoint"))
+    )
+    WebhookEndpoint.objects.filter(id__in=standing).update(rests_until=None)
     again = WebhookDelivery.objects.filter(
         pk__in=deliveries.order_by().values("pk"), endpoint__in=standing
     ).update(

@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 import structlog
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
@@ -243,10 +243,20 @@ def _unwell(endpoint: WebhookEndpoint, answer: Answer) -> None:
         disable(endpoint, f"No success for {DISABLED_AFTER.days} days.")
 
 
+@transaction.atomic
 def give_up_overdue() -> int:
     """Ends deliveries that were tried for long enough; those of disabled endpoints wait on."""
-    return (
-        WebhookDelivery.objects.pending()
-        .filter(give_up_at__lte=Now(), endpoint__in=WebhookEndpoint.objects.filter(enabled=True))
-        .update(state=DeliveryState.FAILED)
+    overdue = WebhookDelivery.objects.pending().filter(give_up_at__lte=Now())
+    enabled = lock_endpoints(
+        WebhookEndpoint.objects.filter(enabled=True, id__in=overdue.values("endpoint"))
     )
+    ended = overdue.filter(endpoint__in=enabled).update(state=DeliveryState.FAILED)
+    if ended:
+        log.error("webhooks_given_up", deliveries=ended)
+    return ended
+
+
+def lock_endpoints(endpoints: QuerySet[WebhookEndpoint]) -> list[UUID]:
+    """Locks them, in one order: what changes many deliveries holds their endpoints first."""
+    locked = endpoints.select_for_update(no_key=True).order_by("id")
+    return list(locked.values_list("id", flat=True))

@@ -19,8 +19,8 @@ from minting.webhooks.payloads import Event, Message, body, messages
 
 log = structlog.get_logger(__name__)
 
-AT_ONCE = 200
-"""Events of one transaction: of failed readings each may hold a thousand."""
+EVENTS_AT_ONCE, READINGS_AT_ONCE = 200, 10_000
+"""Of one transaction; an event may name a thousand failed readings."""
 
 _ONE_AT_A_TIME = 0x6772_6964_686F_6F6B
 """For ``pg_try_advisory_xact_lock``: two at once would number in each other's order."""
@@ -41,7 +41,7 @@ def hand_out() -> int:
 def _hand_out_some() -> int:
     if not WebhookEvent.objects.exists() or not _alone():
         return 0
-    rows = list(WebhookEvent.objects.order_by("id")[:AT_ONCE])
+    rows = _oldest()
     told = messages([_event(row) for row in rows], _described(rows))
     endpoints = list(
         WebhookEndpoint.objects.standing().select_for_update(no_key=True).order_by("id")
@@ -77,6 +77,20 @@ def number(endpoint: WebhookEndpoint, message: Message, now: datetime) -> Webhoo
     )
 
 
+def _oldest() -> list[WebhookEvent]:
+    """In the order in which they were written, no more than fit into memory well."""
+    rows: list[WebhookEvent] = []
+    readings = 0
+    waiting = WebhookEvent.objects.order_by("id")[:EVENTS_AT_ONCE]
+    for row in waiting.iterator(chunk_size=10):
+        rows.append(row)
+        if row.type == EventType.READING_FAILED:
+            readings += len(row.facts["readings"])
+        if readings >= READINGS_AT_ONCE:
+            break
+    return rows
+
+
 def _alone() -> bool:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_ONE_AT_A_TIME])
@@ -88,7 +102,7 @@ def _event(row: WebhookEvent) -> Event:
 
 
 def _described(rows: Sequence[WebhookEvent]) -> Mapping[UUID, Mapping[str, Any]]:
-    ids = {row.batch_id for row in rows if row.type.startswith("batch.")}
+    ids = {row.batch_id for row in rows if row.batch_id and row.type.startswith("batch.")}
     if not ids:
         return {}
     batches = list(MintBatch.objects.filter(id__in=ids))

@@ -119,9 +119,9 @@ def _failures(run: Sequence[Event]) -> list[Message]:
 
 def _data(event: Event, batches: Mapping[UUID, Mapping[str, Any]]) -> Mapping[str, Any]:
     if event.type in (EventType.BATCH_FINISHED, EventType.BATCH_REOPENED):
-        described = batches[event.batch_id] if event.batch_id else {}
+        batch = batches[event.batch_id] if event.batch_id else {}
         # Of the moment it is about, not of the moment it is told.
-        return {**described, **event.facts}
+        return {**batch, **event.facts}
     return {key: event.facts[key] for key in _ORDER[event.type]}
 
 

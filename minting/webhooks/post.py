@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from types import TracebackType
 from typing import Any, Self
 
@@ -81,7 +82,7 @@ class Post:
         # Of its own: whoever waits for a dead name server keeps nobody else waiting.
         self._threads = ThreadPoolExecutor(at_once, thread_name_prefix="resolver")
         self._pool = httpcore2.AsyncConnectionPool(
-            ssl_context=ssl_context or httpcore2.default_ssl_context(),
+            ssl_context=ssl_context or _trusted(),
             max_connections=at_once,
             max_keepalive_connections=at_once,
             keepalive_expiry=5.0,
@@ -137,7 +138,7 @@ class Post:
         async with self._pool.stream(
             "POST",
             target,
-            headers=headers,
+            headers=list(headers.items()),
             content=letter.body,
             extensions={"timeout": timeouts},
         ) as response:
@@ -199,6 +200,12 @@ class _JudgedNetwork(httpcore2.AsyncNetworkBackend):
     async def sleep(self, seconds: float) -> None:
         """As the library asks."""
         await self._network.sleep(seconds)
+
+
+@cache
+def _trusted() -> ssl.SSLContext:
+    """Once a process: reading all certificates takes longer than most requests."""
+    return httpcore2.default_ssl_context()
 
 
 def _look_up(host: str, port: int) -> list[str]:

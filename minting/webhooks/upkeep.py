@@ -49,7 +49,7 @@ def call_if_due() -> bool:
 def call_if_unattended() -> bool:
     """The same for whoever looks often: not where tasks wait, one of which may be that call."""
     try:
-        return not get_broker().queue_size() and call_if_due()
+        return get_broker().queue_size() == 0 and call_if_due()
     except RedisError as error:
         log.warning("broker_away", reason=str(error))
         return False
@@ -76,7 +76,7 @@ DELETE FROM minting_webhookdelivery WHERE id IN (SELECT id FROM old)
 
 
 def _forget() -> int:
-    forgotten = 0
+    forgotten: int = 0
     before = timezone.now() - KEPT
     while True:
         with connection.cursor() as cursor:
@@ -89,4 +89,5 @@ def _forget() -> int:
 def _forget_endpoints() -> int:
     """Removed ones of which nothing is left."""
     empty = WebhookEndpoint.objects.filter(removed_at__isnull=False, deliveries__isnull=True)
-    return empty.delete()[0]
+    forgotten, _ = empty.delete()
+    return int(forgotten)

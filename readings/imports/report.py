@@ -107,8 +107,8 @@ class Findings:
 
     def add(self, finding: Finding) -> None:
         """One more; what its file has in place of text is made legible."""
-        told = {name: getattr(finding, name) for name in COLUMNS}
-        finding = Finding(**{k: legible(v) if isinstance(v, str) else v for k, v in told.items()})
+        texts = {name: legible(getattr(finding, name)) for name in COLUMNS[1:]}
+        finding = Finding(finding.line, **texts)
         for kinds, shown in (
             (PROBLEM, self._report.problems),
             (CHANGE, self._report.changes),

@@ -31,8 +31,9 @@ MOST_ROWS = 10_000
 """That one request may read in all: what it counts, skips, joins and shows."""
 MOST_QUERIES = 9
 
-WALKS = re.compile(r"period_before=\S+ ordering=-submitted_at")
-"""The one combination that walks (docs/lists.md): by submission, newest first, only old periods."""
+WALKS = re.compile(r"period_before=\S+ ordering=-submitted_at|meters/stats")
+"""The one combination that walks (docs/lists.md): by submission, newest first, only old periods.
+And the sums over all readings, which are what they are."""
 
 BROAD = re.compile(
     "admin (wallets|meters): search for (beginning of all|family name|location)"

@@ -48,7 +48,8 @@ class ApiCall(models.Model):
         ]
         constraints = [
             models.CheckConstraint(
-                condition=Q(effect=False) | Q(batch__isnull=False), name="call_with_effect_has_batch"
+                condition=Q(effect=False) | Q(batch__isnull=False),
+                name="call_with_effect_has_batch",
             ),
         ]
 

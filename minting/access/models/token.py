@@ -100,6 +100,4 @@ class ApiToken(AbstractAuthToken):
 
     def revoke(self, *, by: str) -> None:
         """Ends it for good, from the next request on; who did so first stays named."""
-        ApiToken.objects.filter(pk=self.pk, revoked_at=None).update(
-            revoked_at=Now(), revoked_by=by
-        )
+        ApiToken.objects.filter(pk=self.pk, revoked_at=None).update(revoked_at=Now(), revoked_by=by)

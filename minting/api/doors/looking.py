@@ -67,11 +67,9 @@ class Unminted(ApiView):
         size = min(_asked_number(request, "page_size", PAGE_SIZE, least=1), MOST)
         column = SORTED_BY[_asked_word(request, "sort_by", tuple(SORTED_BY))]
         sign = "-" if _asked_word(request, "sort_order", ("desc", "asc")) == "desc" else ""
-        # The second condition is that of the index: PostgreSQL does not conclude it.
-        rows = MeterReading.objects.current().filter(status__in=UNMINTED)
-        rows = rows.exclude(status=ReadingStatus.MINTED.value)
-        picked = _slice(rows.order_by(f"{sign}{column}", f"{sign}id"), (page - 1) * size, size)
-        return Response([answers.listed(each) for each in picked])
+        skipped = _bounded((page - 1) * size)
+        rows = _unminted((f"{sign}{column}", f"{sign}id"), column, most=skipped + size)
+        return Response([answers.listed(each) for each in _shown(rows, skipped, size)])
 
 
 class Mine(ApiView):
@@ -88,9 +86,9 @@ class Mine(ApiView):
     def get(self, request: Request) -> Response:
         """Lists readings, the latest interval first: a bare array."""
         limit = min(_asked_number(request, "limit", PAGE_SIZE, least=1), MOST)
-        offset = _asked_number(request, "offset", 0, least=0)
-        rows = MeterReading.objects.current().order_by("-period_end", "-id")
-        return Response([answers.mine(each) for each in _slice(rows, offset, limit)])
+        offset = _bounded(_asked_number(request, "offset", 0, least=0))
+        rows = MeterReading.objects.current().order_by("-period_end", "-id").values("id")
+        return Response([answers.mine(each) for each in _shown(rows, offset, limit)])
 
 
 class Stats(ApiView):
@@ -124,17 +122,31 @@ class Stats(ApiView):
         return Response({**told, "last_reading_time": answers.instant(last) if last else None})
 
 
-def _slice(rows: QuerySet[MeterReading], offset: int, size: int) -> list[MeterReading]:
-    """These rows, as they are shown; what is skipped is not looked up.
+def _unminted(
+    order: tuple[str, str], column: str, *, most: int
+) -> QuerySet[MeterReading, dict[str, Any]]:
+    """The first ``most`` of what is not minted yet: each status by its index, then merged."""
+    readings = MeterReading.objects.current().order_by(*order).values("id", column)
+    first, *others = (readings.filter(status=status)[:most] for status in UNMINTED)
+    return first.union(*others, all=True).order_by(*order)
+
+
+def _bounded(skipped: int) -> int:
+    """As many rows, if a page may skip so many.
 
     Raises:
-        InvalidRequest: Too much would be skipped.
+        InvalidRequest: It may not.
     """
-    if offset > DEEPEST:
-        raise InvalidRequest(
-            f"A page skips at most {DEEPEST} rows; GET /api/v1/readings has no end"
-        )
-    ids: list[UUID] = list(rows.values_list("id", flat=True)[offset : offset + size])
+    if skipped > DEEPEST:
+        raise InvalidRequest(f"At most {DEEPEST} rows are skipped; GET /api/v1/readings has no end")
+    return skipped
+
+
+def _shown(
+    rows: QuerySet[MeterReading, dict[str, Any]], offset: int, size: int
+) -> list[MeterReading]:
+    """These rows, as they are shown; what is skipped is not looked up."""
+    ids: list[UUID] = [row["id"] for row in rows[offset : offset + size]]
     shown = {each.id: each for each in shown_readings().filter(id__in=ids)}
     return [shown[id_] for id_ in ids]
 

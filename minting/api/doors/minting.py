@@ -23,6 +23,7 @@ REFUSALS = problems(400, 404, 409, 422, 502, 503, 504)
 class MintFromReading(ApiView):
     """The operators' door."""
 
+    spends = ("POST",)
     required_scopes = {"POST": (Scope.MINT,)}
 
     @extend_schema(
@@ -40,6 +41,7 @@ class MintFromReading(ApiView):
 class MintReading(ApiView):
     """The trading UI's door."""
 
+    spends = ("POST",)
     required_scopes = {"POST": (Scope.MINT,)}
 
     @extend_schema(

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from functools import partial
 from uuid import UUID
 
 from django.conf import settings
-from django.db import transaction
 from django.urls import reverse
 from rest_framework.request import Request
 
+from minting.access import trail
 from minting.api.base import caller
 from minting.api.doors.errors import CannotBeMinted, MintFailed, MintStillRunning
-from minting.api.idempotency import Written, batch_once
+from minting.api.idempotency import Written, batch_once, join_batch
 from minting.api.preferences import LOOK_EVERY, MOST
 from minting.api.shown import shown_reading
 from minting.engine.errors import BlockchainError, InvalidBatchData
@@ -36,7 +38,10 @@ def pay(request: Request, reading_id: UUID) -> MintResult:
         BlockchainError: Nothing can be minted now.
     """
     shown_reading(reading_id)
-    batch = batch_once(request, lambda written: _queue(reading_id, request, written))
+    join = partial(join_batch, request)
+    batch = batch_once(
+        request, lambda written: _request(reading_id, request, NAMED, written=written, join=join)
+    )
     result = _outcome(batch, reading_id, request)
     if not result.success:
         raise MintFailed(
@@ -63,7 +68,9 @@ def pay_along(request: Request, reading_id: UUID) -> str:
     if status != ReadingStatus.PENDING and status not in IN_FLIGHT:
         return ""  # its standing says why, or it is minted
     try:
-        batch = _request(reading_id, request, lambda _batch: None, named=False)
+        # Not by the key: it names the reading that was stored.
+        made, join = partial(trail.keep_effect, request), partial(trail.note_repeat, request)
+        batch = _request(reading_id, request, MATCHING, written=made, join=join)
     except CannotBeMinted:
         return ""  # somebody was faster
     except BlockchainError as error:
@@ -72,25 +79,28 @@ def pay_along(request: Request, reading_id: UUID) -> str:
     return "" if result.success else (result.error or "The reading was not minted")
 
 
-def _queue(reading_id: UUID, request: Request, written: Written) -> MintBatch:
-    return _request(reading_id, request, written, named=True)
-
-
-def _request(reading_id: UUID, request: Request, written: Written, *, named: bool) -> MintBatch:
+def _request(
+    reading_id: UUID,
+    request: Request,
+    allowed: frozenset[ReadingStatus],
+    *,
+    written: Written,
+    join: Callable[[MintBatch], None],
+) -> MintBatch:
+    """The batch that mints the reading: a new one (``written``), or whose it is (``join``)."""
     try:
         return request_batch(
             [reading_id],
             source=BatchSource.API,
             created_by=caller(request),
             strict=True,
-            allowed=NAMED if named else MATCHING,
+            allowed=allowed,
             max_size=settings.BLOCKCHAIN_MAX_BATCH_SIZE,
             written=written,
         )
     except InvalidBatchData as error:
         if (batch := _flying(reading_id)) is not None:
-            with transaction.atomic():
-                written(batch)
+            join(batch)
             return batch
         why = next(((item.code, item.detail) for item in error.items), (error.code, str(error)))
         raise CannotBeMinted(reading_id, *why) from None

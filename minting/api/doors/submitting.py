@@ -85,6 +85,7 @@ class MeterReadings(_Door):
         if not holds_scope(request, Scope.MINT):
             why = "auto_mint needs a token with the scope mint"
         else:
+            self.spends = ("POST",)  # from here on the call is one for the trail
             why = pay_along(request, told["id"])
         message = f"{told['message']} Not minted: {why.rstrip('.')}." if why else told["message"]
         return Response(answers.of_meter(shown_reading(told["id"]), message))

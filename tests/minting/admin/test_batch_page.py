@@ -310,7 +310,7 @@ def test_costs_have_units_and_differences(viewer: Client):
     batch = journal.minted_batch()
     MintBatch.objects.filter(pk=batch.pk).update(fee_paid_lamports=5_000, rent_paid_lamports=0)
     page = text(viewer, batch)
-    assert "5,000 lamports (0.000005 SOL)" in page
+    assert '5,000 lamports<div class="text-subtle text-xs">0.000005 SOL' in page
     assert "-2,039,280 lamports" in page
 
 
@@ -401,6 +401,6 @@ def test_a_doubt_is_told_with_its_transaction_and_a_safe_button(operator: Client
     page = text(operator, batch)
     assert "In doubt: neither landed nor proven dead" in page
     assert row.signature in page
-    assert "no node was asked for a proof yet" in page
+    assert "no node was asked for a proof yet." in page
     assert f'action="{look}"' in page
     assert f'action="{look}"' not in text(viewer, batch)

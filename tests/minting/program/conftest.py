@@ -31,7 +31,7 @@ def use_program(
             (tmp_path / file).chmod(0o600)
         chain.airdrop(authority.pubkey(), 100 * SOL)
         chain.add_program(cast.address(name), cast.elf(name))
-        settings.MINT_AUTHORITY_KEYPAIR = str(tmp_path / "authority.json")
+        settings.MINT_AUTHORITY_KEYPAIR = tmp_path / "authority.json"
         settings.MINT_AUTHORITY_ADDRESS = str(authority.pubkey())
         settings.MINT_JOURNAL_DIR = str(tmp_path / "journal")
         settings.MINT_PROGRAM = "anchor"

@@ -74,7 +74,7 @@ def test_doubt_and_its_end_are_told_and_a_fork_opens_a_batch_again(minting_chain
         assert journal.record_vanished(row.id)
     with transaction.atomic():
         assert journal.record_doubt(row.id, {"why": "silent"})  # in doubt already
-    landing = Landing(row.id, row.slot, Commitment.CONFIRMED)
+    landing = Landing(row.id, row.slot or 0, Commitment.CONFIRMED)
     for _ in range(2):
         with transaction.atomic():
             journal.record_landed([landing], success_at=Commitment.CONFIRMED)

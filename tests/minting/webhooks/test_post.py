@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import httpcore2
 import pytest
 
 from minting.engine.events import Outcome
@@ -76,9 +77,9 @@ def test_what_was_judged_is_what_is_connected_to(monkeypatch):
 
     async def connect(_self, host, *_args):
         opened.append(host)
-        raise post.httpcore2.ConnectError("not in a test")
+        raise httpcore2.ConnectError("not in a test")
 
-    monkeypatch.setattr(post.httpcore2.AnyIOBackend, "connect_tcp", connect)
+    monkeypatch.setattr(httpcore2.AnyIOBackend, "connect_tcp", connect)
 
     [answer] = sent(f"https://{NAME}/", allow_private=False, resolver=names)
 

@@ -10,9 +10,10 @@ from uuid import uuid4
 import pytest
 from rest_framework.test import APIClient
 
+from minting.access.models import ApiCall
 from minting.access.scopes import Scope
 from minting.api.doors import paying
-from minting.models import MintBatch
+from minting.models import IdempotencyKey, MintBatch
 from readings.models import MeterReading
 from tests.factories.readings import household, last_quarter, outsider, solar_farm
 from tests.minting.api.asserts import problem
@@ -69,14 +70,21 @@ def test_who_waits_in_vain_is_told_where_to_look_and_may_ask_again(
     reading = household().reading()
 
     first = problem(minter.post(by_ui(reading.id)), 504, "mint_still_running")
-    again = problem(
-        minter.post(BY_OPERATORS, {"reading_id": str(reading.id)}), 504, "mint_still_running"
-    )
+    body, key = {"reading_id": str(reading.id)}, {"HTTP_IDEMPOTENCY_KEY": "k"}
+    again = problem(minter.post(BY_OPERATORS, body, **key), 504, "mint_still_running")
 
     batch = MintBatch.objects.get()
+    calls = ApiCall.objects.order_by("id").values_list("endpoint", "effect", "batch", "status")
+    assert list(calls) == [
+        ("mint-reading", True, batch.id, 504),
+        ("mint-from-reading", False, batch.id, 504),
+    ]
     assert first["batch_id"] == again["batch_id"] == str(batch.id)
     assert first["batch_url"] == f"http://testserver/api/v1/mint-batches/{batch.id}"
     assert batch.status == "queued"  # the mint goes on
+
+    kept = IdempotencyKey.objects.get()
+    assert (kept.endpoint, kept.batch) == ("mint-from-reading", batch)
 
 
 def test_what_cannot_be_minted_is_a_400_that_says_why(
@@ -104,9 +112,9 @@ def test_only_who_may_mint_comes_in(machine: Callable[..., APIClient], path: str
 # ------------------------------------------------------------------ auto_mint
 
 
-def submit(client: APIClient, kwh: float = 0.75, serial: str = "HOUSE-1") -> Any:
+def submit(client: APIClient, serial: str = "HOUSE-1", **headers: Any) -> Any:
     path = f"/api/v1/meters/{serial}/readings?auto_mint=true"
-    return client.post(path, trading_ui(serial, last_quarter(), kwh))
+    return client.post(path, trading_ui(serial, last_quarter(), 0.75), **headers)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -135,9 +143,16 @@ def test_auto_mint_waits_for_the_same_batch_when_asked_again(
     household()
     client = machine(Scope.SUBMIT, Scope.MINT)
 
-    told = [problem(submit(client), 504, "mint_still_running") for _ in range(2)]
+    told = [
+        problem(submit(client, HTTP_IDEMPOTENCY_KEY="k"), 504, "mint_still_running")
+        for _ in range(2)
+    ]
 
-    assert {each["batch_id"] for each in told} == {str(MintBatch.objects.get().id)}
+    batch = MintBatch.objects.get()
+    assert {each["batch_id"] for each in told} == {str(batch.id)}
+    assert [(each.effect, each.batch) for each in ApiCall.objects.order_by("id")] == [
+        *((True, batch), (False, batch)),
+    ]
     assert MeterReading.objects.get().status == "minting"
 
 
