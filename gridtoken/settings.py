@@ -142,6 +142,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "auditlog",
     "django_structlog",
     "rest_framework",
     "knox",
@@ -162,6 +163,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "gridtoken.changes.ChangeLogMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -248,11 +250,31 @@ UNFOLD: dict[str, Any] = {
                     _page("Users", "badge", "user", "auth"),
                     _page("Groups", "groups", "group", "auth"),
                     _page("API tokens", "key", "apitoken", "access"),
+                    _page("Changes", "history", "logentry", "auditlog"),
                 ],
             },
         ],
     },
 }
+
+# ------------------------------------------------------------------ the change log
+# Who may be paid where, and who may do what. Never readings, results or the journal: these are
+# written in bulk, and tell who and when themselves.
+AUDITLOG_INCLUDE_TRACKING_MODELS: list[str | dict[str, Any]] = [
+    "readings.Owner",
+    "readings.Wallet",
+    "readings.Meter",
+    "readings.MeterAssignment",
+    {
+        "model": "auth.User",
+        "exclude_fields": ["last_login"],  # a login changes nobody's rights
+        "mask_fields": ["password"],
+        "mask_callable": "gridtoken.changes.masked",
+        "m2m_fields": ["groups", "user_permissions"],
+    },
+    {"model": "auth.Group", "m2m_fields": ["permissions"]},
+    {"model": "access.ApiToken", "exclude_fields": ["digest"]},
+]
 
 # ------------------------------------------------------------------ static files
 STATIC_URL = "/static/"

@@ -2,6 +2,7 @@
 
 from minting.admin import (
     batches,
+    changes,
     dashboard,
     mints,
     readings,
@@ -16,6 +17,7 @@ from minting.admin import (
 
 __all__ = [
     "batches",
+    "changes",
     "dashboard",
     "mints",
     "readings",

@@ -109,7 +109,10 @@ def assign_meter(
         before = meter.assignments.filter(ends_at=None, starts_at__lte=starts_at)
         if ends_at is None and (same := before.filter(owner=owner).first()):
             return same
-        before.exclude(starts_at=starts_at).update(ends_at=starts_at)
+        # Saved one by one (there is one at most), so that the change log sees it.
+        for ended in before.exclude(starts_at=starts_at):
+            ended.ends_at = starts_at
+            ended.save(update_fields=["ends_at"])
         others = meter.assignments.filter(Q(ends_at=None) | Q(ends_at__gt=starts_at))
         if ends_at is not None:
             others = others.filter(starts_at__lt=ends_at)
@@ -139,4 +142,7 @@ def _lock_owner(owner: Owner) -> None:
 
 
 def _retire(owner: Owner) -> None:
-    owner.wallets.current().update(retired_at=timezone.now())
+    # Saved one by one (there is one at most), so that the change log sees it.
+    for wallet in owner.wallets.current():
+        wallet.retired_at = timezone.now()
+        wallet.save(update_fields=["retired_at"])
