@@ -79,7 +79,7 @@ class Visitor:
     def __init__(self, page: Page, base: str, test: str) -> None:
         self.page = page
         self.errors: list[str] = []
-        self._base = base
+        self.base = base
         self._test = test
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on(
@@ -93,7 +93,7 @@ class Visitor:
             self.errors.append(f"{status} {url}")
 
     def go(self, path: str) -> None:
-        self.page.goto(f"{self._base}{path}")
+        self.page.goto(f"{self.base}{path}")
 
     def log_in(self, name: str, password: str) -> None:
         self.go("/admin/login/")
@@ -101,6 +101,9 @@ class Visitor:
         self.page.fill("[name=password]", password)
         self.page.click("button[type=submit]")
         self.page.wait_for_url(re.compile(r"/admin/$"))
+
+    def log_out(self) -> None:
+        self.page.context.clear_cookies()
 
     def picture(self, name: str) -> None:
         """Whole, for people to look at."""
