@@ -261,13 +261,14 @@ UNFOLD: dict[str, Any] = {
 # Who may be paid where, and who may do what. Never readings, results or the journal: these are
 # written in bulk, and tell who and when themselves.
 AUDITLOG_INCLUDE_TRACKING_MODELS: list[str | dict[str, Any]] = [
-    "readings.Owner",
+    {"model": "readings.Owner", "exclude_fields": ["wallets", "assignments", "readings"]},
     "readings.Wallet",
-    "readings.Meter",
+    {"model": "readings.Meter", "exclude_fields": ["assignments", "readings"]},
     "readings.MeterAssignment",
     {
         "model": "auth.User",
-        "exclude_fields": ["last_login"],  # a login changes nobody's rights
+        # A login changes nobody's rights; tokens are logged as themselves.
+        "exclude_fields": ["last_login", "auth_token_set"],
         "mask_fields": ["password"],
         "mask_callable": "gridtoken.changes.masked",
         "m2m_fields": ["groups", "user_permissions"],

@@ -78,9 +78,9 @@ class ChangeAdmin(FoundByShape):
         return show.time(change.timestamp)
 
     @display(description="Who")
-    def who(self, change: LogEntry) -> str:
+    def who(self, change: LogEntry) -> SafeString:
         """A user, or a command."""
-        return actor_of(change)
+        return show.unbroken(actor_of(change))
 
     @display(description="What")
     def action_word(self, change: LogEntry) -> str:

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import pytest
 from django.db import connections
@@ -16,6 +16,8 @@ from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 from tests.minting.conftest import drain, minting_chain
 
 __all__ = ["drain", "minting_chain"]
+
+T = TypeVar("T")
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 ARGUMENTS = [
@@ -58,19 +60,23 @@ def chromium(monkeypatch: pytest.MonkeyPatch) -> Iterator[Browser]:
         connections.close_all()
 
 
+def elsewhere(call: Callable[[], T]) -> T:
+    """Does it in a thread that has no event loop yet, and leaves no connection there."""
+
+    def call_and_leave() -> T:
+        try:
+            return call()
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(call_and_leave).result()
+
+
 @pytest.fixture
 def worker(drain: Callable[[], None]) -> Callable[[], None]:
-    """Works as a worker would, in a thread that has no event loop yet."""
-
-    def drain_and_leave() -> None:
-        drain()
-        connections.close_all()
-
-    def work() -> None:
-        with ThreadPoolExecutor(1) as pool:
-            pool.submit(drain_and_leave).result()
-
-    return work
+    """Works as a worker would."""
+    return lambda: elsewhere(drain)
 
 
 class Visitor:

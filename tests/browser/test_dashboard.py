@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,9 +11,11 @@ import pytest
 from django.contrib.auth.models import Group, User
 from playwright.sync_api import expect
 
-from minting.models import MintBatch
-from minting.service import worker_health
-from tests.browser.conftest import Visitor
+from minting.models import BatchSource, MintBatch, MintingStop
+from minting.service import chain_health, worker_health
+from minting.service.prepare import request_batch
+from readings.models import MeterReading, Owner
+from tests.browser.conftest import Visitor, elsewhere
 from tests.factories.readings import household, outsider, solar_farm
 from tests.minting.admin import journal
 
@@ -70,9 +74,8 @@ def test_an_operator_stops_and_an_administrator_resumes(
     expect(page.get_by_text("the tariff is wrong").first).to_be_visible()
     expect(page.get_by_role("link", name="Resume minting…")).to_have_count(0)
     visitor.pictures("stopped")
-    batch = request_batch(
-        list(MeterReading.objects.values_list("id", flat=True)), source=BatchSource.CLI, strict=True
-    )
+    readings = list(MeterReading.objects.values_list("id", flat=True))
+    batch = elsewhere(lambda: request_batch(readings, source=BatchSource.CLI, strict=True))
     worker()
     expect(page.get_by_text("0 of 1 reading minted")).to_be_visible()
 
@@ -110,7 +113,7 @@ def test_a_silent_node_breaks_nothing(
 ):
     journal.minted_batch(readings=3)
     monkeypatch.setattr(chain_health, "KEPT", timedelta(0))
-    chain_health.look()
+    elsewhere(chain_health.look)
     page = visitor.page
     with Silence() as silent:
         settings.SOLANA_RPC_URLS = [silent.url]
@@ -152,10 +155,10 @@ def test_a_change_is_looked_up(chief: User, visitor: Visitor):
     page.get_by_role("button", name="Save", exact=True).click()
     page.wait_for_url("**/admin/readings/owner/")
     visitor.go(f"/admin/readings/owner/{owner.pk}/change/")
-    page.get_by_role("link", name="History").first.click()
-    expect(page.get_by_role("cell", name="mali@example.com").first).to_be_visible()
-    expect(page.get_by_role("cell", name="chief").first).to_be_visible()
+    page.locator("#main").get_by_role("link", name="History").first.click()
     visitor.pictures("history")
+    expect(page.locator("td", has_text="mali@example.com").first).to_be_visible()
+    expect(page.locator("td", has_text="chief").first).to_be_visible()
     visitor.go("/admin/auditlog/logentry/")
     visitor.pictures("changes")
     page.locator("#result_list a").first.click()

@@ -49,6 +49,7 @@ def test_an_edit_tells_who_before_and_after(chief: Client):
         form |= {f"{prefix}-{each}_FORMS": "0" for each in ("TOTAL", "INITIAL")}
     assert chief.post(change, form).status_code == 302
 
+    assert set(changes_of(owner)[0][1]) == {"id", "user_id", "name", "email", "created_at"}
     assert changes_of(owner)[-1] == ("chief", {"name": ["Mali", "Malee"]})
     history = chief.get(reverse("admin:readings_owner_history", args=[owner.pk])).content.decode()
     for word in ("chief", "Mali", "Malee", "Name"):
