@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 from auditlog.models import LogEntry
@@ -12,10 +14,13 @@ from django.core.paginator import Paginator
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from unfold.admin import ModelAdmin
 
 from readings.admin.times import time
+
+MOMENT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?", re.ASCII)
 
 A_PAGE = 50
 """Changes."""
@@ -62,15 +67,23 @@ def actor_of(entry: LogEntry) -> str:
     return str(entry.actor or (entry.additional_data or {}).get("actor") or "a command")
 
 
-def fields_of(entry: LogEntry) -> Iterator[tuple[str, str, str]]:
+def fields_of(entry: LogEntry) -> Iterator[tuple[str, SafeString | str, SafeString | str]]:
     """Field, before and after, of each field that changed."""
     for name, change in (entry.changes_dict or {}).items():
         if isinstance(change, dict):  # rows of another table that came or went
             rows = ", ".join(change["objects"])
             yield (name, "", rows) if change["operation"] == "add" else (name, rows, "")
         else:
-            before, after = ("" if value in {None, "None"} else str(value) for value in change)
+            before, after = map(_shown, change)
             yield name, before, after
+
+
+def _shown(value: object) -> SafeString | str:
+    """As the log keeps it; a moment, which is UTC there, as moments are shown."""
+    text = "" if value in {None, "None"} else str(value)
+    if MOMENT.fullmatch(text):
+        return time(datetime.fromisoformat(text).replace(tzinfo=UTC))
+    return text
 
 
 def _lines(entry: LogEntry) -> list[list[Any]]:

@@ -70,6 +70,11 @@ def test_wallets_and_holders_tell_what_ended(chief: Client):
     who, retired = changes_of(first)[-1]
     assert (who, list(retired)) == ("chief", ["retired_at"])
     assert retired["retired_at"][0] == "None"
+    history = chief.get(reverse("admin:readings_wallet_history", args=[first.pk])).content.decode()
+    assert (
+        f'<time datetime="{Wallet.objects.get(pk=first.pk).retired_at:%Y-%m-%dT%H:%M:%S}Z"'
+        in history
+    )
     second = Wallet.objects.current().get(owner=owner)
     who, made = changes_of(second)[0]
     assert (who, made["address"]) == ("chief", ["None", address("second")])

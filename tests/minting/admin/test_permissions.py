@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,6 +30,7 @@ from readings.models import MeterAssignment, MeterReading, Owner, Wallet
 from tests.factories.readings import household
 from tests.minting.admin import journal
 
+ROOT = Path(__file__).resolve().parents[3]
 GROUPS = ("Auditor", "Operator", "Approver", "Administrator")
 NOBODY = "nobody"
 """Whoever logs in, without a group."""
@@ -345,6 +347,23 @@ def test_an_administrator_has_every_right_that_anything_asks_for(groups: None):
     asked = {right for right in {*OWN_PAGES.values(), *ACTIONS.values()} if "." in right}
     asked |= {right_for(name) for name, _ in addresses()} - {EVERYBODY, NEVER}
     assert asked <= rights_of("Administrator")
+
+
+def test_the_docs_tell_the_groups_rights(groups: None):
+    """Each right that a row of the table names in full is held by just the groups with a yes."""
+    docs = (ROOT / "docs" / "operations.md").read_text()
+    table = docs.partition("## Who may do what")[2].partition("\n## ")[0]
+    rows = [line.strip("|").split("|") for line in table.splitlines() if line.startswith("| ")]
+    header, *lines = rows
+    assert [each.strip() for each in header[1:]] == list(GROUPS)
+    told = set()
+    for words, *marks in lines:
+        for right in re.findall(r"`(\w+\.\w+)`", words):
+            told.add(right)
+            holders = [name for name, mark in zip(GROUPS, marks, strict=True) if mark.strip()]
+            assert [name for name in GROUPS if right in rights_of(name)] == holders, right
+    asked = {right for right in OWN_PAGES.values() if ".view_" not in right}
+    assert asked - {"auth.change_user"} <= told
 
 
 def test_a_registered_owner_is_not_written_by_who_only_looks(scene: Scene):
