@@ -155,6 +155,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "auditlog",
     "django_structlog",
     "rest_framework",
     "knox",
@@ -175,6 +176,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "gridtoken.changes.ChangeLogMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -278,6 +280,7 @@ UNFOLD: dict[str, Any] = {
                     _page("Groups", "groups", "group", "auth"),
                     _page("API tokens", "key", "apitoken", "access"),
                     _page("API calls", "policy", "apicall", "access"),
+                    _page("Changes", "history", "logentry", "auditlog"),
                 ],
             },
             {
@@ -290,6 +293,26 @@ UNFOLD: dict[str, Any] = {
         ],
     },
 }
+
+# ------------------------------------------------------------------ the change log
+# Who may be paid where, and who may do what. Never readings, results or the journal: these are
+# written in bulk, and tell who and when themselves.
+AUDITLOG_INCLUDE_TRACKING_MODELS: list[str | dict[str, Any]] = [
+    {"model": "readings.Owner", "exclude_fields": ["wallets", "assignments", "readings"]},
+    "readings.Wallet",
+    {"model": "readings.Meter", "exclude_fields": ["assignments", "readings"]},
+    "readings.MeterAssignment",
+    {
+        "model": "auth.User",
+        # A login changes nobody's rights; tokens are logged as themselves.
+        "exclude_fields": ["last_login", "auth_token_set"],
+        "mask_fields": ["password"],
+        "mask_callable": "gridtoken.changes.masked",
+        "m2m_fields": ["groups", "user_permissions"],
+    },
+    {"model": "auth.Group", "m2m_fields": ["permissions"]},
+    {"model": "access.ApiToken", "exclude_fields": ["digest"]},
+]
 
 # ------------------------------------------------------------------ static files
 STATIC_URL = "/static/"
