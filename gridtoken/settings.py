@@ -225,6 +225,7 @@ UNFOLD: dict[str, Any] = {
     "SCRIPTS": [
         lambda _request: static("minting/times.js"),
         lambda _request: static("minting/copy.js"),
+        lambda _request: static("minting/pages.js"),
     ],
     "SIDEBAR": {
         "navigation": [
@@ -276,6 +277,7 @@ UNFOLD: dict[str, Any] = {
                     _page("Users", "badge", "user", "auth"),
                     _page("Groups", "groups", "group", "auth"),
                     _page("API tokens", "key", "apitoken", "access"),
+                    _page("API calls", "policy", "apicall", "access"),
                 ],
             },
             {

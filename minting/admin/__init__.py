@@ -3,6 +3,7 @@
 from minting.admin import (
     approvals,
     batches,
+    calls,
     dashboard,
     mints,
     readings,
@@ -20,6 +21,7 @@ from minting.admin import (
 __all__ = [
     "approvals",
     "batches",
+    "calls",
     "dashboard",
     "mints",
     "readings",

@@ -75,6 +75,7 @@ def facts(batch: MintBatch) -> list[tuple[str, SafeString | str]]:
         ("Batch", id_),
         ("Source", batch.get_source_display()),
         ("Asked for by", str(batch.created_by or "")),
+        ("API calls", whole("apicall", batch, batch.api_calls.count(), app="access")),
         ("Retry of", show.row_link(batch.retry_of)),
         ("Tried again in", _retries(batch)),
         ("Mint", mint),
@@ -99,10 +100,12 @@ def left_out(batch: MintBatch) -> list[tables.Reason]:
         ]
 
 
-def whole(model: str, batch: MintBatch, count: int, **filters: str) -> SafeString | str:
+def whole(
+    model: str, batch: MintBatch, count: int, *, app: str = "minting", **filters: str
+) -> SafeString | str:
     """A link to the whole list, in its admin."""
     if not count:
         return ""
     query = "&".join(f"{name}={value}" for name, value in {"batch": batch.pk, **filters}.items())
-    url = f"{reverse(f'admin:minting_{model}_changelist')}?{query}"
+    url = f"{reverse(f'admin:{app}_{model}_changelist')}?{query}"
     return show.link(url, show.unbroken(f"All {count:,}"))
