@@ -59,6 +59,14 @@ def program_for(config: MintingConfig, mint: MintFacts) -> ReadableMintProgram:
     return config.program.for_mint(mint, config.need_authority())
 
 
+def told_way(config: MintingConfig) -> str:
+    """For people: what is called to mint, and who signs besides our key."""
+    if config.program is None:
+        return "its token program, by our key"
+    besides = f", signed by {', '.join(sorted(config.cosigners))} too" if config.cosigners else ""
+    return f"{config.program.instruction} of the program {config.program.program}{besides}"
+
+
 def explained(config: MintingConfig, err: object) -> str:
     """What a program's own error is called, in brackets, or nothing."""
     if config.program is None or not isinstance(err, dict):
