@@ -225,6 +225,7 @@ UNFOLD: dict[str, Any] = {
     "SCRIPTS": [
         lambda _request: static("minting/times.js"),
         lambda _request: static("minting/copy.js"),
+        lambda _request: static("minting/pages.js"),
     ],
     "SIDEBAR": {
         "navigation": [

@@ -21,7 +21,7 @@ from minting.admin.doubts import batch_doubts
 from minting.admin.failures import failure_rows, failures
 from minting.admin.flights import flights_of
 from minting.admin.timeline import timeline
-from minting.models import MintBatch
+from minting.models import MintApproval, MintBatch
 from minting.service.progress import progress_of
 
 SHOWN = 20
@@ -43,6 +43,7 @@ def story(batch: MintBatch, request: HttpRequest) -> dict[str, Any]:
     seen = progress_of(batch)
     flights = flights_of(batch)
     failed = failures(batch)
+    approval = MintApproval.objects.filter(batch=batch).select_related("decided_by").first()
     newest = batch.transactions.defer("raw", "error", "memo_root")[:SHOWN]
     return {
         "badge": show.badge(batch.status),
@@ -51,7 +52,8 @@ def story(batch: MintBatch, request: HttpRequest) -> dict[str, Any]:
         "may_look": may_mint,
         "facts": facts(batch),
         "costs": costs(batch, flights),
-        "timeline": timeline(batch, seen, flights),
+        "approval": approval,
+        "timeline": timeline(batch, seen, flights, approval),
         "transactions": tables.transaction_rows(newest),
         "transactions_link": whole("minttransaction", batch, flights.signed),
         "failed": failure_rows(batch, failed, may_retry=may_mint) if failed else None,

@@ -10,6 +10,7 @@ from rest_framework import exceptions
 
 from minting.access.permissions import HasScope
 from minting.api import errors as api
+from minting.api.doors import errors as doors
 from minting.api.problems import internal_error, problem_handler
 from minting.engine import errors as engine
 from readings import errors as readings
@@ -58,6 +59,17 @@ _ERRORS: tuple[Exception, ...] = (
     readings.RegistryError("An owner with this user_id is registered"),
     readings.InvalidWallet("A wallet is 32 bytes in base58"),
     exceptions.Throttled(1),
+    doors.CannotBeMinted(READING, "already_minted", "This reading is minted."),
+    doors.MintFailed(
+        READING,
+        error="The token account is frozen",
+        error_code="account_frozen",
+        batch_id=BATCH,
+        batch_url=f"https://mint.example/api/v1/mint-batches/{BATCH}",
+    ),
+    doors.MintStillRunning(
+        30, batch_id=BATCH, batch_url=f"https://mint.example/api/v1/mint-batches/{BATCH}"
+    ),
 )
 
 

@@ -8,7 +8,7 @@ minted, and what a group takes of a transaction's room.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 import structlog
@@ -88,13 +88,37 @@ async def measured(cluster: Cluster, config: MintingConfig, mint: MintFacts) -> 
         return program
     key = _key(config, program)
     kept = _kept.get(key)
-    measure = kept[0] if kept and kept[1] > time.monotonic() else await ask(cluster, program, mint)
-    if kept is None or measure is not kept[0]:
-        _kept[key] = measure, time.monotonic() + MEASURE_KEPT
-    return replace(program, executed=measure.executed, units=measure.units)
+    if kept is None or kept.until < time.monotonic():
+        kept = _kept[key] = _Kept(await ask(cluster, program, mint))
+    return replace(program, executed=kept.measure.executed, units=kept.measure.units)
 
 
-_kept: dict[tuple[object, ...], tuple[Measure, float]] = {}
+async def require_willing(cluster: Cluster, config: MintingConfig, mint: MintFacts) -> None:
+    """Asks a program that mints whether it would, whatever it said before.
+
+    Raises:
+        MintingRefused: It would not, with its error's name.
+        SolanaError: The cluster did not answer.
+    """
+    program = program_for(config, mint)
+    if not isinstance(program, AnchorProgram):
+        return
+    try:
+        _kept[_key(config, program)] = _Kept(await ask(cluster, program, mint))
+    except InsufficientFunds as error:
+        # Who cannot pay is told so when it is known what would be paid.
+        log.warning("program_not_asked", reason=str(error))
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    measure: Measure
+    until: float = field(default_factory=lambda: time.monotonic() + MEASURE_KEPT)
+    """Monotonic seconds."""
+
+
+_kept: dict[tuple[object, ...], _Kept] = {}
+"""What programs take, by nodes, instruction and accounts."""
 
 
 def _key(config: MintingConfig, program: AnchorProgram) -> tuple[object, ...]:

@@ -18,7 +18,7 @@ from readings.imports.options import options_to_json
 from readings.imports.progress import Tell, telling
 from readings.imports.readings_file import take_readings
 from readings.imports.registry_file import take_registry
-from readings.imports.report import Decision, Findings, Report, decision_of
+from readings.imports.report import Decision, Findings, Report, decision_of, legible
 from readings.models import ImportFile
 from readings.models.import_file import OPEN, ImportKind, ImportStatus, PartKind
 
@@ -70,7 +70,7 @@ def bring(
     with transaction.atomic():
         imported = ImportFile.objects.create(
             kind=kind.value,
-            name=name[-255:].replace("\0", ""),
+            name=legible(name[-255:]),
             size=size,
             sha256=sha256,
             options=options_to_json(options),

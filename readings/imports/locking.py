@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from uuid import UUID
 
 from readings.candidate import Submission
 from readings.formats import Row
+from readings.imports.report import legible
 from readings.models import Meter, MeterAssignment, Owner
 
-AT_ONCE = 10_000
-"""Rows whose meters are looked up together."""
+AT_ONCE = 5_000
+"""Meters that are looked up together."""
 
 
 def lock_all(rows: Iterable[Row]) -> None:
@@ -33,10 +33,14 @@ def lock_all(rows: Iterable[Row]) -> None:
 
 
 def _serials(rows: Iterable[Row]) -> Iterator[set[str]]:
-    rest = iter(rows)
-    while chunk := list(islice(rest, AT_ONCE)):
-        yield {
-            row.reading.meter_serial.strip()
-            for row in chunk
-            if isinstance(row.reading, Submission) and "\0" not in row.reading.meter_serial
-        }
+    """The serials in the file, none of its rows; some may come twice."""
+    serials: set[str] = set()
+    for row in rows:
+        if isinstance(row.reading, Submission) and legible(row.reading.meter_serial) == (
+            row.reading.meter_serial
+        ):
+            serials.add(row.reading.meter_serial.strip())
+        if len(serials) >= AT_ONCE:
+            yield serials
+            serials = set()
+    yield serials

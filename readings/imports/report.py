@@ -106,7 +106,9 @@ class Findings:
         self.file.close()
 
     def add(self, finding: Finding) -> None:
-        """One more."""
+        """One more; what its file has in place of text is made legible."""
+        texts = {name: legible(getattr(finding, name)) for name in COLUMNS[1:]}
+        finding = Finding(finding.line, **texts)
         for kinds, shown in (
             (PROBLEM, self._report.problems),
             (CHANGE, self._report.changes),
@@ -123,6 +125,13 @@ class Findings:
         text = io.StringIO()
         csv.writer(text).writerow(cells)
         self.file.write(text.getvalue().encode())
+
+
+def legible(text: str) -> str:
+    """Without what PostgreSQL stores in no text: NULs and halves of surrogate pairs."""
+    if text.isascii() and "\0" not in text:
+        return text
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
 
 
 def _harmless(value: object) -> object:

@@ -138,7 +138,7 @@ def mint_and_watch(chain: MintingChain, visitor: Visitor, *, freezing: str) -> s
     assert (widths[0], widths[-1]) == ("0%", "90%"), widths
     assert page.get_by_role("progressbar").get_attribute("aria-valuenow") == "100"
     visitor.pictures("batch")
-    return page.url
+    return str(page.url)
 
 
 def open_a_signature(visitor: Visitor) -> None:
@@ -199,7 +199,7 @@ def wait_while_minting_is_stopped(visitor: Visitor) -> str:
     see(page.get_by_text("Minting is stopped").first)
     select_pending_and_mint(visitor, readings=1)
     tells(value(page, "note"), "Minting is stopped (the tariff is wrong)")
-    waiting = page.url
+    waiting = str(page.url)
     visitor.go("/admin/minting/mintingstop/resume/")
     page.get_by_role("button", name="Resume minting").click()
     see(page.get_by_text("Minting goes on."))
@@ -218,7 +218,7 @@ def cancel_what_nobody_took_up(visitor: Visitor) -> str:
     expect(value(page, "note")).to_have_text("It waits for a worker.")
     page.get_by_role("link", name="Cancel batch").click()
     see(page.get_by_text("3 readings in no signed transaction: free again"))
-    asked = page.url
+    asked = str(page.url)
     visitor.pictures("cancel")
     page.get_by_role("button", name="Cancel batch").click()
     see(badge(page, "cancelled"))

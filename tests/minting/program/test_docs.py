@@ -17,8 +17,8 @@ ROOT = Path(__file__).resolve().parents[3]
 
 def example() -> str:
     page = (ROOT / "docs" / "programs.md").read_text()
-    [block] = re.findall(r"^```sh\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
-    return block
+    [block] = re.finditer(r"^```sh\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    return str(block[1])
 
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="curl asks for the example's lamports")

@@ -12,6 +12,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError, SystemCheckError
 from solders.account import Account
 from solders.keypair import Keypair
+from solders.pubkey import Pubkey
 
 from minting.engine.errors import MintingRefused
 from minting.engine.types import AccountView, Simulation
@@ -21,6 +22,8 @@ from minting.service.prepare import request_batch
 from minting.service.session import open_session
 from readings.models import MeterReading
 from tests.factories.readings import MeterReadingFactory, household
+from tests.minting.engine.cast import mint_facts
+from tests.minting.engine.test_anchor import program_of
 from tests.minting.service.test_minting import mint
 from tests.programs import cast
 
@@ -151,9 +154,7 @@ def test_a_worker_without_a_key_that_has_to_sign_does_not_start(platform, settin
 def test_a_payer_who_cannot_pay_for_the_question_is_told_what_is_missing(platform, settings):
     from minting.service.preflight import inspect_patiently
 
-    platform.net.set_account(
-        platform.authority.pubkey(), Account(900_000, b"", cast.Pubkey.default())
-    )
+    platform.net.set_account(platform.authority.pubkey(), Account(900_000, b"", Pubkey.default()))
     with open_session() as session:
         assert inspect_patiently(session) is not None
 
@@ -166,10 +167,7 @@ def test_a_program_that_keeps_a_share_is_refused():
         view = AccountView(2_039_280, cast.address("seed_mint"), data)
         return Simulation(1, None, None, 1, 1, (), accounts=(view,))
 
-    class Named:
-        program = cast.address("seed_mint")
-
-    named: program.AnchorProgram = Named()  # type: ignore[assignment]
+    named = program_of("seed_mint", mint_facts())
     program._require_exact(named, shows(1), shows(2))
     for one, two in ((0, 0), (2, 4), (1, 1)):
         with pytest.raises(MintingRefused, match=f"gave {one} and {two}"):

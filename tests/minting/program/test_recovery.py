@@ -17,6 +17,7 @@ from minting.models import MintBatch, MintResult, MintSelection, MintTransaction
 from minting.service.preflight import inspect_mint
 from minting.service.program import program_for
 from minting.service.session import open_session
+from readings.models import MeterReading
 from tests.factories.readings import MeterReadingFactory, address, household
 from tests.minting.admin.conftest import VIEWS, Staff, staff  # noqa: F401 — a fixture
 from tests.minting.admin.test_selecting import confirm_url, frozen_by
@@ -112,7 +113,7 @@ def test_i7_a_restored_database_signs_nothing_and_adopts_what_the_program_minted
     chain = use_program("platform_mint", token_2022=True)
     mint([MeterReadingFactory()], drain=drain)
     operator: Client = staff("operator", *VIEWS, "minting.mint_readings")
-    readings = [MeterReadingFactory() for _ in range(3)]
+    readings: list[MeterReading] = [MeterReadingFactory() for _ in range(3)]
     selection: MintSelection = frozen_by(operator, readings)
     page = operator.get(confirm_url(selection)).content.decode()
     assert "10,000" in page.replace("\xa0", " ") or "0.00001" in page

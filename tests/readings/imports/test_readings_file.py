@@ -199,6 +199,13 @@ def test_formulas_in_a_file_stay_text(household):
     assert "'=HYPERLINK(1)" in findings(imported)[1]
 
 
+def test_what_is_no_text_is_told_legibly(household):
+    body = f'"timestamp": "{END.isoformat()}", "kwh": 1'
+    told = f'{{"meter_serial": "A\\u0000B", {body}}}\n{{"meter_serial": "\\ud800", {body}}}\n'
+    imported = looked_at(told.encode())
+    assert [each["subject"] for each in imported.report["problems"]] == ["A\ufffdB", "?"]
+
+
 def test_files_that_are_too_large_are_not_kept(monkeypatch):
     monkeypatch.setattr(content, "MAX_BYTES", 10)
     with pytest.raises(FileRefused, match="bring it in parts"):
