@@ -1,4 +1,4 @@
-"""Every endpoint there is × everybody who may come: a new endpoint without a row fails."""
+"""Every endpoint there is, by everybody who may come: a new endpoint without a row fails."""
 
 from __future__ import annotations
 
