@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from minting.access.scopes import Scope
 from minting.models import MintResult
 from readings.models import MeterReading
 from tests.factories.readings import MeterFactory, WalletFactory
+from tests.minting.api.test_minting import working
 from tests.minting.conftest import MintingChain
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -49,7 +49,7 @@ def script(api: str) -> str:
 def test_the_examples_of_the_page_run_as_they_stand(
     live_server: Any,
     minting_chain: MintingChain,
-    working: Callable[[], AbstractContextManager[None]],
+    drain: Callable[[], None],
     child_environment: dict[str, str],
     tmp_path: Path,
 ) -> None:
@@ -58,7 +58,7 @@ def test_the_examples_of_the_page_run_as_they_stand(
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = child_environment | {"PATH": path, "PYTHON": sys.executable, "ROOT": str(ROOT)}
 
-    with working():
+    with working(drain):
         done = subprocess.run(
             ["bash", "-c", script(f"{live_server.url}/api/v1")],
             env=environment,
@@ -109,7 +109,7 @@ print(json.dumps([batch.status, [each.tx_signature for each in page.results], re
 def test_a_generated_client_sends_mints_waits_and_reads(
     live_server: Any,
     minting_chain: MintingChain,
-    working: Callable[[], AbstractContextManager[None]],
+    drain: Callable[[], None],
     tmp_path: Path,
 ) -> None:
     user = User.objects.create_user("gateway")
@@ -131,7 +131,7 @@ def test_a_generated_client_sends_mints_waits_and_reads(
     )
     assert made.returncode == 0, made.stdout + made.stderr
 
-    with working():
+    with working(drain):
         done = subprocess.run(
             [sys.executable, "-c", CLIENT],
             env={**os.environ, "HOST": live_server.url, "TOKEN": token},
