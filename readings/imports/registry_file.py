@@ -40,6 +40,7 @@ def take_registry(
     """
     options = options_of(imported.options)
     report.format = str(options.format or detect(file))
+    report.counts.update({"rows": 0, "invalid": 0})
     entries = list(_good(read_registry(file, options), report, findings))
     tell(report.counts["rows"], 50)
     done = register_many(entries)
