@@ -32,6 +32,7 @@ NEVER_TOLD = {
     "partially_successful",  # of a batch, not of a request
     "pack_refused", "mint_not_final",  # of `reconcile`
     "verification_failed",  # of the worker that signs
+    "approval_conflict", "receipt_refused", "answer_needed", "file_refused",  # of the admin
 }  # fmt: skip
 
 
