@@ -69,7 +69,9 @@ def test_every_answer_is_as_described(
     for found in description.get_all_operations():
         operation = found.ok()
         names = {each.name for each in operation.path_parameters}
-        rows = there | {"row_id": str((house.owner if "owner" in operation.path else house.meter).pk)}
+        rows = there | {
+            "row_id": str((house.owner if "owner" in operation.path else house.meter).pk)
+        }
         for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
             known = {name: rows[name] for name in names if name in rows}
             drawn = {"path_parameters": known} if known and mode.is_positive else {}
