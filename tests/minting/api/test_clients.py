@@ -70,7 +70,7 @@ def test_the_examples_of_the_page_run_as_they_stand(
         )
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert re.search(r"^(304|200)$", done.stdout, re.MULTILINE)
+    assert re.search(r"(304|200)$", done.stdout, re.MULTILINE)
     assert len(re.findall(r"^[0-9a-f-]{36} (confirmed|finalized) \w{80,}$", done.stdout, re.M)) == 3
     assert MintResult.objects.filter(success=True).count() == 4
     assert MeterReading.objects.filter(revision=2).count() == 1
@@ -119,7 +119,9 @@ def test_a_generated_client_sends_mints_waits_and_reads(
     MeterFactory(serial="METER-1", owner=WalletFactory().owner)
     call_command("spectacular", "--file", str(tmp_path / "schema.yml"))
     (tmp_path / "config.yml").write_text("post_hooks: []\n")
-    generate = "openapi-python-client generate --fail-on-warning --path schema.yml --config config.yml"
+    generate = (
+        "openapi-python-client generate --fail-on-warning --path schema.yml --config config.yml"
+    )
     bin_ = Path(sys.executable).parent
     made = subprocess.run(
         [bin_ / generate.split()[0], *generate.split()[1:]],
