@@ -43,7 +43,11 @@ def take(subject: str, *, calls: int, seconds: int) -> float:
         0 if it may go on, else the seconds until it may.
     """
     step = timedelta(seconds=seconds / calls)
-    values = {"subject": subject, "step": step, "room": timedelta(seconds=seconds) - step}
+    values: dict[str, str | timedelta] = {
+        "subject": subject,
+        "step": step,
+        "room": timedelta(seconds=seconds) - step,
+    }
     with connection.cursor() as cursor:
         cursor.execute(_TAKE, values)
         if cursor.fetchone():

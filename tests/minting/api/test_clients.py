@@ -120,10 +120,8 @@ def test_a_generated_client_sends_mints_waits_and_reads(
     MeterFactory(serial="METER-1", owner=WalletFactory().owner)
     call_command("spectacular", "--file", str(tmp_path / "schema.yml"))
     (tmp_path / "config.yml").write_text("post_hooks: []\n")
-    generate = (
-        "openapi-python-client generate --fail-on-warning --path schema.yml --config config.yml"
-    )
-    bin_ = Path(sys.executable).parent
+    generator = Path(sys.executable).parent / "openapi-python-client"
+    options = "generate --fail-on-warning --path schema.yml --config config.yml"
     made = subprocess.run(
         [generator, *options.split()],
         cwd=tmp_path,
