@@ -10,6 +10,7 @@ from unfold.decorators import action, display
 
 from readings.admin import times
 from readings.admin.base import ShownInline
+from readings.admin.history import HistoryPages
 from readings.admin.lists import FoundByShape
 from readings.admin.search import Kind, Sought
 from readings.models import MeterAssignment, Owner, Wallet
@@ -33,7 +34,7 @@ class WalletInline(ShownInline):
 
 
 @admin.register(Owner)
-class OwnerAdmin(FoundByShape):
+class OwnerAdmin(HistoryPages, FoundByShape):
     """Whom readings are minted for."""
 
     list_display = ["name", "user_id", "email", "wallet", "meters", CREATED]

@@ -146,7 +146,7 @@ def test_a_batch_is_cancelled_after_one_question(operator: Client):
     answer = operator.post(page, follow=True)
     assert "Free again: 2 readings" in answer.content.decode()
     batch.refresh_from_db()
-    assert batch.status == "cancelled"
+    assert (batch.status, batch.cancel_requested_by) == ("cancelled", "operator")
     assert set(MeterReading.objects.values_list("status", flat=True)) == {"pending"}
     assert "Nothing was left to cancel" in operator.post(page, follow=True).content.decode()
 
