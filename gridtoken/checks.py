@@ -66,8 +66,8 @@ def check_queue(**_: Any) -> list[CheckMessage]:
 def check_signer(**_: Any) -> list[CheckMessage]:
     """Keys that sign are for their owner's eyes; that they are absent (web) is as it should be."""
     signers: dict[str, Path] = settings.MINT_PROGRAM_SIGNERS
-    keys = {f"MINT_PROGRAM_SIGNERS, {name}": path for name, path in signers.items()}
-    keys["MINT_AUTHORITY_KEYPAIR"] = settings.MINT_AUTHORITY_KEYPAIR
+    keys: dict[str, Path | None] = {"MINT_AUTHORITY_KEYPAIR": settings.MINT_AUTHORITY_KEYPAIR}
+    keys |= {f"MINT_PROGRAM_SIGNERS, {name}": path for name, path in signers.items()}
     return [
         Warning(f"{name}: others may open {path}", hint=f"chmod 600 {path}", id="gridtoken.W001")
         for name, path in keys.items()

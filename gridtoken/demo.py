@@ -18,7 +18,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -47,9 +47,11 @@ class Stopped(BaseException):
 class State:
     """What one run leaves to the next, in a file only its owner reads."""
 
-    secret_key: str
-    admin_password: str
-    operator_password: str
+    secret_key: str = field(default_factory=lambda: secrets.token_urlsafe(50))
+    admin_password: str = field(default_factory=lambda: secrets.token_urlsafe(9))
+    operator_password: str = field(default_factory=lambda: secrets.token_urlsafe(9))
+    approver_password: str = field(default_factory=lambda: secrets.token_urlsafe(9))
+    auditor_password: str = field(default_factory=lambda: secrets.token_urlsafe(9))
     chain_port: int = 0
     mint: str = ""
     api_token: str = ""
@@ -58,14 +60,18 @@ class State:
 
     @classmethod
     def load(cls, path: Path) -> State:
-        """The last run's, or new secrets."""
-        if path.exists():
-            return cls(**json.loads(path.read_text()))
-        return cls(
-            secret_key=secrets.token_urlsafe(50),
-            admin_password=secrets.token_urlsafe(9),
-            operator_password=secrets.token_urlsafe(9),
-        )
+        """The last run's, with a new secret for whatever it did not have."""
+        known = json.loads(path.read_text()) if path.exists() else {}
+        return cls(**known)
+
+    def passwords(self) -> dict[str, str]:
+        """Who may log in: from all to nothing but looking."""
+        return {
+            "admin": self.admin_password,
+            "operator": self.operator_password,
+            "approver": self.approver_password,
+            "auditor": self.auditor_password,
+        }
 
     def save(self, path: Path) -> None:
         """Replaces the file in one step: a kill leaves the old or the new one."""
@@ -223,8 +229,8 @@ class Demo:
     def _manage(self, *words: str) -> str:
         """A command's answer."""
         passwords = {
-            "DEMO_ADMIN_PASSWORD": self._state.admin_password,
-            "DEMO_OPERATOR_PASSWORD": self._state.operator_password,
+            f"DEMO_{name.upper()}_PASSWORD": password
+            for name, password in self._state.passwords().items()
         }
         environment = self._environment() | self._key() | passwords
         return run(manage(*words), environment, BASE_DIR, self._logs / "setup.log")
@@ -259,12 +265,14 @@ class Demo:
     def welcome(self) -> str:
         """What a person needs to know now."""
         site = f"http://{HOST}:{self._port}"
+        people = "\n           ".join(
+            f"{name} / {password}" for name, password in self._state.passwords().items()
+        )
         return f"""
 Ready. Ctrl-C stops all of it; the next `make demo` goes on from here.
 
   Look     {site}/admin/
-  Log in   admin / {self._state.admin_password}
-           operator / {self._state.operator_password}
+  Log in   {people}
   API      {site}/api/docs/
            curl -H 'Authorization: Bearer {self._state.api_token}' {site}/api/v1/readings
   Shell    ENV_FILE={self._data / ENV_FILE} .venv/bin/python manage.py mint --pending --wait

@@ -17,6 +17,7 @@ SCHEDULES: dict[str, tuple[str, int]] = {
     "reconcile_all": ("minting.tasks.reconcile_all", 24 * 60),
     "expire_approvals": ("minting.tasks.expire_approvals", 1),
     "forget_keys": ("minting.tasks.forget_keys", 60),
+    "forget_selections": ("minting.tasks.forget_selections", 60),
     "deliver": ("minting.tasks.deliver", 1),
     "tidy_webhooks": ("minting.tasks.tidy_webhooks", 60),
     "forget_calls": ("minting.tasks.forget_calls", 60),

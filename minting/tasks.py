@@ -15,7 +15,7 @@ import structlog
 
 from minting.access import rates, trail
 from minting.engine.errors import MintNotFinal
-from minting.service import approving, repeats, retry
+from minting.service import approving, errands, repeats, retry, selections
 from minting.service import reconcile as reconciling
 from minting.service.describe import describe_reconciliation
 from minting.service.doubt import collect_proof
@@ -23,6 +23,7 @@ from minting.service.recover import recover
 from minting.service.session import open_session
 from minting.service.submit import drive_waiting
 from minting.service.upkeep import worker_name
+from minting.service.works import WORKS
 from minting.webhooks import courier, upkeep
 
 log = structlog.get_logger(__name__)
@@ -46,6 +47,11 @@ def prove(transaction_id: str) -> bool:
     """Recovery for one transaction that a person asked about."""
     with open_session() as session:
         return collect_proof(session, UUID(transaction_id))
+
+
+def run_errand(errand_id: str) -> str:
+    """What a person who looks at a page waits for: a preview, a batch, a release."""
+    return errands.run(UUID(errand_id), WORKS, worker=worker_name(os.getpid()))
 
 
 def retry_due() -> dict[str, Any]:
@@ -93,6 +99,11 @@ def expire_approvals() -> int:
 def forget_keys() -> int:
     """Every hour: idempotency keys that were kept long enough are free again."""
     return repeats.forget_old()
+
+
+def forget_selections() -> int:
+    """Every hour: selections that nobody confirmed, and the readings of old ones."""
+    return selections.forget_old()
 
 
 def forget_calls() -> dict[str, int]:

@@ -6,15 +6,18 @@ import ipaddress
 import os
 import socket
 from collections.abc import Iterator
+from importlib import import_module
 from typing import Any
 
 import hypothesis
 import pytest
+from django.apps import apps
 from django.conf import settings
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connection
 from pytest_django import Settings
 
 from gridtoken.embedded.localnet import Localnet
+from minting.access.groups import grant
 
 hypothesis.settings.register_profile("default", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True)
@@ -66,6 +69,13 @@ def chain(localnet: Localnet, settings: Settings) -> Localnet:
     settings.SOLANA_RPC_URL = localnet.url
     settings.SOLANA_RPC_URLS = [localnet.url]
     return localnet
+
+
+@pytest.fixture
+def groups(db: None) -> None:
+    """The ready-made groups; a test that empties the tables takes them away for the next."""
+    made = import_module("minting.access.migrations.0002_groups")
+    grant(apps, DEFAULT_DB_ALIAS, made.GROUPS)
 
 
 @pytest.fixture

@@ -3,6 +3,8 @@
 from minting.admin import (
     approvals,
     batches,
+    calls,
+    changes,
     dashboard,
     mints,
     readings,
@@ -20,6 +22,8 @@ from minting.admin import (
 __all__ = [
     "approvals",
     "batches",
+    "calls",
+    "changes",
     "dashboard",
     "mints",
     "readings",

@@ -121,9 +121,8 @@ def _judged(cost: figures.RecentCost) -> SafeString | str:
     if not cost.readings:
         return "How long it lasts is told once something was minted."
     return format_html(
-        "Judged by the last {} transaction{}, which minted {} for {}, rent included, since {}.",
-        f"{cost.transactions:,}",
-        "" if cost.transactions == 1 else "s",
+        "Judged by the last {}, which minted {} for {}, rent included, since {}.",
+        "transaction" if cost.transactions == 1 else f"{cost.transactions:,} transactions",
         show.readings(cost.readings),
         show.sol(cost.lamports),
         show.time(cost.since),

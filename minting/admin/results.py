@@ -12,8 +12,8 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter, RadioFilter
 from unfold.decorators import display
 
 from minting.admin import show, tables
-from minting.admin.base import FoundByShape
 from minting.admin.filters import BatchFilter
+from minting.admin.receipts import ReceiptPages
 from minting.engine.states import SUCCEEDED_RESULTS
 from minting.models import MintResult
 from minting.models.fields import values
@@ -43,7 +43,7 @@ class SuccessFilter(RadioFilter):
 
 
 @admin.register(MintResult)
-class MintResultAdmin(FoundByShape):
+class MintResultAdmin(ReceiptPages):
     """What became of each reading, batch by batch."""
 
     list_display = (

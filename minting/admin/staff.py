@@ -15,6 +15,7 @@ from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from readings.admin import times
+from readings.admin.history import HistoryPages
 
 # The queue's own admin can run any task again with its arguments, and edit them. Its module is
 # imported above so that it has registered itself by now, and does not do so after us.
@@ -29,7 +30,7 @@ JOINED = times.column("date_joined", "Made")
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin, ModelAdmin):
+class UserAdmin(HistoryPages, DjangoUserAdmin, ModelAdmin):
     """Staff."""
 
     form = UserChangeForm
@@ -47,5 +48,5 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
 
 
 @admin.register(Group)
-class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
+class GroupAdmin(HistoryPages, DjangoGroupAdmin, ModelAdmin):
     """Rights under one name."""

@@ -100,6 +100,7 @@ class MintingStopAdmin(ReadOnlyAdmin):
             request,
             title="Resume minting?",
             stop=stop,
+            stop_is_shown=True,
             stopped_at=show.time(stop.stopped_at) if stop else "",
             by_limit=stop is not None and by_limit(stop),
         )

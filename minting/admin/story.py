@@ -21,7 +21,7 @@ from minting.admin.doubts import batch_doubts
 from minting.admin.failures import failure_rows, failures
 from minting.admin.flights import flights_of
 from minting.admin.timeline import timeline
-from minting.models import MintBatch
+from minting.models import MintApproval, MintBatch
 from minting.service.progress import progress_of
 
 SHOWN = 20
@@ -43,6 +43,7 @@ def story(batch: MintBatch, request: HttpRequest) -> dict[str, Any]:
     seen = progress_of(batch)
     flights = flights_of(batch)
     failed = failures(batch)
+    approval = MintApproval.objects.filter(batch=batch).select_related("decided_by").first()
     newest = batch.transactions.defer("raw", "error", "memo_root")[:SHOWN]
     return {
         "badge": show.badge(batch.status),
@@ -51,7 +52,8 @@ def story(batch: MintBatch, request: HttpRequest) -> dict[str, Any]:
         "may_look": may_mint,
         "facts": facts(batch),
         "costs": costs(batch, flights),
-        "timeline": timeline(batch, seen, flights),
+        "approval": approval,
+        "timeline": timeline(batch, seen, flights, approval),
         "transactions": tables.transaction_rows(newest),
         "transactions_link": whole("minttransaction", batch, flights.signed),
         "failed": failure_rows(batch, failed, may_retry=may_mint) if failed else None,
@@ -73,6 +75,7 @@ def facts(batch: MintBatch) -> list[tuple[str, SafeString | str]]:
         ("Batch", id_),
         ("Source", batch.get_source_display()),
         ("Asked for by", str(batch.created_by or "")),
+        ("API calls", whole("apicall", batch, batch.api_calls.count(), app="access")),
         ("Retry of", show.row_link(batch.retry_of)),
         ("Tried again in", _retries(batch)),
         ("Mint", mint),
@@ -97,10 +100,12 @@ def left_out(batch: MintBatch) -> list[tables.Reason]:
         ]
 
 
-def whole(model: str, batch: MintBatch, count: int, **filters: str) -> SafeString | str:
+def whole(
+    model: str, batch: MintBatch, count: int, *, app: str = "minting", **filters: str
+) -> SafeString | str:
     """A link to the whole list, in its admin."""
     if not count:
         return ""
     query = "&".join(f"{name}={value}" for name, value in {"batch": batch.pk, **filters}.items())
-    url = f"{reverse(f'admin:minting_{model}_changelist')}?{query}"
+    url = f"{reverse(f'admin:{app}_{model}_changelist')}?{query}"
     return show.link(url, show.unbroken(f"All {count:,}"))

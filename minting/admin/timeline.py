@@ -12,8 +12,9 @@ from django.utils.safestring import SafeString
 
 from minting.admin import show
 from minting.admin.flights import Flights
+from minting.engine.approval import Decision
 from minting.engine.states import ResultStatus
-from minting.models import BatchSource, MintBatch, MintingStop, MintSlice
+from minting.models import BatchSource, MintApproval, MintBatch, MintingStop, MintSlice
 from minting.service.progress import Progress
 
 Words = SafeString | str
@@ -61,10 +62,13 @@ class Wave:
     landed_at: datetime | None
 
 
-def timeline(batch: MintBatch, seen: Progress, flights: Flights) -> list[Event]:
+def timeline(
+    batch: MintBatch, seen: Progress, flights: Flights, approval: MintApproval | None = None
+) -> list[Event]:
     """Everything that happened, in order; what is yet to come last."""
     events = [
         *_asked(batch),
+        *(_approval(approval) if approval else [_queued(batch.created_at)]),
         *_taken_up(batch),
         *_stops(batch),
         *_waves(batch, flights),
@@ -96,7 +100,28 @@ def _asked(batch: MintBatch) -> Iterator[Event]:
             f"{show.sol(fee + rent)}: {show.lamports(fee)} of fees, {show.lamports(rent)} of rent"
         )
         yield Event(batch.created_at, "Estimated", detail, "calculate")
-    yield Event(batch.created_at, "Queued", "", "schedule")
+
+
+def _queued(at: datetime) -> Event:
+    return Event(at, "Queued", "", "schedule")
+
+
+def _approval(row: MintApproval) -> Iterator[Event]:
+    """Four eyes: until a second person says so, nothing is queued."""
+    yield Event(row.requested_at, "Waits for a second person", f"{row.why}.", "group")
+    by = f" by {row.decided_by.get_username()}" if row.decided_by else ""
+    match Decision(row.decision):
+        case Decision.APPROVED:
+            at = row.decided_at or row.requested_at
+            yield Event(at, f"Approved{by}", row.reason, "how_to_reg", "good")
+            yield _queued(at)
+        case Decision.WAITING:
+            yield Event(
+                row.expires_at, "Void, if nobody decides until then", "", "event_busy", due=True
+            )
+        case decision:
+            at = row.decided_at or row.expires_at
+            yield Event(at, f"{decision.value.capitalize()}{by}", row.reason, "block", "warn")
 
 
 def _taken_up(batch: MintBatch) -> Iterator[Event]:

@@ -186,7 +186,8 @@ def _attempts(delivery: WebhookDelivery) -> dict[str, Any]:
 
 
 def _came_back(attempt: WebhookAttempt) -> SafeString:
-    return format_html("<div><div>{}</div><code>{}</code></div>", attempt.error, attempt.answer[:300])
+    shown = "<div><div>{}</div><code>{}</code></div>"
+    return format_html(shown, attempt.error, attempt.answer[:300])
 
 
 def _shown_body(body: str) -> str:

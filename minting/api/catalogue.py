@@ -54,6 +54,8 @@ _ERRORS: tuple[Exception, ...] = (
         [engine.InvalidItem(OTHER_READING, "already_minted", "This reading is minted.")],
     ),
     api.IdempotencyKeyReused(),
+    readings.UnknownOwner("user-9"),
+    readings.AlreadyRegistered("Meter", "METER-1", READING),
     readings.RegistryError("An owner with this user_id is registered"),
     readings.InvalidWallet("A wallet is 32 bytes in base58"),
     exceptions.Throttled(1),

@@ -140,5 +140,5 @@ def problems(*what: int | str) -> dict[Any, Any]:
 
 
 def _examples(status: int, codes: list[str]) -> list[OpenApiExample]:
-    named = codes or [next(code for code, told in PROBLEMS.items() if told["status"] == status)]
-    return [OpenApiExample(code, value=PROBLEMS[code]) for code in named]
+    of_status = [code for code, told in PROBLEMS.items() if told["status"] == status]
+    return [OpenApiExample(code, value=PROBLEMS[code]) for code in codes or of_status[:1]]

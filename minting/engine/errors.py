@@ -12,12 +12,13 @@
     ├── MintingStopped              minting_stopped       a person or a limit stopped minting
     │   └── DailyLimitPassed        daily_limit_passed    MINT_MAX_KWH_PER_DAY; stops minting
     ├── ApprovalRefused             approval_conflict     decided already, void, or by who asked
-    ├── ApprovalVoid                approval_void         not approved, not any more, or another batch
+    ├── ApprovalVoid                approval_void         not approved (any more), or another batch
     ├── NothingToRetry              nothing_to_retry      no failed reading that may be minted
     ├── InsufficientFunds           insufficient_funds    missing lamports
     ├── FeeEstimationDisabled       fee_estimation_disabled
     ├── VerificationFailed          verification_failed   signed bytes differ from the plan (I6)
     ├── PackRefused                 pack_refused          an audit pack that is damaged, or none
+    ├── ReceiptRefused              receipt_refused       no receipt, damaged, or not of this chain
     ├── WalletRefused               one wallet's own fault; its code says which
     └── SolanaError                 solana_error          the cluster, or the way to it
         ├── NodeUnreachable         node_unreachable      no answer: proves nothing
@@ -196,6 +197,16 @@ class PackRefused(BlockchainError):
 
     code = "pack_refused"
     permanent = True
+
+
+class ReceiptRefused(BlockchainError):
+    """A receipt that cannot be written, or read, or that the chain knows nothing of."""
+
+    code = "receipt_refused"
+    permanent = True
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"No receipt: {reason}")
 
 
 class WalletRefused(BlockchainError):

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import structlog
 from django.db.models import Q
-from django.db.models.functions import Coalesce, Now
+from django.db.models.functions import Now
 
 from minting.engine.states import ResultStatus
 from minting.journal.phase import atomic_phase
@@ -39,8 +39,9 @@ def cancel_unsigned(batch_id: UUID, *, by: str, code: str = "cancelled", reason:
         code=code,
         columns={"settled_at": Now()},
     )
-    MintBatch.objects.filter(id=batch_id).update(
-        cancel_requested_at=Coalesce("cancel_requested_at", Now())
+    # The first who asked, even where nothing was left to cancel.
+    MintBatch.objects.filter(id=batch_id, cancel_requested_at__isnull=True).update(
+        cancel_requested_at=Now(), cancel_requested_by=by
     )
     log.info("batch_cancelled", batch_id=str(batch_id), by=by, cancelled=moved)
     return moved

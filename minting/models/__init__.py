@@ -2,6 +2,7 @@
 
 from minting.models.approval import MintApproval
 from minting.models.batch import BatchSource, MintBatch, MintSlice
+from minting.models.errand import Errand
 from minting.models.idempotency import IdempotencyKey
 from minting.models.mint import Landmark, MintInfo
 from minting.models.pulse import Pulse, PulseKind
@@ -25,6 +26,7 @@ from minting.models.webhook import (
 
 __all__ = [
     "BatchSource",
+    "Errand",
     "IdempotencyKey",
     "Landmark",
     "MintApproval",

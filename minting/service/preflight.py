@@ -10,12 +10,11 @@ from django.db import transaction
 from solders.pubkey import Pubkey
 
 from minting.conf import MintingConfig
-from minting.engine.errors import InsufficientFunds, MintingRefused, NodeUnreachable
+from minting.engine.errors import MintingRefused, NodeUnreachable
 from minting.engine.mints import decode_mint, require_mintable
-from minting.engine.programs.anchor import AnchorProgram
 from minting.engine.types import AccountView, MintFacts, Signer
 from minting.models import MintInfo
-from minting.service.program import ask, program_for
+from minting.service.program import program_for, require_willing
 from minting.service.session import Session
 
 log = structlog.get_logger(__name__)
@@ -56,23 +55,6 @@ def inspect_mint(session: Session) -> Standing:
     )
     lamports = 0 if payer is None else payer.lamports
     return Standing(record_mint(facts, genesis_hash), facts, lamports, slot)
-
-
-def require_willing(session: Session, facts: MintFacts) -> None:
-    """Asks a program that mints whether it would: by simulating a mint of one base unit.
-
-    Raises:
-        MintingRefused: It would not, with its error's name.
-        SolanaError: No node answered.
-    """
-    program = program_for(session.config, facts)
-    if not isinstance(program, AnchorProgram):
-        return
-    try:
-        session.run(ask(session.cluster, program, facts))
-    except InsufficientFunds as error:
-        # Who cannot pay is told so when it is known what would be paid.
-        log.warning("program_not_asked", reason=str(error))
 
 
 def require_keys(session: Session, facts: MintFacts, signer: Signer) -> None:
@@ -169,7 +151,7 @@ def inspect_patiently(session: Session) -> Standing | None:
     for attempt in range(1, TRIES + 1):
         try:
             standing = inspect_mint(session)
-            require_willing(session, standing.facts)
+            session.run(require_willing(session.cluster, session.config, standing.facts))
         except NodeUnreachable as error:
             log.warning("node_silent", attempt=attempt, of=TRIES, reason=str(error))
         else:

@@ -73,18 +73,34 @@ class _Sieve:
     """Payments on their way; what is none stays behind."""
 
     walk: Iterable[MintBatchData | InvalidItem]
+    passing: Callable[[int], None] | None = None
+    """Told the number of wallets that have passed."""
     excluded: list[InvalidItem] = field(default_factory=list)
 
     def __iter__(self) -> Iterator[MintBatchData]:
+        wallets, last = 0, ""
         for each in self.walk:
             if isinstance(each, InvalidItem):
                 self.excluded.append(each)
-            else:
-                yield each
+                continue
+            if self.passing is not None and each.wallet_address != last:
+                wallets, last = wallets + 1, each.wallet_address
+                self.passing(wallets)
+            yield each
 
 
-def preview(ids: Ids, *, allowed: frozenset[ReadingStatus] = NAMED) -> Preview:
+def preview(
+    ids: Ids,
+    *,
+    allowed: frozenset[ReadingStatus] = NAMED,
+    passing: Callable[[int], None] | None = None,
+) -> Preview:
     """What minting ``ids`` would pay and cost.
+
+    Args:
+        ids: Readings, in any order.
+        allowed: The statuses that may be minted.
+        passing: Told with every wallet how many have passed.
 
     Raises:
         MintingRefused: wrong cluster, mint, authority or decimals.
@@ -93,7 +109,7 @@ def preview(ids: Ids, *, allowed: frozenset[ReadingStatus] = NAMED) -> Preview:
     with open_session() as session:
         mint, standing = inspect_or_recall(session)
         walk = partial(walk_payments, ids, allowed=allowed, mint=mint, config=session.config)
-        sieve = _Sieve(walk())
+        sieve = _Sieve(walk(), passing)
         if session.config.fee_estimation_enabled:
             found = _survey(session, standing, sieve)
             if found is not None and found.estimate.transactions:
@@ -150,6 +166,7 @@ def request_batch(
     max_size: int | None = None,
     nudge: bool = True,
     written: Callable[[MintBatch], None] | None = None,
+    passing: Callable[[int], None] | None = None,
 ) -> MintBatch:
     """Queues a batch: readings taken, results pending, slices waiting, the queue nudged.
 
@@ -166,6 +183,7 @@ def request_batch(
         nudge: Whether a worker is called; ``False`` for a caller that drives it itself.
         written: Called with the batch inside its transaction: what it writes and the batch are in
             one commit.
+        passing: Told with every wallet that is planned how many were.
 
     Raises:
         EmptyBatch: No reading named, or none of them can be minted.
@@ -184,7 +202,7 @@ def request_batch(
         mint, standing = inspect_or_recall(session)
         config = session.config
         walk = partial(walk_payments, allowed=allowed, mint=mint, config=config)
-        found = _plan(session, standing, ids, _Sieve(walk(ids)), strict=strict)
+        found = _plan(session, standing, ids, _Sieve(walk(ids), passing), strict=strict)
     estimate = found.estimate if found and config.fee_estimation_enabled else None
     if estimate is not None:
         estimate.require_affordable()

@@ -8,7 +8,7 @@ minted, and what a group takes of a transaction's room.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 import structlog
@@ -37,6 +37,9 @@ from minting.engine.wallets import associated_token_address
 
 log = structlog.get_logger(__name__)
 
+TRIES = 3
+"""Questions about the payer's lamports, which other transactions take meanwhile."""
+
 MEASURE_KEPT = 600.0
 """Seconds for which a process believes what a group takes; a program may be replaced."""
 
@@ -54,6 +57,14 @@ def program_for(config: MintingConfig, mint: MintFacts) -> ReadableMintProgram:
     if config.program is None:
         return SplTokenProgram()
     return config.program.for_mint(mint, config.need_authority())
+
+
+def told_way(config: MintingConfig) -> str:
+    """For people: what is called to mint, and who signs besides our key."""
+    if config.program is None:
+        return "its token program, by our key"
+    besides = f", signed by {', '.join(sorted(config.cosigners))} too" if config.cosigners else ""
+    return f"{config.program.instruction} of the program {config.program.program}{besides}"
 
 
 def explained(config: MintingConfig, err: object) -> str:
@@ -88,13 +99,37 @@ async def measured(cluster: Cluster, config: MintingConfig, mint: MintFacts) -> 
         return program
     key = _key(config, program)
     kept = _kept.get(key)
-    measure = kept[0] if kept and kept[1] > time.monotonic() else await ask(cluster, program, mint)
-    if kept is None or measure is not kept[0]:
-        _kept[key] = measure, time.monotonic() + MEASURE_KEPT
-    return replace(program, executed=measure.executed, units=measure.units)
+    if kept is None or kept.until < time.monotonic():
+        kept = _kept[key] = _Kept(await ask(cluster, program, mint))
+    return replace(program, executed=kept.measure.executed, units=kept.measure.units)
 
 
-_kept: dict[tuple[object, ...], tuple[Measure, float]] = {}
+async def require_willing(cluster: Cluster, config: MintingConfig, mint: MintFacts) -> None:
+    """Asks a program that mints whether it would, whatever it said before.
+
+    Raises:
+        MintingRefused: It would not, with its error's name.
+        SolanaError: The cluster did not answer.
+    """
+    program = program_for(config, mint)
+    if not isinstance(program, AnchorProgram):
+        return
+    try:
+        _kept[_key(config, program)] = _Kept(await ask(cluster, program, mint))
+    except InsufficientFunds as error:
+        # Who cannot pay is told so when it is known what would be paid.
+        log.warning("program_not_asked", reason=str(error))
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    measure: Measure
+    until: float = field(default_factory=lambda: time.monotonic() + MEASURE_KEPT)
+    """Monotonic seconds."""
+
+
+_kept: dict[tuple[object, ...], _Kept] = {}
+"""What programs take, by nodes, instruction and accounts."""
 
 
 def _key(config: MintingConfig, program: AnchorProgram) -> tuple[object, ...]:
@@ -108,14 +143,22 @@ async def ask(cluster: Cluster, program: AnchorProgram, mint: MintFacts) -> Meas
         As ``measured``.
     """
     probe = _probe(program, mint)
-    account = probe.token_account
-    one, two = await together(
-        cluster.simulate(_simulated(program, mint, (probe,) * count), [account]) for count in (1, 2)
-    )
-    for simulation, count in ((one, 1), (two, 2)):
-        if simulation.err is not None:
-            await _refuse(cluster, program, mint, _plan((probe,) * count), simulation)
-    _require_exact(program, one, two)
+    shown = [probe.token_account, program.authority]
+    for left in reversed(range(TRIES)):
+        one, two = await together(
+            cluster.simulate(_simulated(program, mint, (probe,) * count), shown) for count in (1, 2)
+        )
+        for simulation, count in ((one, 1), (two, 2)):
+            if simulation.err is not None:
+                await _refuse(cluster, program, mint, _plan((probe,) * count), simulation)
+        _require_exact(program, one, two)
+        # What we pay for besides may land between the two.
+        if not (taken := _lamports(one) - _lamports(two)):
+            break
+        if not left:
+            raise MintingRefused(
+                f"The program {program.program} takes {taken} lamports of its own for each mint"
+            )
     called = dict(two.inner_instructions).get(2, 0)
     return Measure(executed=1 + called, units=max(1, two.compute_units - one.compute_units))
 
@@ -201,7 +244,7 @@ def _require_exact(program: AnchorProgram, one: Simulation, two: Simulation) -> 
     amounts = [
         int.from_bytes(view.data[_AMOUNT_AT : _AMOUNT_AT + 8], "little")
         for simulation in (one, two)
-        for view in simulation.accounts
+        for view in simulation.accounts[:1]
         if view is not None
     ]
     if len(amounts) != 2 or amounts[1] - amounts[0] != 1:
@@ -209,3 +252,9 @@ def _require_exact(program: AnchorProgram, one: Simulation, two: Simulation) -> 
             f"The program {program.program} does not mint what it is asked to: "
             f"one and two base units gave {' and '.join(map(str, amounts)) or 'nothing'}"
         )
+
+
+def _lamports(simulation: Simulation) -> int:
+    """What the payer would have left."""
+    payer = simulation.accounts[1]
+    return 0 if payer is None else payer.lamports

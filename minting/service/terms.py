@@ -151,13 +151,13 @@ def _key(config: MintingConfig) -> tuple[object, ...]:
 
 async def _learn(cluster: Cluster, config: MintingConfig, mint: MintFacts) -> Terms:
     authority = config.need_authority()
-    version, unit_price, signature_fee, account_rent, floor, program = await asyncio.gather(
+    program = await measured(cluster, config, mint)
+    version, unit_price, signature_fee, account_rent, floor = await asyncio.gather(
         _version(cluster, config, authority),
         _unit_price(cluster, config, mint.address, authority),
         _signature_fee(cluster, authority),
         cluster.rent(mint.account_size),
         cluster.rent(0),
-        measured(cluster, config, mint),
     )
     return Terms(
         carrier=Carrier(

@@ -11,6 +11,7 @@ from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from unfold.admin import TabularInline
 
+from readings.admin.history import HistoryPages
 from readings.admin.lists import FoundByShape
 from readings.admin.times import Column
 from readings.errors import ReadingError
@@ -26,7 +27,7 @@ class RegistrationForm(ModelForm):
         pass
 
 
-class RegisteredAdmin(FoundByShape):
+class RegisteredAdmin(HistoryPages, FoundByShape):
     """Rows that are registered through ``readings.intake``, shown, and never edited or deleted."""
 
     shown_fields: Sequence[str | Column] = ()

@@ -13,6 +13,7 @@ from unfold.decorators import action, display
 from readings import intake
 from readings.admin import times
 from readings.admin.base import RegisteredAdmin, RegistrationForm, ShownInline
+from readings.admin.history import HistoryPages
 from readings.admin.lists import FoundByShape, counted, keys_of
 from readings.admin.search import Kind, Sought
 from readings.models import Meter, MeterAssignment, Owner, Wallet
@@ -33,7 +34,7 @@ class AssignmentInline(ShownInline):
 
 
 @admin.register(Meter)
-class MeterAdmin(FoundByShape):
+class MeterAdmin(HistoryPages, FoundByShape):
     """What readings come from."""
 
     list_display = ["serial", "name", "location", "holder", "interval", REGISTERED]
@@ -45,6 +46,7 @@ class MeterAdmin(FoundByShape):
     ordering = ["serial"]
     inlines = [AssignmentInline]
     actions_detail = ["assign"]
+    when_empty = "Readings are taken of registered meters only: add one, and assign it to an owner."
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Meter]:
         """With who holds the meter now."""

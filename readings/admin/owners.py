@@ -10,6 +10,7 @@ from unfold.decorators import action, display
 
 from readings.admin import times
 from readings.admin.base import ShownInline
+from readings.admin.history import HistoryPages
 from readings.admin.lists import FoundByShape
 from readings.admin.search import Kind, Sought
 from readings.models import MeterAssignment, Owner, Wallet
@@ -33,7 +34,7 @@ class WalletInline(ShownInline):
 
 
 @admin.register(Owner)
-class OwnerAdmin(FoundByShape):
+class OwnerAdmin(HistoryPages, FoundByShape):
     """Whom readings are minted for."""
 
     list_display = ["name", "user_id", "email", "wallet", "meters", CREATED]
@@ -43,6 +44,7 @@ class OwnerAdmin(FoundByShape):
     ordering = ["name", "user_id"]
     inlines = [WalletInline]
     actions_detail = ["register_wallet"]
+    when_empty = "Owners are paid for what their meters export: add one, or import the registry."
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Owner]:
         """With the wallet and the meters of now."""

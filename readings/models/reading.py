@@ -228,6 +228,7 @@ class MeterReading(models.Model):
             ),
             models.Index(F("owner"), F("period_end").desc(), name="reading_by_owner"),
             models.Index(F("period_end"), F("id"), name="reading_by_period"),
+            models.Index(F("kwh_amount"), name="reading_by_amount"),
             models.Index(
                 F("code"),
                 F("submitted_at").desc(),

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import pytest
 from django.db import connections
@@ -16,6 +16,8 @@ from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 from tests.minting.conftest import drain, minting_chain
 
 __all__ = ["drain", "minting_chain"]
+
+T = TypeVar("T")
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 ARGUMENTS = [
@@ -58,19 +60,23 @@ def chromium(monkeypatch: pytest.MonkeyPatch) -> Iterator[Browser]:
         connections.close_all()
 
 
+def elsewhere(call: Callable[[], T]) -> T:
+    """Does it in a thread that has no event loop yet, and leaves no connection there."""
+
+    def call_and_leave() -> T:
+        try:
+            return call()
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(call_and_leave).result()
+
+
 @pytest.fixture
 def worker(drain: Callable[[], None]) -> Callable[[], None]:
-    """Works as a worker would, in a thread that has no event loop yet."""
-
-    def drain_and_leave() -> None:
-        drain()
-        connections.close_all()
-
-    def work() -> None:
-        with ThreadPoolExecutor(1) as pool:
-            pool.submit(drain_and_leave).result()
-
-    return work
+    """Works as a worker would."""
+    return lambda: elsewhere(drain)
 
 
 class Visitor:
@@ -79,7 +85,7 @@ class Visitor:
     def __init__(self, page: Page, base: str, test: str) -> None:
         self.page = page
         self.errors: list[str] = []
-        self._base = base
+        self.base = base
         self._test = test
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on(
@@ -93,7 +99,7 @@ class Visitor:
             self.errors.append(f"{status} {url}")
 
     def go(self, path: str) -> None:
-        self.page.goto(f"{self._base}{path}")
+        self.page.goto(f"{self.base}{path}")
 
     def log_in(self, name: str, password: str) -> None:
         self.go("/admin/login/")
@@ -101,6 +107,9 @@ class Visitor:
         self.page.fill("[name=password]", password)
         self.page.click("button[type=submit]")
         self.page.wait_for_url(re.compile(r"/admin/$"))
+
+    def log_out(self) -> None:
+        self.page.context.clear_cookies()
 
     def picture(self, name: str) -> None:
         """Whole, for people to look at."""

@@ -132,17 +132,18 @@ def mint_and_watch(chain: MintingChain, visitor: Visitor, *, freezing: str) -> s
     chain.net.wait_slots(40)
     elsewhere(partial(call_command, "recover"))  # as the schedule does every minute
     tells(value(page, "note"), "nothing of it can change any more")
+    tells(page.locator(".gt-story"), "Asked for in the admin by operator")
     tells(page.locator(".gt-story"), "Finalized")
     widths = page.evaluate("[...window.widths]")
     assert len(widths) > 2, widths
     assert (widths[0], widths[-1]) == ("0%", "90%"), widths
     assert page.get_by_role("progressbar").get_attribute("aria-valuenow") == "100"
     visitor.pictures("batch")
-    return page.url
+    return str(page.url)
 
 
 def open_a_signature(visitor: Visitor) -> None:
-    """The transaction with all that is known of it, and the way out to the explorer."""
+    """The transaction, the way out to the explorer, and the readings that it pays."""
     page = visitor.page
     signature = page.locator("#batch-details td a[href*=minttransaction]").first
     whole = signature.get_attribute("title")
@@ -151,7 +152,9 @@ def open_a_signature(visitor: Visitor) -> None:
     see(page.get_by_text(whole).first)
     out = page.get_by_role("link", name="Show the transaction in the explorer")
     expect(out).to_have_attribute("href", f"https://explorer.example/tx/{whole}")
-    visitor.pictures("transaction")
+    visitor.go(f"/admin/readings/meterreading/?q={whole}")
+    expect(page.locator("tr.data-row")).not_to_have_count(0)
+    see(page.locator(f"[title='{whole}']").first)
 
 
 def retry_what_failed(visitor: Visitor, first: str) -> None:
@@ -199,7 +202,7 @@ def wait_while_minting_is_stopped(visitor: Visitor) -> str:
     see(page.get_by_text("Minting is stopped").first)
     select_pending_and_mint(visitor, readings=1)
     tells(value(page, "note"), "Minting is stopped (the tariff is wrong)")
-    waiting = page.url
+    waiting = str(page.url)
     visitor.go("/admin/minting/mintingstop/resume/")
     page.get_by_role("button", name="Resume minting").click()
     see(page.get_by_text("Minting goes on."))
@@ -218,7 +221,7 @@ def cancel_what_nobody_took_up(visitor: Visitor) -> str:
     expect(value(page, "note")).to_have_text("It waits for a worker.")
     page.get_by_role("link", name="Cancel batch").click()
     see(page.get_by_text("3 readings in no signed transaction: free again"))
-    asked = page.url
+    asked = str(page.url)
     visitor.pictures("cancel")
     page.get_by_role("button", name="Cancel batch").click()
     see(badge(page, "cancelled"))

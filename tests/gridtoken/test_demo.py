@@ -62,21 +62,37 @@ def test_two_demos_do_not_share_a_folder(tmp_path):
 
 
 @pytest.fixture
-def passwords(monkeypatch):
-    monkeypatch.setenv("DEMO_ADMIN_PASSWORD", "first")
-    monkeypatch.setenv("DEMO_OPERATOR_PASSWORD", "second")
+def passwords(monkeypatch, groups):
+    for name in ("admin", "operator", "approver", "auditor"):
+        monkeypatch.setenv(f"DEMO_{name.upper()}_PASSWORD", f"{name}'s")
 
 
 @pytest.mark.django_db
 def test_the_demo_s_people(passwords):
     call_command("create_demo_users")
-    admin, operator = User.objects.order_by("username")
-    assert (admin.is_superuser, operator.is_superuser) == (True, False)
-    assert admin.check_password("first")
-    assert operator.check_password("second")
-    assert operator.is_staff
-    assert operator.has_module_perms("readings")
-    assert not operator.has_module_perms("auth")
+    people = {user.username: user for user in User.objects.all()}
+    for name, user in people.items():
+        assert user.check_password(f"{name}'s")
+        assert user.is_staff
+        assert user.is_superuser is (name == "admin")
+    assert {name: user.groups.get().name for name, user in people.items()} == {
+        "admin": "Administrator",
+        "operator": "Operator",
+        "approver": "Approver",
+        "auditor": "Auditor",
+    }
+    assert people["operator"].has_perm("minting.mint_readings")
+    assert not people["auditor"].has_perm("minting.mint_readings")
+    assert not people["operator"].has_module_perms("auth")
+
+
+def test_a_demo_of_before_gets_the_people_that_it_lacks(tmp_path):
+    file = tmp_path / "demo.json"
+    old = {"secret_key": "k", "admin_password": "a", "operator_password": "o", "mint": "m"}
+    file.write_text(json.dumps(old))
+    state = demo.State.load(file)
+    assert (state.admin_password, state.mint) == ("a", "m")
+    assert len(set(state.passwords().values())) == 4
 
 
 @pytest.mark.django_db

@@ -16,6 +16,7 @@ from django_q.tasks import async_task
 from gridtoken.embedded.faults import FaultPlan
 from minting.journal.parking import MAX_DEATHS
 from minting.models import BatchSource, MintBatch, MintResult, MintSlice, MintTransaction
+from minting.service import worker_health
 from minting.service.prepare import request_batch
 from tests.factories.readings import MeterReadingFactory
 from tests.gridtoken.proc import is_alive, proc
@@ -90,6 +91,13 @@ def stop(cluster: QueueCluster, *, group: bool = False) -> None:
     assert cluster.process.wait(BOUND) == 0, cluster.words()
     assert not cluster.processes(), cluster.words()
     assert not MintSlice.objects.filter(status="running").exists()
+    assert cluster.pid not in shown(), "who stopped is not missed"
+
+
+def shown() -> dict[int, int]:
+    """Clusters on the dashboard: the process, and its workers."""
+    seen = worker_health.look().clusters
+    return {int(each.name.rpartition(":")[2]): each.workers for each in seen}
 
 
 @pytest.mark.parametrize("role", ["idle worker", "busy worker", "sentinel", "pusher", "monitor"])
@@ -158,6 +166,7 @@ def test_another_cluster_goes_on_where_a_whole_cluster_ended(minting_chain, star
 def test_a_cluster_without_work_stops_when_told(minting_chain, start, group):
     cluster = start()
     cluster.member("monitor")
+    until(lambda: shown() == {cluster.pid: 2}, lambda: f"{shown()}\n{cluster.words()}")
 
     stop(cluster, group=group)
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+from datetime import timedelta
 
 import pytest
+from django.utils import timezone
 from django_q.brokers import get_broker
 from django_q.models import OrmQ
 
 from gridtoken.embedded.faults import FaultPlan
 from minting.models import MintSlice
+from minting.service import worker_health
 from tests.gridtoken.proc import is_alive
 from tests.minting.conftest import minting_chain
 from tests.redis_server import RedisServer, needs_redis, redis_queue, redis_server
@@ -39,9 +42,13 @@ def child_environment(
 
 
 def test_a_batch_goes_through_redis(minting_chain, start):
-    cluster = start()
     batch = order(50)
     assert get_broker().info().startswith("Redis")
+    queue = worker_health.look().queue
+    assert (queue.broker, queue.depth) == ("Redis", 1)
+    assert queue.oldest_at is not None
+    assert timezone.now() - queue.oldest_at < timedelta(minutes=1)
+    cluster = start()
     until_minted(cluster, batch)
     assert_all_minted_once(minting_chain)
     until(lambda: not get_broker().queue_size(), cluster.words)

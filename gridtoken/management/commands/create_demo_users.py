@@ -1,27 +1,37 @@
-"""The demo's people: one who may do everything, one who does the daily work."""
+"""The demo's people: one for each of the ready-made groups; the administrator may do anything."""
 
 from __future__ import annotations
 
 import os
 from typing import Any
 
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import Group, User
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
-DAILY_WORK = ("readings", "minting")
-"""The applications whose every permission an operator has."""
+PEOPLE = {
+    "admin": "Administrator",
+    "operator": "Operator",
+    "approver": "Approver",
+    "auditor": "Auditor",
+}
+"""User and group; ``admin`` is a superuser besides."""
 
 
 class Command(BaseCommand):
-    help = "Makes the users admin and operator, with DEMO_ADMIN_PASSWORD and DEMO_OPERATOR_PASSWORD"
+    help = (
+        "Makes the users admin, operator, approver and auditor, each in its group, with the "
+        "passwords of DEMO_ADMIN_PASSWORD, DEMO_OPERATOR_PASSWORD, DEMO_APPROVER_PASSWORD and "
+        "DEMO_AUDITOR_PASSWORD"
+    )
 
     @transaction.atomic
     def handle(self, *args: Any, **options: Any) -> None:
-        _make("admin", is_superuser=True)
-        operator = _make("operator", is_superuser=False)
-        work = Permission.objects.filter(content_type__app_label__in=DAILY_WORK)
-        operator.user_permissions.set(work)
+        for name, group in PEOPLE.items():
+            user = _make(name, is_superuser=name == "admin")
+            # The group's rights and no others: what it may not do is to be seen in the demo.
+            user.user_permissions.clear()
+            user.groups.set([Group.objects.get(name=group)])
 
 
 def _make(name: str, *, is_superuser: bool) -> User:

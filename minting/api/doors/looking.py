@@ -122,13 +122,12 @@ class Stats(ApiView):
         return Response({**told, "last_reading_time": answers.instant(last) if last else None})
 
 
-def _unminted(
-    order: tuple[str, str], column: str, *, most: int
-) -> QuerySet[MeterReading, dict[str, Any]]:
+def _unminted(order: tuple[str, str], column: str, *, most: int) -> QuerySet[MeterReading, Any]:
     """The first ``most`` of what is not minted yet: each status by its index, then merged."""
     readings = MeterReading.objects.current().order_by(*order).values("id", column)
-    first, *others = (readings.filter(status=status)[:most] for status in UNMINTED)
-    return first.union(*others, all=True).order_by(*order)
+    first, *others = [readings.filter(status=status)[:most] for status in UNMINTED]
+    merged: QuerySet[MeterReading, Any] = first.union(*others, all=True)
+    return merged.order_by(*order)
 
 
 def _bounded(skipped: int) -> int:
@@ -142,10 +141,8 @@ def _bounded(skipped: int) -> int:
     return skipped
 
 
-def _shown(
-    rows: QuerySet[MeterReading, dict[str, Any]], offset: int, size: int
-) -> list[MeterReading]:
-    """These rows, as they are shown; what is skipped is not looked up."""
+def _shown(rows: QuerySet[MeterReading, Any], offset: int, size: int) -> list[MeterReading]:
+    """These rows, told by their ids, as they are shown; what is skipped is not looked up."""
     ids: list[UUID] = [row["id"] for row in rows[offset : offset + size]]
     shown = {each.id: each for each in shown_readings().filter(id__in=ids)}
     return [shown[id_] for id_ in ids]

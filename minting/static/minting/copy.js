@@ -26,6 +26,7 @@
         const name = button.dataset.name || button.getAttribute("aria-label") || "Copy";
         button.dataset.name = name;
         button.setAttribute("aria-label", word);
+        document.dispatchEvent(new CustomEvent("gt:say", { detail: word }));
         if (shown) shown.textContent = icon;
         clearTimeout(button.told);
         button.told = setTimeout(() => {

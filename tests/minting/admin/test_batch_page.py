@@ -17,7 +17,7 @@ from minting.admin.costs import costs
 from minting.admin.flights import Flights
 from minting.admin.live import duration
 from minting.admin.timeline import WAVES
-from minting.models import BatchSource, MintBatch, MintingGate, MintResult
+from minting.models import BatchSource, MintApproval, MintBatch, MintingGate, MintResult
 from minting.service.progress import progress_of
 from minting.service.stopping import resume_minting, stop_minting
 from readings.models import MeterReading
@@ -42,7 +42,8 @@ def progress(client: Client, batch: MintBatch) -> dict[str, Any]:
     answer = client.get(page_of(batch, "progress"))
     assert answer.status_code == 200
     assert "no-store" in answer.headers["Cache-Control"]
-    return answer.json()
+    seen: dict[str, Any] = answer.json()
+    return seen
 
 
 # ------------------------------------------------------------------ progress
@@ -214,6 +215,33 @@ def test_the_story_is_told_in_order(operator: Client, django_user_model):
     assert places == sorted(places)
     assert "the tariff is wrong" in page
     assert "Nothing was left to cancel: all was signed." in page
+
+
+def test_the_story_tells_of_the_second_person(viewer: Client, django_user_model):
+    batch = journal.open_batch()
+    MintBatch.objects.filter(pk=batch.pk).update(status="awaiting_approval")
+    asked = MintApproval.objects.create(
+        batch=batch,
+        why="500 kWh are more than 100",
+        fee_cap_lamports=1,
+        digest=bytes(32),
+        expires_at=timezone.now() + timedelta(hours=72),
+    )
+    page = text(viewer, batch)
+    assert progress(viewer, batch)["values"]["note"] == "It waits for its approval."
+    assert "Waits for a second person" in page
+    assert "Void, if nobody decides until then" in page
+    assert "Queued</div>" not in page
+    asked.decided_by = django_user_model.objects.create_user("approver")
+    asked.decided_at, asked.decision = timezone.now(), "approved"
+    asked.save()
+    page = text(viewer, batch)
+    assert "Approved by approver" in page
+    assert "Queued</div>" in page
+    MintApproval.objects.update(decision="refused", reason="the tariff is wrong")
+    page = text(viewer, batch, "details")
+    assert "Refused by approver" in page
+    assert "the tariff is wrong" in page
 
 
 def test_the_story_of_many_waves_is_bounded(viewer: Client):

@@ -146,7 +146,7 @@ def test_a_batch_is_cancelled_after_one_question(operator: Client):
     answer = operator.post(page, follow=True)
     assert "Free again: 2 readings" in answer.content.decode()
     batch.refresh_from_db()
-    assert batch.status == "cancelled"
+    assert (batch.status, batch.cancel_requested_by) == ("cancelled", "operator")
     assert set(MeterReading.objects.values_list("status", flat=True)) == {"pending"}
     assert "Nothing was left to cancel" in operator.post(page, follow=True).content.decode()
 
@@ -181,9 +181,12 @@ def test_tokens_are_revoked_and_never_shown(chief: Client, viewer: Client):
     assert clear not in page
     assert clear not in chief.get(url(ApiToken, "change", token.pk)).content.decode()
     assert chief.get(url(ApiToken, "add")).status_code == 403
-    assert viewer.post(url(ApiToken, "delete", token.pk), {"post": "yes"}).status_code == 403
+    revoke = f"/admin/access/apitoken/{token.pk}/revoke/"
+    assert viewer.post(revoke).status_code == 403
     chief.post(url(ApiToken, "delete", token.pk), {"post": "yes"})
-    assert not ApiToken.objects.exists()
+    assert ApiToken.objects.get().is_valid
+    chief.post(revoke)
+    assert not ApiToken.objects.get().is_valid
 
 
 def test_the_queue_and_selections_have_no_lists(chief: Client):

@@ -34,7 +34,8 @@ TRANSACTIONS = reverse("admin:minting_minttransaction_changelist")
 @pytest.fixture
 def chief(staff: Staff) -> Client:
     """May stop and resume."""
-    return staff("chief", *VIEWS, "minting.view_mintingstop", "minting.stop_minting")
+    rights = ("minting.stop_minting", "minting.resume_minting")
+    return staff("chief", *VIEWS, "minting.view_mintingstop", *rights)
 
 
 def text(client: Client, url: str) -> str:
@@ -54,11 +55,14 @@ def test_minting_is_stopped_with_a_reason_and_resumed(chief: Client):
     assert not MintingStop.objects.exists()
 
     page = chief.post(STOP, {"reason": "the tariff is wrong"}, follow=True).content.decode()
+    assert "by chief since" in page, "it leads to the dashboard, which shows the stop"
 
     stop = MintingStop.objects.get()
     assert (stop.reason, stop.stopped_by) == ("the tariff is wrong", "chief")
     assert "Resume minting…" in page
+    assert "Resume minting…" in text(chief, STOPS)
     assert "Resume minting?" in text(chief, RESUME)
+    assert "Stopped by chief since" in text(chief, RESUME)
     assert "Minting goes on." in chief.post(RESUME, follow=True).content.decode()
     stop.refresh_from_db()
     assert (stop.resumed_by, stop.resumed_at is None) == ("chief", False)
@@ -86,6 +90,17 @@ def test_stopping_needs_its_own_right(operator: Client):
         assert operator.get(page).status_code == 403
         assert operator.post(page, {"reason": "because"}).status_code == 403
     assert not MintingStop.objects.exists()
+
+
+def test_who_may_stop_may_not_resume_for_that(staff: Staff):
+    brakeman = staff("brakeman", *VIEWS, "minting.view_mintingstop", "minting.stop_minting")
+    brakeman.post(STOP, {"reason": "the tariff is wrong"})
+    for page in (STOPS, reverse("admin:index")):
+        assert "Resume minting…" not in text(brakeman, page)
+        assert "Stop minting…" not in text(brakeman, page)
+    assert brakeman.get(RESUME).status_code == 403
+    assert brakeman.post(RESUME).status_code == 403
+    assert MintingStop.objects.get().resumed_at is None
 
 
 def test_a_limit_s_stop_says_what_going_on_means(chief: Client):

@@ -15,6 +15,7 @@ from minting.access.scopes import Scope
 from minting.api.doors import urls as doors
 from minting.api.urls import urlpatterns
 from tests.factories.readings import MeterReadingFactory, household
+from tests.minting.api.doors import clients
 from tests.minting.api.history import queued_batch
 
 pytestmark = pytest.mark.django_db
@@ -68,6 +69,19 @@ def test_whatever_writes_takes_a_key(schema: dict[str, Any]) -> None:
         assert header["schema"]["maxLength"] == 255
         assert "Retry-After" in post["responses"]["409"]["headers"]
         assert {"400", "409", "422"} <= set(post["responses"])
+
+
+def test_what_a_door_answers_is_described(schema: dict[str, Any]) -> None:
+    components = schema["components"]["schemas"]
+    for name, members in (
+        ("Submitted", clients.SUBMITTED),
+        ("OfMeter", clients.OF_METER),
+        ("Accepted", clients.ACCEPTED),
+        ("Counted", {"success_count", "failed_count", "message"}),
+        ("Unminted", clients.SUBMITTED - {"message"} | {"user_id"}),
+        ("Paid", {"message", "transaction_signature", "kwh_amount", "wallet_address"}),
+    ):
+        assert set(components[name]["properties"]) == set(components[name]["required"]) == members
 
 
 def test_answers_have_the_members_described(

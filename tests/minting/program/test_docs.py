@@ -17,8 +17,8 @@ ROOT = Path(__file__).resolve().parents[3]
 
 def example() -> str:
     page = (ROOT / "docs" / "programs.md").read_text()
-    [block] = re.findall(r"^```sh\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
-    return block
+    [block] = re.finditer(r"^```sh\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    return str(block[1])
 
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="curl asks for the example's lamports")
@@ -44,7 +44,7 @@ def test_the_worked_example_mints_and_reconciles(tmp_path):
         check=False,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=165,
     )
 
     assert run.returncode == 0, run.stderr[-3_000:]

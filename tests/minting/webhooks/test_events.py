@@ -8,7 +8,7 @@ from django.test.utils import CaptureQueriesContext
 
 from minting import journal
 from minting.engine.types import Commitment
-from minting.journal import Landing, Refusal
+from minting.journal import Expiry, Landing, OnChainError, Refusal
 from minting.models import BatchSource, MintBatch, MintTransaction, WebhookEndpoint, WebhookEvent
 from minting.service.cancel import cancel_batch
 from minting.service.describe import describe_batch
@@ -19,6 +19,7 @@ from minting.service.session import open_session
 from readings.models import Owner
 from tests.factories.readings import MeterReadingFactory, keypair
 from tests.factories.village import harvest, village
+from tests.minting.admin import journal as made
 from tests.minting.service.test_refusals import reading_of
 from tests.minting.service.test_retry import fail, make_due
 from tests.minting.webhooks.conftest import send
@@ -159,3 +160,30 @@ def test_a_wave_costs_nothing_more(minting_chain, drain, line):
     journal_writes = [sql for sql in told if sql.lstrip().startswith("INSERT")]
     assert len(journal_writes) == 1  # the batch's end
     assert WebhookEvent.objects.count() == 1
+
+
+@pytest.mark.parametrize("end", ["expired", "failed", "finalized"])
+def test_every_end_of_a_doubt_is_told(line, end):
+    row = made.doubtful_batch().transactions.get()
+    MintTransaction.objects.filter(id=row.id).update(doubted_at=None)
+    with transaction.atomic():
+        journal.record_doubt(row.id, {"why": "silent"})
+        journal.record_doubt(row.id, {"why": "still silent"})
+    for _ in range(2):
+        with transaction.atomic():
+            match end:
+                case "expired":
+                    journal.record_expired(Expiry(row.id, {"verdict": "dead"}))
+                case "failed":
+                    error = OnChainError(row.id, 7, "InsufficientFunds")
+                    journal.record_failed(error, code="landed_with_error", reason="It failed")
+                case "finalized":
+                    landing = Landing(row.id, 7, Commitment.FINALIZED)
+                    journal.record_landed([landing], success_at=Commitment.FINALIZED)
+    send()
+
+    told = line.receiver.verified(line.secret)
+    about = [each for each in told if each["type"].startswith("transaction.")]
+    assert [each["type"] for each in about] == ["transaction.in_doubt", "transaction.resolved"]
+    assert about[1]["data"]["status"] == end
+    assert about[1]["data"]["slot"] == (None if end == "expired" else 7)

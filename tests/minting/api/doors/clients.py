@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from tests.factories.readings import address
+from tests.factories.readings import address, last_quarter
 
 Body = dict[str, Any]
 
@@ -170,3 +170,5 @@ MANIES = (
 )
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
+END = last_quarter()
+"""Once for all: a quarter hour may end between two calls of one test."""

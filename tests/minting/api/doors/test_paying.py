@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from rest_framework.test import APIClient
@@ -15,9 +15,9 @@ from minting.access.scopes import Scope
 from minting.api.doors import paying
 from minting.models import IdempotencyKey, MintBatch
 from readings.models import MeterReading
-from tests.factories.readings import household, last_quarter, outsider, solar_farm
+from tests.factories.readings import household, outsider, solar_farm
 from tests.minting.api.asserts import problem
-from tests.minting.api.doors.clients import OF_METER, trading_ui
+from tests.minting.api.doors.clients import END, OF_METER, trading_ui
 from tests.minting.conftest import MintingChain
 
 pytestmark = pytest.mark.django_db
@@ -70,8 +70,9 @@ def test_who_waits_in_vain_is_told_where_to_look_and_may_ask_again(
     reading = household().reading()
 
     first = problem(minter.post(by_ui(reading.id)), 504, "mint_still_running")
-    body, key = {"reading_id": str(reading.id)}, {"HTTP_IDEMPOTENCY_KEY": "k"}
-    again = problem(minter.post(BY_OPERATORS, body, **key), 504, "mint_still_running")
+    body = {"reading_id": str(reading.id)}
+    response = minter.post(BY_OPERATORS, body, HTTP_IDEMPOTENCY_KEY="k")
+    again = problem(response, 504, "mint_still_running")
 
     batch = MintBatch.objects.get()
     calls = ApiCall.objects.order_by("id").values_list("endpoint", "effect", "batch", "status")
@@ -103,7 +104,7 @@ def test_what_cannot_be_minted_is_a_400_that_says_why(
     assert not MintBatch.objects.exists()
 
 
-@pytest.mark.parametrize("path", [BY_OPERATORS, by_ui(uuid4())])
+@pytest.mark.parametrize("path", [BY_OPERATORS, by_ui(UUID(int=7))])
 def test_only_who_may_mint_comes_in(machine: Callable[..., APIClient], path: str) -> None:
     problem(APIClient().post(path, {}), 401, "not_authenticated")
     problem(machine(Scope.READ, Scope.SUBMIT).post(path, {}), 403, "permission_denied")
@@ -114,7 +115,7 @@ def test_only_who_may_mint_comes_in(machine: Callable[..., APIClient], path: str
 
 def submit(client: APIClient, serial: str = "HOUSE-1", **headers: Any) -> Any:
     path = f"/api/v1/meters/{serial}/readings?auto_mint=true"
-    return client.post(path, trading_ui(serial, last_quarter(), 0.75), **headers)
+    return client.post(path, trading_ui(serial, END, 0.75), **headers)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -16,8 +16,8 @@ from minting.access.scopes import Scope
 from minting.api.doors import paying
 from minting.models import MintBatch
 from readings.models import MeterReading
-from tests.factories.readings import QUARTER, household, last_quarter, outsider
-from tests.minting.api.doors.clients import simulator_january, trading_ui
+from tests.factories.readings import QUARTER, household, outsider
+from tests.minting.api.doors.clients import END, simulator_january, trading_ui
 from tests.minting.conftest import MintingChain
 
 TRIES = 3
@@ -78,7 +78,7 @@ def test_a_simulator_whose_answers_are_lost_is_paid_once(
     user = User.objects.create_user("simulator")
     _, key = ApiToken.objects.issue(user=user, scopes=[Scope.SUBMIT, Scope.MINT], expires_in=None)
     simulator = Simulator(live_server.url, key)
-    ends = [last_quarter() - back * QUARTER for back in range(1, 4)]
+    ends = [END - back * QUARTER for back in range(1, 4)]
     items = [
         simulator_january(meter.serial, end, 0.5)
         for end in ends
@@ -97,7 +97,7 @@ def test_a_simulator_whose_answers_are_lost_is_paid_once(
     with working():
         told = simulator.send(
             "/api/v1/meters/HOUSE-1/readings?auto_mint=true",
-            trading_ui("HOUSE-1", last_quarter(), 0.25),
+            trading_ui("HOUSE-1", END, 0.25),
         )
     simulator.http.close()
 

@@ -17,9 +17,9 @@ import gridtoken.urls
 from minting.access.models import ApiToken
 from minting.access.scopes import Scope
 from readings.models import MeterReading
-from tests.factories.readings import QUARTER, Resident, household, last_quarter, outsider
+from tests.factories.readings import QUARTER, Resident, household, outsider
 from tests.minting.api.asserts import problem
-from tests.minting.api.doors.clients import MANIES, SINGLES, Many, Single
+from tests.minting.api.doors.clients import END, MANIES, SINGLES, Many, Single
 
 pytestmark = pytest.mark.django_db
 
@@ -35,9 +35,7 @@ def house() -> Resident:
 def knock(
     client: APIClient, door: Single, serial: str = "HOUSE-1", kwh: float = 0.75, back: int = 0
 ) -> Any:
-    return client.post(
-        door.address(serial), door.body(serial, last_quarter() - back * QUARTER, kwh)
-    )
+    return client.post(door.address(serial), door.body(serial, END - back * QUARTER, kwh))
 
 
 @single
@@ -51,7 +49,7 @@ def test_a_reading_and_its_repeat_have_one_id(
     stored = MeterReading.objects.get()
     assert first.json()[door.id_name] == again.json()[door.id_name] == str(stored.id)
     assert str(stored.kwh_amount) == "0.750000000"
-    assert (stored.period_end, stored.period_start) == (last_quarter(), last_quarter() - QUARTER)
+    assert (stored.period_end, stored.period_start) == (END, END - QUARTER)
     assert (stored.status, stored.verification, stored.period_kind) == (
         *("pending", "verified", "timestamp"),
     )
@@ -141,7 +139,7 @@ def test_amounts_and_times_in_an_answer(submitter: APIClient, house: Resident) -
     simulator = knock(submitter, SINGLES[0]).json()
     page = knock(submitter, SINGLES[3]).json()  # the same reading by another door
 
-    end = last_quarter().isoformat().replace("+00:00", "Z")
+    end = END.isoformat().replace("+00:00", "Z")
     assert simulator["kwh_amount"] == "0.750000000"
     assert (page["kwh"], type(page["kwh"])) == (0.75, float)
     assert simulator["reading_timestamp"] == page["timestamp"] == end
@@ -171,7 +169,7 @@ def test_an_interval_is_the_meters_unless_told(submitter: APIClient, house: Resi
 def test_a_batch_is_answered_item_by_item(
     submitter: APIClient, house: Resident, door: Many
 ) -> None:
-    end, none = last_quarter(), outsider().meter.serial
+    end, none = END, outsider().meter.serial
     items = [
         door.item("HOUSE-1", end, 0.5),
         door.item("HOUSE-1", end, 0.5),
@@ -229,7 +227,7 @@ def test_a_large_batch_is_as_many_statements_as_a_small_one(
     submitter: APIClient, house: Resident
 ) -> None:
     door = MANIES[-1]
-    items = [door.item("HOUSE-1", last_quarter() - back * QUARTER, 0.5) for back in range(300)]
+    items = [door.item("HOUSE-1", END - back * QUARTER, 0.5) for back in range(300)]
 
     with CaptureQueriesContext(connection) as few:
         submitter.post(door.path, door.frame(items[:2]))
@@ -252,7 +250,7 @@ def test_a_batch_of_frames_for_others_is_refused(submitter: APIClient) -> None:
 def test_a_request_with_a_key_has_its_effect_once(
     submitter: APIClient, house: Resident, door: Single
 ) -> None:
-    body = door.body("HOUSE-1", last_quarter(), 0.5)
+    body = door.body("HOUSE-1", END, 0.5)
     key: Any = {"HTTP_IDEMPOTENCY_KEY": "mine"}
 
     first = submitter.post(door.address("HOUSE-1"), body, **key)
