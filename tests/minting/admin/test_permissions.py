@@ -70,8 +70,8 @@ OWN_PAGES = {
     "readings_importfile_discard": "readings.import_readings",
     "readings_importfile_findings": "readings.view_importfile",
     "readings_importfile_content": "readings.view_importfile",
-    "readings_importfile_upload_registry": "readings.add_owner",
-    "readings_importfile_registry": "readings.add_owner",
+    "readings_importfile_upload_registry": "readings.add_wallet",
+    "readings_importfile_registry": "readings.add_wallet",
     "auth_user_password_change": "auth.change_user",
 }
 """By the name of the address: the one right that opens it. A new page is said here, only here."""
@@ -347,6 +347,7 @@ def test_the_others_have_what_their_work_needs(groups: None):
         "minting.mint_readings",
         "minting.stop_minting",
         "readings.release_meterreading",
+        "readings.import_readings",
     }
     assert rights_of("Approver") - work == {"minting.approve_batch"}
     for group in ("Operator", "Approver"):
