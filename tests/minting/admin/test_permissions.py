@@ -26,7 +26,7 @@ from minting.access.models import ApiToken
 from minting.access.scopes import Scope
 from minting.admin import dashboard
 from minting.models import MintingStop, MintSelection, Pulse, ReconcileFinding, ReconcileRun
-from readings.models import MeterAssignment, MeterReading, Owner, Wallet
+from readings.models import ImportFile, MeterAssignment, MeterReading, Owner, Wallet
 from tests.factories.readings import household
 from tests.minting.admin import journal
 
@@ -63,6 +63,15 @@ OWN_PAGES = {
     "readings_meterreading_release": "readings.release_meterreading",
     "readings_meter_assign": "readings.add_meterassignment",
     "readings_owner_register_wallet": "readings.add_wallet",
+    "readings_importfile_add": "readings.import_readings",
+    "readings_importfile_upload_readings": "readings.import_readings",
+    "readings_importfile_decide": "readings.import_readings",
+    "readings_importfile_options": "readings.import_readings",
+    "readings_importfile_discard": "readings.import_readings",
+    "readings_importfile_findings": "readings.view_importfile",
+    "readings_importfile_content": "readings.view_importfile",
+    "readings_importfile_upload_registry": "readings.add_wallet",
+    "readings_importfile_registry": "readings.add_wallet",
     "auth_user_password_change": "auth.change_user",
 }
 """By the name of the address: the one right that opens it. A new page is said here, only here."""
@@ -130,6 +139,9 @@ class Scene:
             "minting_reconcilerun": run,
             "minting_reconcilefinding": finding,
             "readings_meterreading": MeterReading.objects.mintable().first(),
+            "readings_importfile": ImportFile.objects.create(
+                kind="readings", name="march.csv", size=1, sha256="0" * 64
+            ),
             "readings_owner": wallet.owner,
             "readings_wallet": wallet,
             "readings_meter": MeterAssignment.objects.get(owner=wallet.owner).meter,
@@ -335,6 +347,7 @@ def test_the_others_have_what_their_work_needs(groups: None):
         "minting.mint_readings",
         "minting.stop_minting",
         "readings.release_meterreading",
+        "readings.import_readings",
     }
     assert rights_of("Approver") - work == {"minting.approve_batch"}
     for group in ("Operator", "Approver"):
