@@ -113,9 +113,9 @@ def fill(
 def _vacuum() -> None:
     """Writes what planners and index-only scans read, as a table in use has it.
 
-    Inside a transaction, as tests are, only statistics. A snapshot that somebody holds (autovacuum,
-    gathering statistics of its own) keeps the newest pages from counting as visible to all: then
-    once more.
+    Inside a transaction, as tests are, only statistics. What is not on its way to the disk yet (for
+    which tests' servers do not wait), or newer than a snapshot that somebody holds, does not count
+    as visible to all: then once more.
     """
     with connection.cursor() as cursor:
         if connection.in_atomic_block:

@@ -34,7 +34,6 @@ NEVER_TOLD = {
     "receipt_refused", "approval_void", "approval_conflict",  # of the admin
     "file_refused", "answer_needed",  # of imports
     "verification_failed",  # of the worker that signs
-    "approval_conflict", "receipt_refused", "answer_needed", "file_refused",  # of the admin
 }  # fmt: skip
 
 
