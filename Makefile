@@ -12,7 +12,7 @@ COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-h
 	--no-header --no-emit-index-url --no-emit-find-links
 
 .DEFAULT_GOAL := help
-.PHONY: help install lint test chaos bench demo lock format clean browser model model-long
+.PHONY: help install lint test fuzz chaos bench demo lock format clean browser model model-long
 
 help: ## Lists these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ lint: install ## Style, types, arrows between modules, missing migrations
 
 test: install browser ## Every test: unit, integration, browser (PYTEST_ARGS to choose)
 	@$(BIN)/python -m pytest --cov --cov-report=term $(PYTEST_ARGS)
+
+fuzz: install ## Schemathesis over the whole API, for long (FUZZ_EXAMPLES=100)
+	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-100} $(BIN)/python -m pytest -n 0 tests/minting/api/test_schemathesis.py
 
 chaos: install ## 10,000 readings, 200 kills, nothing lost or doubled (CHAOS_ARGS: --seed N …)
 	@exec $(BIN)/python -m chaos $(CHAOS_ARGS)

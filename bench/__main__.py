@@ -24,7 +24,7 @@ from gridtoken.processes import ProcessError
 from minting.engine.errors import BlockchainError
 from stage.servers import Stage
 
-SECTIONS = ("ways", "limited", "fees", "latency", "growth", "idle", "profile", "lists")
+SECTIONS = ("ways", "limited", "fees", "latency", "growth", "idle", "profile", "intake", "lists")
 """As in ``bench.sections``, which cannot be imported before Django is set up."""
 
 

@@ -35,6 +35,7 @@ def judge(book: Book) -> list[Aim]:
         *_calls(book),
         *_memory(book),
         *_kept(book),
+        *_intake(book),
         *_pages(book),
     ]
 
@@ -83,6 +84,14 @@ def _kept(book: Book) -> Iterator[Aim]:
     if runs:
         refused = sum(run.refused for run in runs)
         yield _at_most("requests above SOLANA_RPC_MAX_PER_SECOND", 0, refused)
+
+
+def _intake(book: Book) -> Iterator[Aim]:
+    for each in book.intake:
+        yield _at_least(f"readings/s into the database, {each.what}", 5_000, each.rate)
+    if book.intake:
+        first = book.intake[0]
+        yield _at_most("statements for 1,000 readings", first.few_statements, first.statements)
 
 
 def _pages(book: Book) -> Iterator[Aim]:

@@ -130,6 +130,26 @@ class Timing:
     ok: bool | None
 
 
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Readings that came in by requests of the same size."""
+
+    what: str
+    readings: int
+    """Of one request."""
+    seconds: tuple[float, ...]
+    """Of each request."""
+    few_statements: int
+    """Of a request of ten readings."""
+    statements: int
+    """Of a request of a thousand."""
+
+    @property
+    def rate(self) -> float:
+        """Readings a second, of the median request."""
+        return self.readings / percentile(self.seconds, 50)
+
+
 @dataclass(slots=True)
 class Book:
     """All of one run of the benchmark."""
@@ -140,6 +160,7 @@ class Book:
     """By what was run."""
     idle: list[Idle] = field(default_factory=list)
     timings: list[Timing] = field(default_factory=list)
+    intake: list[Taken] = field(default_factory=list)
     profile: str = ""
 
     def find(self, section: str, way: str = OURS, **wanted: object) -> list[Run]:

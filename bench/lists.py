@@ -216,12 +216,29 @@ class Samples:
             "location": self.location,
             "nothing": "no-such-thing",
         }
-        return texts if model is MeterReading or model in (Owner, Wallet, Meter) else {
+        if model is MeterReading:
+            return texts | self.beginnings
+        return texts if model in (Owner, Wallet, Meter) else {
             name: texts[name]
             for name in (
                 "reading", "old reading", "batch", "signature", "old signature", "wallet", "nothing"
             )
         }  # fmt: skip
+
+    @property
+    def beginnings(self) -> dict[str, object]:
+        """Texts that begin what readings are found by, and one as pages shorten it."""
+        return {
+            "beginning of a reading": str(self.reading)[:13],
+            "beginning of a signature": self.signature[:8],
+            "beginning of a wallet": self.wallet[:8],
+            "wallet as shown": f"{self.wallet[:8]}…{self.wallet[-4:]}",
+        }
+
+    @property
+    def lately(self) -> dict[str, object]:
+        """A filter for what ended on the last day."""
+        return {"period_end_from": f"{self.last_day:%Y-%m-%d}"}
 
     @property
     def typed(self) -> dict[str, Sequence[object]]:
@@ -232,6 +249,8 @@ class Samples:
             "batch": [self.large_batch, self.reading_batch],
             "period_end_from": [f"{each:%Y-%m-%d}" for each in (self.middle_day, self.last_day)],
             "period_end_to": [f"{each:%Y-%m-%d}" for each in (self.first_day, self.middle_day)],
+            "kwh_amount_from": ["0.1", "2.49", "99", "1000"],
+            "kwh_amount_to": ["-1.4", "0.1", "2"],
         }
 
 
@@ -253,6 +272,12 @@ def _admin(staff: Client, model: type[Model], samples: Samples) -> Iterator[Ask]
         yield ask(f"page {page} of {pages}", p=page)
     for name, value in _filters(shown, samples):
         yield ask(f"{name}={value}", **{name: value})
+    if model is MeterReading:
+        yield ask("within some kWh", kwh_amount_from="2.40", kwh_amount_to="2.41")
+        yield ask("held and large", status__exact="held", kwh_amount_from="99")
+        yield ask("of the last days and large", kwh_amount_from="2.4", **samples.lately)
+        held = reverse("admin:readings_meterreading_held")
+        yield Ask(f"{lists}: what is held, by cause", partial(staff.get, held), ADMIN_LIMIT)
     for at, column in enumerate(shown.list_display):
         if column in (shown.sortable_by or ()) and shown.get_ordering_field(column):
             yield ask(f"by {column}", o=at)
@@ -316,6 +341,13 @@ def _api(machine: APIClient, samples: Samples) -> Iterator[Ask]:
         yield ask("mint-batches/{id}", detail)
     one = reverse("api:reading-detail", kwargs={"reading_id": samples.reading})
     yield ask("readings/{id}", one)
+    for column in ("submitted_at", "reading_timestamp", "kwh_amount"):
+        unminted = reverse("doors:unminted")
+        yield ask("unminted", unminted, sort_by=column, sort_order="asc", page_size=100)
+        yield ask("unminted", unminted, sort_by=column, page=20, page_size=100)
+    yield ask("meters/readings", reverse("doors:readings"), limit=100, offset=1_000)
+    stats = partial(machine.get, reverse("doors:stats"))
+    yield Ask("GET meters/stats", stats, ADMIN_LIMIT)  # sums over the whole table
 
 
 ORDERS = ("submitted_at", "period_end")

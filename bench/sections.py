@@ -13,6 +13,7 @@ from itertools import count
 
 from django.core.management import call_command
 
+from bench import intake as intakes
 from bench import ours, people
 from bench.figures import (
     LISTING,
@@ -195,6 +196,7 @@ def fees(bench: Bench) -> None:
     The last two are of wallets with many readings each: there the seed's limit on the tokens of a
     transaction binds.
     """
+    keep_sessions()  # as each worker does
     for version in ("1", "0"):
         village = bench.village(bench.sizes.fees)
         for accounts in (NEW, EXISTING):
@@ -332,6 +334,14 @@ def _open_accounts(bench: Bench, village: Village) -> list[Measured]:
     return measured
 
 
+def intake(bench: Bench) -> None:
+    """Readings by the thousand through the API's view."""
+    village = bench.village(intakes.A_REQUEST)
+    for row in intakes.measure(village, bench.sizes.requests):
+        bench.book.intake.append(row)
+        say(f"  intake, {row.what}: {row.rate:,.0f}/s")
+
+
 def lists(bench: Bench) -> None:
     """Pages and endpoints over a million readings, in place of all that was minted here."""
     say(f"lists: {bench.sizes.million:,} readings are written")
@@ -352,6 +362,7 @@ SECTIONS: dict[str, Callable[[Bench], None]] = {
     "growth": growth,
     "idle": idle,
     "profile": profile,
+    "intake": intake,
     "lists": lists,
 }
 """By the name that ``--only`` takes, in their order."""

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from bench.aims import Aim
-from bench.figures import Book, Idle, Latency, Phase, Run, Timing, percentile
+from bench.figures import Book, Idle, Latency, Phase, Run, Taken, Timing, percentile
 
 TITLES = {
     "ways": "Three ways, node without a limit",
@@ -42,6 +42,16 @@ def report(book: Book, aims: Sequence[Aim], facts: Mapping[str, str]) -> str:
             "### Without work",
             _table(("what", "seconds", "calls"), [_idle(each) for each in book.idle]),
         ]
+    if book.intake:
+        head = (
+            "a request of",
+            "requests",
+            "readings/s",
+            "slowest",
+            "statements",
+            "of ten readings",
+        )
+        parts += ["### Intake", _table(head, [_taken(each) for each in book.intake])]
     if book.timings:
         asked = ("page or endpoint", "p50 ms", "p95 ms", "queries", "limit ms", "")
         parts += ["### A million readings", _table(asked, [_timing(each) for each in book.timings])]
@@ -74,6 +84,7 @@ def document(book: Book, aims: Sequence[Aim], facts: Mapping[str, str]) -> dict[
         ],
         "phases": {name: [asdict(each) for each in phases] for name, phases in book.phases.items()},
         "idle": [asdict(each) for each in book.idle],
+        "intake": [{**asdict(each), "readings_per_second": each.rate} for each in book.intake],
         "lists": [asdict(each) for each in book.timings],
         "aims": [asdict(each) for each in aims],
     }
@@ -143,6 +154,17 @@ def _phase(each: Phase) -> Sequence[str]:
 
 def _idle(each: Idle) -> Sequence[str]:
     return each.what, f"{each.seconds:.0f}", _methods(each.calls)
+
+
+def _taken(each: Taken) -> Sequence[str]:
+    return (
+        each.what,
+        str(len(each.seconds)),
+        f"{each.rate:,.0f}",
+        f"{each.readings / max(each.seconds):,.0f}",
+        str(each.statements),
+        str(each.few_statements),
+    )
 
 
 def _timing(each: Timing) -> Sequence[str]:

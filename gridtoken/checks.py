@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -63,17 +64,13 @@ def check_queue(**_: Any) -> list[CheckMessage]:
 
 
 def check_signer(**_: Any) -> list[CheckMessage]:
-    """The key that mints is for its owner's eyes; that it is absent (web) is as it should be."""
-    path = settings.MINT_AUTHORITY_KEYPAIR
-    if path is None or not path.exists():
-        return []
-    mode = path.stat().st_mode
-    if not mode & (stat.S_IRWXG | stat.S_IRWXO):
-        return []
+    """Keys that sign are for their owner's eyes; that they are absent (web) is as it should be."""
+    signers: dict[str, Path] = settings.MINT_PROGRAM_SIGNERS
+    keys: dict[str, Path | None] = {"MINT_AUTHORITY_KEYPAIR": settings.MINT_AUTHORITY_KEYPAIR}
+    keys |= {f"MINT_PROGRAM_SIGNERS, {name}": path for name, path in signers.items()}
     return [
-        Warning(
-            f"MINT_AUTHORITY_KEYPAIR: others may open {path}",
-            hint=f"chmod 600 {path}",
-            id="gridtoken.W001",
-        )
+        Warning(f"{name}: others may open {path}", hint=f"chmod 600 {path}", id="gridtoken.W001")
+        for name, path in keys.items()
+        if path is not None and path.exists()
+        if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)
     ]

@@ -102,15 +102,28 @@ class Environment:
             raise self.refused(name, allowed)
         return number
 
+    def rate(self, name: str, default: str) -> tuple[int, int]:
+        """So many in so many seconds, as ``6000/min`` or ``100/s``."""
+        text = self.text(name, default)
+        match = re.fullmatch(r"([1-9][0-9]{0,8})/(s|sec|min|hour|day)", text)
+        if not match:
+            raise self.refused(name, "a number by s, min, hour or day (6000/min)")
+        seconds = {"s": 1, "sec": 1, "min": 60, "hour": 3_600, "day": 86_400}
+        return int(match[1]), seconds[match[2]]
+
     # -------------------------------------------------------------- places
     def folder(self, name: str, default: Path, *, shown: str) -> Path:
         """A path; a relative one starts at the checkout, so that all commands mean the same."""
-        return (BASE_DIR / Path(self.text(name, str(default), shown=shown)).expanduser()).resolve()
+        return _path(self.text(name, str(default), shown=shown))
 
     def file(self, name: str) -> Path | None:
         """A path, or ``None``; whether something is there matters only to who opens it."""
         text = self.text(name)
-        return (BASE_DIR / Path(text).expanduser()).resolve() if text else None
+        return _path(text) if text else None
+
+    def named_files(self, name: str, allowed: str) -> dict[str, Path]:
+        """``name=path`` words, separated by commas."""
+        return {key: _path(text) for key, text in self.pairs(name, allowed).items()}
 
     def urls(self, name: str, default: str = "") -> list[str]:
         """``http`` or ``https`` addresses, separated by commas."""
@@ -160,6 +173,16 @@ class Environment:
     def words(self, name: str, default: str = "") -> list[str]:
         """Words, separated by commas."""
         return [word.strip() for word in self.text(name, default).split(",") if word.strip()]
+
+    def pairs(self, name: str, allowed: str) -> dict[str, str]:
+        """``name=value`` words, separated by commas; each name once."""
+        found: dict[str, str] = {}
+        for word in self.words(name):
+            key, sign, value = (part.strip() for part in word.partition("="))
+            if not (key and sign and value) or key in found:
+                raise self.refused(name, f"{allowed}, separated by commas, each name once")
+            found[key] = value
+        return found
 
     def networks(self, name: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
         """IP addresses or networks, separated by commas."""
@@ -216,6 +239,11 @@ class Environment:
         except ValueError:
             raise self.refused(name, allowed) from None
         return text
+
+
+def _path(text: str) -> Path:
+    """A relative path starts at the checkout."""
+    return (BASE_DIR / Path(text).expanduser()).resolve()
 
 
 def load() -> Environment:

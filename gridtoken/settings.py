@@ -47,7 +47,14 @@ MINT_SIGNER = env.choice("MINT_SIGNER", "keypair")
 MINT_AUTHORITY_KEYPAIR = env.file("MINT_AUTHORITY_KEYPAIR")
 MINT_AUTHORITY_ADDRESS = env.address("MINT_AUTHORITY_ADDRESS")
 ENERGY_TOKEN_MINT = env.address("ENERGY_TOKEN_MINT")
-MINT_PROGRAM = env.choice("MINT_PROGRAM", "spl-token")
+MINT_PROGRAM = env.choice("MINT_PROGRAM", "spl-token", "anchor")
+MINT_PROGRAM_ID = env.address("MINT_PROGRAM_ID")
+MINT_PROGRAM_IDL = env.file("MINT_PROGRAM_IDL")
+MINT_PROGRAM_INSTRUCTION = env.text("MINT_PROGRAM_INSTRUCTION", "mint_tokens_direct")
+MINT_PROGRAM_ACCOUNTS = env.pairs("MINT_PROGRAM_ACCOUNTS", "account=address")
+MINT_PROGRAM_SIGNERS = env.named_files("MINT_PROGRAM_SIGNERS", "account=keypair file")
+if MINT_PROGRAM == "anchor" and MINT_PROGRAM_IDL is None:
+    raise env.refused("MINT_PROGRAM_IDL", "the path of an Anchor IDL while MINT_PROGRAM is anchor")
 MINT_JOURNAL_DIR = env.folder("MINT_JOURNAL_DIR", DATA_DIR / "journal", shown="")
 
 # ------------------------------------------------------------------ batches and amounts
@@ -75,6 +82,12 @@ TOKENIZATION_MAX_RETRY_DELAY_SECS = env.whole(
     "TOKENIZATION_MAX_RETRY_DELAY_SECS", 3600, most=31_536_000
 )
 MINT_MAX_KWH_PER_DAY = env.decimal("MINT_MAX_KWH_PER_DAY")
+APPROVAL_ABOVE_KWH = env.decimal("APPROVAL_ABOVE_KWH")
+APPROVAL_ABOVE_LAMPORTS = env.whole("APPROVAL_ABOVE_LAMPORTS")
+APPROVAL_EXPIRES_HOURS = env.whole("APPROVAL_EXPIRES_HOURS", 72, most=8_760)
+
+# ------------------------------------------------------------------ webhooks
+WEBHOOK_ALLOW_PRIVATE = env.flag("WEBHOOK_ALLOW_PRIVATE", default=False)
 
 # ------------------------------------------------------------------ database
 # Workers keep a connection for a minute and test it first; web processes pool instead
@@ -178,6 +191,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "minting.admin.stops.banner",
+                "minting.admin.webhook_endpoints.banner",
             ]
         },
     }
@@ -210,7 +224,11 @@ UNFOLD: dict[str, Any] = {
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "STYLES": [lambda _request: static("minting/admin.css")],
-    "SCRIPTS": [lambda _request: static("minting/times.js")],
+    "SCRIPTS": [
+        lambda _request: static("minting/times.js"),
+        lambda _request: static("minting/copy.js"),
+        lambda _request: static("minting/pages.js"),
+    ],
     "SIDEBAR": {
         "navigation": [
             {
@@ -228,6 +246,8 @@ UNFOLD: dict[str, Any] = {
                 "items": [
                     _page("Readings", "electric_meter", "meterreading", "readings"),
                     _page("Batches", "inventory_2", "mintbatch"),
+                    _page("Approvals", "how_to_reg", "mintapproval")
+                    | {"badge": "minting.admin.approvals.waiting_badge"},
                     _page("Results", "fact_check", "mintresult"),
                     _page("Transactions", "receipt_long", "minttransaction"),
                     _page("Mint", "toll", "mintinfo"),
@@ -242,6 +262,15 @@ UNFOLD: dict[str, Any] = {
                     _page("Owners", "person", "owner", "readings"),
                     _page("Wallets", "account_balance_wallet", "wallet", "readings"),
                     _page("Meters", "speed", "meter", "readings"),
+                    {
+                        "title": "Imports",
+                        "icon": "upload_file",
+                        "link": reverse_lazy("admin:readings_importfile_changelist"),
+                        "permission": lambda request: (
+                            request.user.has_perm("readings.view_importfile")
+                            or request.user.has_perm("readings.import_readings")
+                        ),
+                    },
                 ],
             },
             {
@@ -251,6 +280,14 @@ UNFOLD: dict[str, Any] = {
                     _page("Groups", "groups", "group", "auth"),
                     _page("API tokens", "key", "apitoken", "access"),
                     _page("Changes", "history", "logentry", "auditlog"),
+                    _page("API calls", "policy", "apicall", "access"),
+                ],
+            },
+            {
+                "title": "Webhooks",
+                "items": [
+                    _page("Endpoints", "webhook", "webhookendpoint"),
+                    _page("Deliveries", "outgoing_mail", "webhookdelivery"),
                 ],
             },
         ],
@@ -274,7 +311,7 @@ AUDITLOG_INCLUDE_TRACKING_MODELS: list[str | dict[str, Any]] = [
         "m2m_fields": ["groups", "user_permissions"],
     },
     {"model": "auth.Group", "m2m_fields": ["permissions"]},
-    {"model": "access.ApiToken", "exclude_fields": ["digest"]},
+    {"model": "access.ApiToken", "exclude_fields": ["digest", "calls", "last_used_at"]},
 ]
 
 # ------------------------------------------------------------------ static files
@@ -296,12 +333,16 @@ WHITENOISE_KEEP_ONLY_HASHED_FILES = True
 # knox's own migrations would make the table of the model that ours replaces.
 MIGRATION_MODULES = {"knox": None}
 KNOX_TOKEN_MODEL = "access.ApiToken"  # noqa: S105 — a model's name
+PLATFORM_DOORS = env.flag("PLATFORM_DOORS", default=True)
+API_RATE = env.rate("API_RATE", "6000/min")
+"""Calls, and the seconds that they are for."""
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "minting.access.authentication.TokenOrKeyAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_THROTTLE_CLASSES": ["minting.access.throttling.CallerThrottle"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
@@ -314,9 +355,21 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Meter readings in, energy tokens on Solana out, exactly once.",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
+    "SCHEMA_PATH_PREFIX": "/api/v1",
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "minting.api.description.complete",
+    ],
+    "ENUM_NAME_OVERRIDES": {
+        "BatchStatus": "minting.api.description.BATCH_STATUSES",
+        "BatchSource": "minting.api.description.BATCH_SOURCES",
+        "OutcomeStatus": "minting.api.description.OUTCOME_STATUSES",
+        "ReadingStatus": "minting.api.description.READING_STATUSES",
+        "ResultStatus": "minting.api.description.RESULT_STATUSES",
+    },
 }
 
 # ------------------------------------------------------------------ security

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
+from functools import lru_cache
 from pathlib import Path
 
 from django.conf import settings
 from solders.pubkey import Pubkey
 
+from minting.engine.approval import ApprovalPolicy
 from minting.engine.errors import MintingRefused
+from minting.engine.idl import Idl, read_idl
+from minting.engine.programs.anchor import AnchorSettings
+from minting.engine.programs.anchor_accounts import Role, Setting
 from minting.engine.retries import RetryPolicy
 from minting.engine.types import Commitment
 
@@ -48,6 +55,11 @@ class MintingConfig:
     journal_dir: Path
     retry: RetryPolicy
     max_kwh_per_day: Decimal | None
+    approval: ApprovalPolicy
+    program: AnchorSettings | None
+    """``None`` mints directly (``spl-token``)."""
+    cosigners: Mapping[str, Path]
+    """Keypair files of other signers, by the account that they sign for."""
 
     def need_mint(self) -> Pubkey:
         """The mint's address.
@@ -94,7 +106,85 @@ def current() -> MintingConfig:
         journal_dir=Path(settings.MINT_JOURNAL_DIR),
         retry=_retry(),
         max_kwh_per_day=settings.MINT_MAX_KWH_PER_DAY,
+        approval=approval_policy(),
+        program=program(),
+        cosigners=_cosigners(),
     )
+
+
+def approval_policy() -> ApprovalPolicy:
+    """What needs a second person."""
+    return ApprovalPolicy(
+        above_kwh=settings.APPROVAL_ABOVE_KWH,
+        above_lamports=settings.APPROVAL_ABOVE_LAMPORTS,
+        expires_after=timedelta(hours=settings.APPROVAL_EXPIRES_HOURS),
+    )
+
+
+def program() -> AnchorSettings | None:
+    """The program that mints, by its IDL and what settings say besides.
+
+    Raises:
+        MintingRefused: In one line: the file, the setting or the account that is wrong.
+    """
+    if settings.MINT_PROGRAM != "anchor" or settings.MINT_PROGRAM_IDL is None:
+        return None
+    path = Path(settings.MINT_PROGRAM_IDL)
+    try:
+        idl = _idl(path, path.stat().st_mtime_ns)
+    except OSError as error:
+        raise MintingRefused(f"MINT_PROGRAM_IDL {path}: {error.strerror}") from error
+    except MintingRefused as refused:
+        raise MintingRefused(f"MINT_PROGRAM_IDL {path}: {refused}") from refused
+    address = _address(settings.MINT_PROGRAM_ID) or idl.address
+    if address is None:
+        raise MintingRefused("MINT_PROGRAM_ID is not set, and the IDL does not name the program")
+    found = AnchorSettings(idl, address, settings.MINT_PROGRAM_INSTRUCTION, _accounts())
+    found.check()
+    return found
+
+
+@lru_cache(maxsize=4)
+def _idl(path: Path, changed: int) -> Idl:
+    """Kept until the file changes: settings are asked for at every turn."""
+    del changed
+    return read_idl(path.read_bytes())
+
+
+def _accounts() -> dict[str, Setting]:
+    """What settings say of the instruction's accounts; a signer's address is that of its key."""
+    given_accounts: Mapping[str, str] = settings.MINT_PROGRAM_ACCOUNTS
+    found = {name: Setting(_source(name, text)) for name, text in given_accounts.items()}
+    for name, file in _cosigners().items():
+        address = _public_half(file)
+        given = found.get(name)
+        if address is None and given is None:
+            raise MintingRefused(
+                f"MINT_PROGRAM_SIGNERS: the key of {name} cannot be read from {file}; where it "
+                "need not be, MINT_PROGRAM_ACCOUNTS names its address"
+            )
+        if address is not None and given is not None and given.source != address:
+            raise MintingRefused(
+                f"MINT_PROGRAM_SIGNERS: the key of {name} is {address}'s, "
+                f"MINT_PROGRAM_ACCOUNTS says {given.source}"
+            )
+        if address is not None:
+            found[name] = Setting(address)
+    return found
+
+
+def _source(name: str, text: str) -> Pubkey | Role:
+    try:
+        return Role(text) if text in set(Role) else Pubkey.from_string(text)
+    except ValueError:
+        known = ", ".join(sorted(Role))
+        raise MintingRefused(
+            f"MINT_PROGRAM_ACCOUNTS: {name} must be a Solana address or one of {known}, not {text}"
+        ) from None
+
+
+def _cosigners() -> dict[str, Path]:
+    return {name: Path(file) for name, file in settings.MINT_PROGRAM_SIGNERS.items()}
 
 
 def _retry() -> RetryPolicy:
@@ -116,10 +206,15 @@ def _authority() -> Pubkey | None:
         return Pubkey.from_string(settings.MINT_AUTHORITY_ADDRESS)
     if not settings.MINT_AUTHORITY_KEYPAIR:
         return None
+    # Whoever opens the key to sign says what is wrong with it; to show, it is just unknown.
+    return _public_half(Path(settings.MINT_AUTHORITY_KEYPAIR))
+
+
+def _public_half(file: Path) -> Pubkey | None:
+    """The address that a Solana CLI keypair file ends with; ``None`` if it cannot be read."""
     try:
-        return Pubkey(bytes(json.loads(Path(settings.MINT_AUTHORITY_KEYPAIR).read_bytes())[32:]))
+        return Pubkey(bytes(json.loads(file.read_bytes())[32:]))
     except (OSError, ValueError, TypeError):
-        # Whoever opens the key to sign says what is wrong with it; to show, it is just unknown.
         return None
 
 

@@ -13,15 +13,18 @@ from uuid import UUID
 
 import structlog
 
+from minting.access import rates, trail
 from minting.engine.errors import MintNotFinal
+from minting.service import approving, errands, repeats, retry, selections
 from minting.service import reconcile as reconciling
-from minting.service import repeats, retry
 from minting.service.describe import describe_reconciliation
 from minting.service.doubt import collect_proof
 from minting.service.recover import recover
 from minting.service.session import open_session
 from minting.service.submit import drive_waiting
 from minting.service.upkeep import worker_name
+from minting.service.works import WORKS
+from minting.webhooks import courier, upkeep
 
 log = structlog.get_logger(__name__)
 
@@ -29,7 +32,9 @@ log = structlog.get_logger(__name__)
 def look() -> dict[str, Any]:
     """Drives slices that nobody drives, as many at once as ``BLOCKCHAIN_CONCURRENT_BATCHES``."""
     with open_session() as session:
-        return asdict(drive_waiting(session, worker=worker_name(os.getpid())))
+        report = drive_waiting(session, worker=worker_name(os.getpid()))
+    upkeep.call_if_due()
+    return asdict(report)
 
 
 def sweep() -> dict[str, Any]:
@@ -42,6 +47,11 @@ def prove(transaction_id: str) -> bool:
     """Recovery for one transaction that a person asked about."""
     with open_session() as session:
         return collect_proof(session, UUID(transaction_id))
+
+
+def run_errand(errand_id: str) -> str:
+    """What a person who looks at a page waits for: a preview, a batch, a release."""
+    return errands.run(UUID(errand_id), WORKS, worker=worker_name(os.getpid()))
 
 
 def retry_due() -> dict[str, Any]:
@@ -69,6 +79,33 @@ def _reconcile(*, thorough: bool) -> dict[str, Any]:
             return {"nothing_to_compare": str(early)}
 
 
+def deliver() -> dict[str, Any]:
+    """Tells other systems what happened: a short stint of one courier."""
+    report = courier.deliver()
+    upkeep.call_if_due()
+    return asdict(report)
+
+
+def tidy_webhooks() -> dict[str, Any]:
+    """Every hour: deliveries that were tried long enough, and what is too old to be kept."""
+    return asdict(upkeep.tidy())
+
+
+def expire_approvals() -> int:
+    """Every minute: batches that nobody decided about in time end."""
+    return approving.expire()
+
+
 def forget_keys() -> int:
     """Every hour: idempotency keys that were kept long enough are free again."""
     return repeats.forget_old()
+
+
+def forget_selections() -> int:
+    """Every hour: selections that nobody confirmed, and the readings of old ones."""
+    return selections.forget_old()
+
+
+def forget_calls() -> dict[str, int]:
+    """Every hour: refused API calls that were kept long enough, and allowances that are whole."""
+    return {"calls": trail.forget_refused(), "allowances": rates.forget_whole()}

@@ -9,9 +9,13 @@
     ├── ConflictingReading        conflict            same meter and period, other values
     ├── ReadingInFlight           being_minted        a correction while its minting is under way
     ├── ReasonRequired            reason_required     releases and exceptions say why
+    ├── FileRefused               file_refused        a file that cannot be read as a whole
+    │   └── AnswerNeeded          answer_needed       it can, once somebody says what is not in it
     └── RegistryError             registry_error
         ├── InvalidWallet         invalid_wallet      not 32 bytes of base58, or off the curve
-        └── OverlappingAssignment overlapping_assignment   two owners of one meter at once
+        ├── OverlappingAssignment overlapping_assignment   two owners of one meter at once
+        ├── UnknownOwner          unknown_owner       no owner with this user_id
+        └── AlreadyRegistered     already_registered  the user_id or serial is taken
 
 ``submit`` and the other single services raise them; ``submit_many`` puts them into the outcome
 of their item.
@@ -89,6 +93,26 @@ class ReasonRequired(ReadingError):
         super().__init__(f"{decision} needs a reason")
 
 
+class FileRefused(ReadingError):
+    """A file that cannot be read, or not to its end; ``line`` is where, if that is known."""
+
+    code = "file_refused"
+
+    def __init__(self, sentence: str, *, line: int | None = None) -> None:
+        super().__init__(f"Line {line:,}: {sentence}" if line else sentence)
+        self.line = line
+
+
+class AnswerNeeded(FileRefused):
+    """A file that does not say everything; ``option`` is what a person has to say."""
+
+    code = "answer_needed"
+
+    def __init__(self, option: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.option = option
+
+
 class RegistryError(ReadingError):
     """Owners, wallets and meters that cannot be registered as asked."""
 
@@ -110,3 +134,22 @@ class OverlappingAssignment(RegistryError):
         super().__init__(
             f"Meter {serial} has another owner at or after {starts_at:%Y-%m-%d %H:%M} UTC"
         )
+
+
+class UnknownOwner(RegistryError):
+    """No owner has this ``user_id``."""
+
+    code = "unknown_owner"
+
+    def __init__(self, user_id: str) -> None:
+        super().__init__(f"No owner with user_id {user_id!r} is registered")
+
+
+class AlreadyRegistered(RegistryError):
+    """Another row bears the name that identifies it; ``row_id`` is that row's."""
+
+    code = "already_registered"
+
+    def __init__(self, what: str, name: str, row_id: UUID) -> None:
+        super().__init__(f"{what} {name!r} is registered already")
+        self.row_id = row_id

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple, NewType
 from uuid import UUID
@@ -90,6 +90,17 @@ class Alike:
     code: str
 
 
+class ChangedWallet(NamedTuple):
+    """A wallet that took the place of its owner's last one."""
+
+    address: str
+    owner: str
+    """Name and user id."""
+    since: datetime
+    readings: int
+    """That would be paid there."""
+
+
 class _Row(NamedTuple):
     reading_id: UUID
     kwh_amount: Decimal
@@ -115,6 +126,28 @@ SELECT picked.id, r.kwh_amount, r.status, r.code, r.is_current, r.released_at IS
   LEFT JOIN readings_owner o ON o.id = r.owner_id
   LEFT JOIN readings_wallet w ON w.owner_id = r.owner_id AND w.retired_at IS NULL
  ORDER BY w.address COLLATE "C", o.user_id COLLATE "C", picked.id
+"""
+
+_COUNT_WALLETS = """
+SELECT count(DISTINCT w.address) FROM readings_wallet w
+ WHERE w.retired_at IS NULL AND w.owner_id IN (
+       SELECT r.owner_id FROM readings_meterreading r WHERE r.id IN ({picked})
+ )
+"""
+
+_WALLETS_CHANGED = """
+WITH changed AS MATERIALIZED (
+    SELECT w.address, w.owner_id, o.name || ' (' || o.user_id || ')' AS owner, w.registered_at
+      FROM readings_wallet w JOIN readings_owner o ON o.id = w.owner_id
+     WHERE w.retired_at IS NULL AND w.registered_at >= %s
+       AND EXISTS (SELECT FROM readings_wallet b WHERE b.owner_id = w.owner_id AND b.id <> w.id)
+)
+SELECT c.address, c.owner, c.registered_at, count(*)
+  FROM changed c
+  JOIN readings_meterreading r ON r.owner_id = c.owner_id
+ WHERE r.id IN ({picked}) AND r.status = ANY(%s)
+ GROUP BY c.address, c.owner, c.registered_at
+ ORDER BY c.registered_at DESC, c.address
 """
 
 # Rows are locked in the order of ids by whoever locks several, so that two never wait for each
@@ -199,6 +232,34 @@ def look_for_minting(ids: Sequence[UUID], *, allowed: frozenset[ReadingStatus]) 
         else:
             found.excluded.append(answer)
     return found
+
+
+def count_wallets(ids: Ids) -> int:
+    """How many wallets the owners of these readings are paid at now."""
+    chosen, params = _picked(ids)
+    with connection.cursor() as cursor:
+        cursor.execute(_COUNT_WALLETS.format(picked=chosen), params)
+        return int(cursor.fetchone()[0])
+
+
+def wallets_changed(
+    ids: Ids, *, since: datetime, allowed: frozenset[ReadingStatus]
+) -> list[ChangedWallet]:
+    """Which of the wallets that these readings are paid at replaced another one lately.
+
+    Args:
+        ids: Any number.
+        since: From when on.
+        allowed: The statuses that the caller mints.
+
+    Returns:
+        The latest first.
+    """
+    chosen, params = _picked(ids)
+    statuses = sorted(status.value for status in allowed)
+    with connection.cursor() as cursor:
+        cursor.execute(_WALLETS_CHANGED.format(picked=chosen), [since, *params, statuses])
+        return [ChangedWallet(*row) for row in cursor.fetchall()]
 
 
 def lock_retrying(results: Mapping[UUID, UUID]) -> set[UUID]:

@@ -24,6 +24,9 @@ ABSURD_KWH = Decimal(10**9)
 FUTURE_TOLERANCE = timedelta(minutes=5)
 """Meters' clocks run ahead by so much."""
 
+OBIS_IMPORT = "1.1.1.8.0.255"
+"""Active energy taken from the grid, in Wh; kept, never minted."""
+
 OBIS_EXPORT = "1.1.2.8.0.255"
 """Active energy delivered to the grid, in Wh (IEC 62056-6-1, as the DLMS door spells it)."""
 
@@ -252,6 +255,18 @@ def parse_kwh(value: object, *, name: str = "kwh_amount") -> Decimal:
     return _to_kwh(number, name)
 
 
+def parse_wh(value: object, *, name: str) -> Decimal:
+    """Energy that came in as Wh, in kWh to 9 places.
+
+    >>> parse_wh(Decimal("120.5"), name="1.1.1.8.0.255")
+    Decimal('0.120500000')
+
+    Raises:
+        InvalidReading: Not a finite number, a float, or absurdly large.
+    """
+    return _to_kwh(_parse_number(value, name), name, wh=True)
+
+
 def exported_kwh(payload: Mapping[str, object]) -> Decimal:
     """The exported energy of a client's body: the first that is present.
 
@@ -262,7 +277,7 @@ def exported_kwh(payload: Mapping[str, object]) -> Decimal:
     """
     wh = payload.get(OBIS_EXPORT)
     if wh is not None:
-        return _to_kwh(_parse_number(wh, OBIS_EXPORT), OBIS_EXPORT, wh=True)
+        return parse_wh(wh, name=OBIS_EXPORT)
     for name in EXPORTED_NAMES:
         if (value := payload.get(name)) is not None:
             return parse_kwh(value, name=name)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from readings import intake
+from readings import imports, intake
 
 
 def rejudge() -> int:
     """Every minute: lets go what a raised limit no longer holds; returns how many readings."""
     return intake.rejudge_limits()
+
+
+def work_imports() -> int:
+    """Goes on with files that wait for nobody; returns how many."""
+    return imports.work()

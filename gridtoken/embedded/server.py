@@ -14,6 +14,7 @@ from pathlib import Path
 from types import FrameType
 
 import uvicorn
+from solders.pubkey import Pubkey
 
 from gridtoken.embedded.chain.ledger import Ledger
 from gridtoken.embedded.chain.rules import Rules
@@ -26,6 +27,32 @@ DEFAULT_PORT = 8899
 
 
 @dataclass(frozen=True, slots=True)
+class Program:
+    """A program to put on the chain, at an address of one's choice."""
+
+    address: Pubkey
+    elf: bytes
+
+    @classmethod
+    def parsed(cls, text: str) -> Program:
+        """Reads ``ADDRESS=FILE``, and the file.
+
+        Raises:
+            argparse.ArgumentTypeError: In one line, as argparse shows it.
+        """
+        address, sign, file = text.partition("=")
+        try:
+            # Of a text without a sign the address is the whole.
+            return cls(
+                Pubkey.from_string(address if sign else ""), Path(file).expanduser().read_bytes()
+            )
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text} is not ADDRESS=FILE") from None
+        except OSError as error:
+            raise argparse.ArgumentTypeError(f"{file}: {error.strerror}") from None
+
+
+@dataclass(frozen=True, slots=True)
 class Options:
     """How a server is started."""
 
@@ -35,6 +62,7 @@ class Options:
     faults_seed: int = 0
     control: bool = False
     port_file: Path | None = None
+    program: Sequence[Program] = ()
 
 
 class Server(uvicorn.Server):
@@ -105,6 +133,8 @@ def serve(options: Options) -> int:
             ledger = Ledger(options.ledger, Rules(slot_ms=options.slot_ms))
         except LedgerInUse as error:
             return _stop(f"localnet: {error}")
+        for each in options.program:
+            ledger.add_program(each.address, each.elf)
         faults = Faults(FaultPlan(seed=options.faults_seed))
         service = Service(ledger, faults=faults, control=options.control)
         port = listener.getsockname()[1]
@@ -140,6 +170,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="0 takes a free one")
     parser.add_argument("--slot-ms", type=int, default=400, help="length of a slot")
     parser.add_argument("--faults-seed", type=int, default=0, help="repeats a run of faults")
+    parser.add_argument(
+        "--program",
+        type=Program.parsed,
+        action="append",
+        default=[],
+        metavar="ADDRESS=FILE",
+        help="puts a program (a .so file) on the chain; may be given several times",
+    )
     parser.add_argument("--port-file", type=Path, help="where the port is written to")
     parser.add_argument(
         "--control", action="store_true", help="let POST /control break things, for tests"

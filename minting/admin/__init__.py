@@ -1,7 +1,9 @@
 """Screens that show or cause minting, one noun a file. The readings' too: they show their mint."""
 
 from minting.admin import (
+    approvals,
     batches,
+    calls,
     changes,
     dashboard,
     mints,
@@ -13,10 +15,14 @@ from minting.admin import (
     stops,
     tokens,
     transactions,
+    webhook_deliveries,
+    webhook_endpoints,
 )
 
 __all__ = [
+    "approvals",
     "batches",
+    "calls",
     "changes",
     "dashboard",
     "mints",
@@ -28,4 +34,6 @@ __all__ = [
     "stops",
     "tokens",
     "transactions",
+    "webhook_deliveries",
+    "webhook_endpoints",
 ]

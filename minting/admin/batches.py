@@ -8,7 +8,7 @@ from uuid import UUID
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import FileResponse, HttpRequest, HttpResponse
+from django.http import FileResponse, HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
@@ -17,14 +17,15 @@ from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
 
-from minting.admin import show
+from minting.admin import show, tables
 from minting.admin.base import FoundByShape
-from minting.admin.story import story
+from minting.admin.failures import failure_rows, failures
+from minting.admin.live import READINGS, TRANSACTIONS, followed, live
+from minting.admin.story import left_out, story, whole
 from minting.engine.errors import BlockchainError, PackRefused
-from minting.engine.states import ResultStatus
 from minting.models import MintBatch, MintResult, MintTransaction
 from minting.service.audit_pack import pack_name, packed
-from minting.service.cancel import cancel_batch
+from minting.service.cancel import Cancellation, cancel_batch, cancellation_of
 from minting.service.retry import retry_batch
 from readings.admin.search import Kind, Sought
 
@@ -57,7 +58,7 @@ class MintBatchAdmin(FoundByShape):
         return batches.defer("excluded")
 
     def get_urls(self) -> list[URLPattern]:
-        """The pages that ask before a batch is cancelled or retried, and its pack, too."""
+        """What a batch's page asks for again, where its buttons lead, and its pack, too."""
         own = [
             path(
                 f"<uuid:batch_id>/{name}/",
@@ -65,6 +66,8 @@ class MintBatchAdmin(FoundByShape):
                 name=f"minting_mintbatch_{name}",
             )
             for name, view in (
+                ("progress", self.progress_view),
+                ("details", self.details_view),
                 ("cancel", self.cancel_view),
                 ("retry", self.retry_view),
                 ("pack", self.pack_view),
@@ -87,16 +90,32 @@ class MintBatchAdmin(FoundByShape):
             return self._get_obj_does_not_exist_redirect(  # type: ignore[no-any-return]
                 request, self.opts, object_id
             )
+        excluded = left_out(batch)
         context = self.page_context(
             request,
-            title=f"Batch of {show.utc(batch.created_at)}",
+            title=f"Batch of {show.readings(batch.total_readings)}",
+            subtitle=show.utc(batch.created_at),
             original=batch,
-            can_cancel=_may_mint(request) and not batch.is_final,
-            can_retry=_may_mint(request) and batch.failed_mints > 0 and _failed(batch).exists(),
-            **story(batch),
+            live=live(batch),
+            reading_counters=READINGS,
+            transaction_counters=TRANSACTIONS,
+            results_link=whole("mintresult", batch, batch.total_readings),
+            excluded=tables.reason_rows(excluded) if excluded else None,
+            **story(batch, request),
             **(extra_context or {}),
         )
         return TemplateResponse(request, "admin/minting/batch.html", context)
+
+    def progress_view(self, request: HttpRequest, batch_id: UUID) -> JsonResponse:
+        """How far it is, as JSON: a few short statements, whatever the batch's size."""
+        batch = self._watched(request, batch_id, followed(MintBatch.objects.all()))
+        return JsonResponse(live(batch))
+
+    def details_view(self, request: HttpRequest, batch_id: UUID) -> HttpResponse:
+        """The part of the page that follows from the progress."""
+        batch = self._watched(request, batch_id, self.get_queryset(request))
+        context = {"original": batch, **story(batch, request)}
+        return TemplateResponse(request, "admin/minting/batch_details.html", context)
 
     def cancel_view(self, request: HttpRequest, batch_id: UUID) -> HttpResponse:
         """GET asks once, POST cancels what is not signed."""
@@ -107,7 +126,12 @@ class MintBatchAdmin(FoundByShape):
             freed = cancel_batch(batch.id, by=request.user.get_username())
             self.message_user(request, _told(freed), messages.SUCCESS)
             return redirect("admin:minting_mintbatch_change", batch.pk)
-        context = self.page_context(request, title="Cancel this batch?", original=batch)
+        context = self.page_context(
+            request,
+            title="Cancel this batch?",
+            original=batch,
+            consequences=_consequences(cancellation_of(batch)),
+        )
         return TemplateResponse(request, "admin/minting/cancel.html", context)
 
     def retry_view(self, request: HttpRequest, batch_id: UUID) -> HttpResponse:
@@ -115,22 +139,37 @@ class MintBatchAdmin(FoundByShape):
         if not _may_mint(request):
             raise PermissionDenied
         batch = get_object_or_404(self.get_queryset(request), id=batch_id)
+        code = request.POST.get("code", "") or request.GET.get("code", "")
         if request.method == "POST":
             try:
-                made = retry_batch(batch.id, by=request.user)
+                made = retry_batch(batch.id, by=request.user, code=code)
             except BlockchainError as error:
                 self.message_user(request, str(error), messages.WARNING)
                 return redirect("admin:minting_mintbatch_change", batch.pk)
             told = f"Queued for minting again: {show.readings(made.total_readings)}."
             self.message_user(request, told, messages.SUCCESS)
             return redirect("admin:minting_mintbatch_change", made.pk)
+        failed = [each for each in failures(batch) if not each.cancelled]
+        concerned = [each for each in failed if code in ("", each.reason.code)]
         context = self.page_context(
             request,
             title="Retry what failed?",
             original=batch,
-            failed=show.readings(_failed(batch).count()),
+            code=code,
+            failed=show.readings(sum(each.reason.count for each in concerned)),
+            again=sum(each.again for each in concerned),
+            again_readings=show.readings(sum(each.again for each in concerned)),
+            reasons=failure_rows(batch, concerned, may_retry=False),
         )
         return TemplateResponse(request, "admin/minting/retry.html", context)
+
+    def _watched(
+        self, request: HttpRequest, batch_id: UUID, batches: QuerySet[MintBatch]
+    ) -> MintBatch:
+        """The batch, for whoever may see it."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        return get_object_or_404(batches, id=batch_id)
 
     def pack_view(self, request: HttpRequest, batch_id: UUID) -> HttpResponseBase:
         """The audit pack, as a file; whoever sees the batch may have it."""
@@ -209,10 +248,23 @@ def _may_mint(request: HttpRequest) -> bool:
     return bool(request.user.has_perm("minting.mint_readings"))
 
 
-def _failed(batch: MintBatch) -> QuerySet[MintResult]:
-    """What a retry is about: cancelled readings are free anyway."""
-    results: QuerySet[MintResult] = batch.results.filter(status=ResultStatus.FAILED)
-    return results
+def _consequences(seen: Cancellation) -> list[str]:
+    """What cancelling does, in sentences; numbers of this moment, since workers go on."""
+    told = []
+    if seen.free:
+        told.append(
+            f"{show.readings(seen.free)} in no signed transaction: free again, to be selected anew."
+        )
+    else:
+        told.append("Nothing is left to cancel: every reading is in a signed transaction or done.")
+    if seen.signed:
+        told.append(
+            f"{show.readings(seen.signed)} in signed transactions: these go their way, since what "
+            "is on the wire cannot be called back."
+        )
+    if seen.done:
+        told.append(f"{show.readings(seen.done)} with an outcome: it stays.")
+    return told
 
 
 def _told(freed: int) -> str:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -17,11 +18,16 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import RadioFilter
 
-from minting.admin import show
+from minting.admin import show, tables
 from minting.admin.base import FoundByShape
 from minting.engine.errors import SolanaError
-from minting.models import MintTransaction
+from minting.models import MintBatch, MintTransaction
 from minting.service.doubt import IN_DOUBT, Doubt, doubt_of, look_again
+
+MOST = 20
+"""Transactions in doubt that a batch's page tells one by one."""
+
+WHY_AT_FIRST = "Its time is over, and no node was asked for a proof yet."
 
 
 class DoubtFilter(RadioFilter):
@@ -77,31 +83,73 @@ class DoubtPages(FoundByShape):
         return redirect("admin:minting_minttransaction_change", transaction_id)
 
 
+@dataclass(frozen=True, slots=True)
+class DoubtfulTransaction:
+    """One transaction in doubt, as its batch's page shows it."""
+
+    id: UUID
+    signature: SafeString
+    readings: str
+    facts: list[tuple[str, SafeString | str]]
+
+
+def batch_doubts(batch: MintBatch) -> list[DoubtfulTransaction]:
+    """A batch's transactions in doubt, the longest first."""
+    rows = batch.transactions.filter(IN_DOUBT).defer("raw", "memo_root").order_by("doubted_at")
+    return [_doubtful(row, doubt) for row in rows[:MOST] if (doubt := doubt_of(row)) is not None]
+
+
+def _doubtful(row: MintTransaction, doubt: Doubt) -> DoubtfulTransaction:
+    return DoubtfulTransaction(
+        id=row.id,
+        signature=tables.signature_cell(row),
+        readings=show.readings(len(row.reading_ids)),
+        facts=[
+            ("In doubt since", show.time(doubt.since)),
+            ("Why", told_why(doubt)),
+            ("Certain", _due(doubt)),
+        ],
+    )
+
+
 def doubt_facts(doubt: Doubt) -> list[tuple[str, SafeString | str]]:
     """What staff should know, in the order in which they ask."""
     return [
         ("In doubt since", show.time(doubt.since)),
-        ("Why", doubt.why),
-        ("Last valid block height", f"{doubt.last_valid_block_height:,}"),
-        ("Finalized block height", _asked(doubt)),
+        ("Why", told_why(doubt)),
         ("Certain", _due(doubt)),
-        ("Asked whether it is known", _answers(doubt)),
+        ("Last block in which it may land", f"{doubt.last_valid_block_height:,}"),
+        ("Finalized block", _asked(doubt)),
+        ("Nodes asked whether they know it", _answers(doubt)),
+        ("What the last look says", doubt.why or "nothing yet"),
     ]
+
+
+def told_why(doubt: Doubt) -> str:
+    """Why nobody knows yet whether it landed, for people who read no evidence."""
+    if doubt.blocks_left is None:
+        return WHY_AT_FIRST
+    if doubt.blocks_left:
+        return (
+            f"It may still land up to block {doubt.last_valid_block_height:,}, "
+            f"and the chain is final only up to block {doubt.finalized_height:,}."
+        )
+    return "Its time is over; nodes still have to say often enough that they do not know it."
 
 
 def _asked(doubt: Doubt) -> SafeString | str:
     if doubt.finalized_height is None:
-        return "not told yet"
+        return "Not told yet"
     height = f"{doubt.finalized_height:,}"
     return format_html("{} at {}, by {}", height, show.time(doubt.asked_at), doubt.node)
 
 
 def _due(doubt: Doubt) -> SafeString | str:
     if doubt.blocks_left is None:
-        return "after the next look"
+        return "To be told after the next look"
     if doubt.blocks_left == 0:
-        return "with the next look that gets all its answers"
-    blocks = f"in {doubt.blocks_left:,} finalized block{'' if doubt.blocks_left == 1 else 's'}"
+        return "With the next look that gets all its answers"
+    blocks = f"In {doubt.blocks_left:,} finalized block{'' if doubt.blocks_left == 1 else 's'}"
     if doubt.certain_at is None:
         return blocks
     return format_html("{}, about {}", blocks, show.time(doubt.certain_at))
@@ -109,14 +157,14 @@ def _due(doubt: Doubt) -> SafeString | str:
 
 def _answers(doubt: Doubt) -> SafeString | str:
     if not doubt.answers:
-        return "not yet: only answers after its last valid height prove anything"
+        return "Not yet: only answers after the last block in which it may land prove anything"
     lines = ((f"{doubt.node} {each}",) for each in doubt.answers)
     return format_html_join("", "<div>{}</div>", lines)
 
 
 def _told(row: MintTransaction) -> str:
     if doubt_of(row) is None:
-        return f"It is {row.get_status_display()}."
+        return f"No doubt any more: it is {row.get_status_display()}."
     return "Still in doubt: a worker collects the evidence now, which may take a minute."
 
 

@@ -4,13 +4,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta
+from decimal import Decimal, InvalidOperation
 from typing import Any, ClassVar
 from uuid import UUID
 
+from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
+from django.forms import Form
 from django.http import HttpRequest
-from unfold.contrib.filters.admin import DropdownFilter, RangeDateFilter, TextFilter
+from unfold.contrib.filters.admin import (
+    DropdownFilter,
+    RangeDateFilter,
+    RangeNumericFilter,
+    TextFilter,
+)
 from unfold.utils import parse_date_str
 
 from readings.models import MeterReading
@@ -23,6 +32,9 @@ HELD = (
     ReadingCode.OVERLAPPING_PERIOD,
     ReadingCode.UNVERIFIED,
 )
+LARGEST = Decimal(10) ** 11
+"""kWh; the column holds no more, and a number beyond its digits would be an error."""
+
 NOT_MINTED = (ReadingCode.CONSUMPTION, ReadingCode.SUPERSEDED, ReadingCode.CORRECTED_AFTER_MINTING)
 
 
@@ -70,6 +82,23 @@ class BatchFilter(NamedRowFilter):
             return queryset.none()
 
 
+class FileFilter(NamedRowFilter):
+    """Readings that one imported file told."""
+
+    title = "file (id of the import)"
+    parameter_name = "file"
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Those of this file; none for what is no id."""
+        text = (self.value() or "").strip()
+        if not text:
+            return queryset
+        try:
+            return queryset.filter(import_file=UUID(text))
+        except ValueError:
+            return queryset.none()
+
+
 class ReasonFilter(DropdownFilter):
     """Readings that stand for one reason, which implies their status."""
 
@@ -92,8 +121,59 @@ class ReasonFilter(DropdownFilter):
         return queryset.filter(code=code) if code else queryset
 
 
+class AmountFilter(RangeNumericFilter):
+    """Readings of so many kWh, both ends included."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Named by its unit."""
+        super().__init__(*args, **kwargs)
+        self.title = "exported kWh"
+
+    def queryset(
+        self, request: HttpRequest, queryset: QuerySet[MeterReading]
+    ) -> QuerySet[MeterReading]:
+        """Those within; what is no number asks for nothing."""
+        least, most = self._number("from"), self._number("to")
+        if least is not None:
+            queryset = queryset.filter(kwh_amount__gte=least)
+        if most is not None:
+            queryset = queryset.filter(kwh_amount__lte=most)
+        return queryset
+
+    def choices(self, changelist: ChangeList) -> Iterator[dict[str, Any]]:
+        """Two fields that screen readers can tell apart."""
+        return labelled(super().choices(changelist), self.title)
+
+    def _number(self, end: str) -> Decimal | None:
+        text = self.used_parameters.get(f"{self.parameter_name}_{end}") or ""
+        try:
+            number = Decimal(str(text).strip())
+        except InvalidOperation:
+            return None
+        return number if number.is_finite() and abs(number) < LARGEST else None
+
+
+def labelled(choices: Iterator[dict[str, Any]], title: str) -> Iterator[dict[str, Any]]:
+    """Filters of two fields show placeholders only: says beside each what it is."""
+    for choice in choices:
+        form: Form = choice["form"]
+        for name, field in form.fields.items():
+            end = "from" if name.endswith("_from") else "to"
+            field.widget.attrs["aria-label"] = f"{title}, {end}"
+        yield choice
+
+
 class PeriodFilter(RangeDateFilter):
     """Readings whose period lies in these days, UTC, both included."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Named by what its days are."""
+        super().__init__(*args, **kwargs)
+        self.title = "end of the period (days in UTC)"
+
+    def choices(self, changelist: ChangeList) -> Iterator[dict[str, Any]]:
+        """Two fields that screen readers can tell apart."""
+        return labelled(super().choices(changelist), self.title)
 
     def queryset(
         self, request: HttpRequest, queryset: QuerySet[MeterReading]

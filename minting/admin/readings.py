@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from functools import reduce
-from operator import or_
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib import admin
-from django.db.models import Func, OuterRef, Q, QuerySet, Subquery, UUIDField
+from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.html import format_html
@@ -16,48 +15,62 @@ from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action, display
 
-from minting.admin import filters, show, tables
+from minting.admin import addresses, filters, finding, show, tables
 from minting.admin.base import FoundByShape
-from minting.admin.releases import ReleasePages
-from minting.models import MintResult, MintTransaction
-from minting.service.prepare import NAMED
+from minting.admin.held import HeldPages
+from minting.engine.amounts import tokens_for
+from minting.engine.errors import InvalidBatchData
+from minting.models import MintResult
+from minting.service.prepare import MATCHING, NAMED
 from minting.service.selections import freeze
-from readings.admin.lists import one_of
-from readings.admin.search import Kind, Sought
-from readings.models import Meter, MeterReading, Owner, Wallet
+from readings.admin.search import Sought
+from readings.models import MeterReading
+from readings.rules import IN_FLIGHT, ReadingStatus
 
-SIGNATURE = Subquery(
-    MintResult.objects.filter(pk=OuterRef("last_result_id")).values("tx_signature")[:1]
-)
-"""Of the transaction that pays a reading; asked for the rows shown only."""
+PAID = {*IN_FLIGHT, ReadingStatus.MINTED}
+"""Statuses in which wallet and tokens are those of the result; else those of a mint of now."""
+
+
+def _of_result(column: str) -> Subquery:
+    """What the last result says; asked for the rows shown only."""
+    return Subquery(MintResult.objects.filter(pk=OuterRef("last_result_id")).values(column)[:1])
 
 
 @admin.register(MeterReading)
-class MeterReadingAdmin(ReleasePages, FoundByShape):
+class MeterReadingAdmin(HeldPages, FoundByShape):
     """Readings come in by intake; here they are seen, released and minted."""
 
     list_display = (
         "meter_serial",
-        "owner_name",
-        "period",
-        "energy",
         "status_badge",
-        "reason",
-        "signature",
+        "owner_name",
+        "paid_at",
+        "energy",
+        "tokens",
+        "period",
+        "outcome",
     )
     list_filter = (
         ("status", ChoicesDropdownFilter),
         filters.ReasonFilter,
         ("verification", ChoicesDropdownFilter),
         ("period_end", filters.PeriodFilter),
+        ("kwh_amount", filters.AmountFilter),
         filters.MeterFilter,
         filters.OwnerFilter,
+        filters.FileFilter,
     )
     list_filter_submit = True
     ordering = ("-submitted_at", "-id")
     search_fields = ("id",)
-    search_help_text = "Reading id, meter serial, owner, wallet or transaction signature"
+    search_help_text = (
+        "Reading id, meter, owner, wallet or transaction signature, whole or how it begins"
+    )
     actions = ("mint_selected", "release_selected")
+    when_empty = (
+        "Readings come in by the API, in files or through the platform's doors. Register owners, "
+        "wallets and meters first; manage.py seed_demo makes some of each to try things with."
+    )
     change_form_outer_before_template = "admin/readings/meterreading/buttons.html"
     change_form_outer_after_template = "admin/readings/meterreading/results.html"
     readonly_fields = (
@@ -71,6 +84,7 @@ class MeterReadingAdmin(ReleasePages, FoundByShape):
         "signature",
         "submitted",
         "released",
+        "file_link",
     )
     fieldsets = (
         (None, {"fields": (("meter_link", "owner_link"), ("period", "energy"))}),
@@ -85,6 +99,7 @@ class MeterReadingAdmin(ReleasePages, FoundByShape):
                     "id",
                     ("submitted", "submitted_by"),
                     ("source", "verification"),
+                    "file_link",
                     "external_id",
                     ("energy_generated", "energy_consumed"),
                     ("revision", "is_current"),
@@ -97,7 +112,15 @@ class MeterReadingAdmin(ReleasePages, FoundByShape):
     def get_queryset(self, request: HttpRequest) -> QuerySet[MeterReading]:
         """With what a row shows."""
         readings: QuerySet[MeterReading] = super().get_queryset(request)
-        return readings.select_related("meter", "owner").annotate(tx_signature=SIGNATURE)
+        return (
+            readings.select_related("meter", "owner")
+            .with_wallet_address()
+            .annotate(
+                tx_signature=_of_result("tx_signature"),
+                result_wallet=_of_result("wallet_address"),
+                result_units=_of_result("base_units"),
+            )
+        )
 
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
         """The newest first; by period where periods are asked for, whose index then finds them."""
@@ -123,23 +146,22 @@ class MeterReadingAdmin(ReleasePages, FoundByShape):
         )
 
     def find(self, readings: QuerySet[MeterReading], named: Sought) -> QuerySet[MeterReading]:
-        """The readings that a text names; each case is answered by an index."""
-        match named.kind:
-            case Kind.ID:
-                return readings.filter(pk=named.id)
-            case Kind.SIGNATURE:
-                return readings.filter(pk__in=_paid_by(named.text))
-            case Kind.WALLET:
-                return readings.filter(pk__in=_of_wallet(named.text))
-            case Kind.NAME:
-                return _named(readings, named.text)
+        """The readings that a text names."""
+        return finding.find(readings, named)
 
     # Minting and releasing
 
     @action(description="Mint selected", permissions=["mint"])
     def mint_selected(self, request: HttpRequest, queryset: QuerySet[MeterReading]) -> HttpResponse:
-        """Freezes the selection and asks for confirmation."""
-        selection = freeze(queryset, request.user)
+        """Freezes the selection and asks for confirmation.
+
+        Ticked rows are all taken, and told one by one why they cannot be minted. Of "all that
+        match" those that can be are, and the others are counted.
+        """
+        if request.POST.get("select_across") == "1":
+            selection = freeze(queryset, request.user, taking=_wanted(request))
+        else:
+            selection = freeze(queryset, request.user)
         return redirect("admin:minting_mintselection_confirm", selection.id)
 
     def has_mint_permission(self, request: HttpRequest) -> bool:
@@ -168,10 +190,29 @@ class MeterReadingAdmin(ReleasePages, FoundByShape):
         """The owner's page."""
         return show.row_link(reading.owner)
 
-    @display(description="Owner's wallet now")
-    def wallet(self, reading: MeterReading) -> str:
+    @display(description="File", empty_value="")
+    def file_link(self, reading: MeterReading) -> SafeString | str:
+        """The file that told it, if one did."""
+        return show.row_link(reading.import_file)
+
+    @display(description="Owner's wallet now", empty_value="none")
+    def wallet(self, reading: MeterReading) -> SafeString | None:
         """Where a mint of now would pay."""
-        return str(Wallet.objects.current().filter(owner=reading.owner_id).first() or "none")
+        return addresses.wallet(reading.owner_wallet_address)
+
+    @display(description="Wallet", empty_value="none")
+    def paid_at(self, reading: MeterReading) -> SafeString | None:
+        """Where it was paid or, before it is, where a mint of now would pay."""
+        paid = reading.status in PAID and getattr(reading, "result_wallet", None)
+        return addresses.wallet(paid or reading.owner_wallet_address)
+
+    @display(description="Tokens", empty_value="")
+    def tokens(self, reading: MeterReading) -> SafeString | str:
+        """What it earned or, before that, would earn now."""
+        if reading.status == ReadingStatus.NOT_MINTED:
+            return ""
+        units = reading.status in PAID and getattr(reading, "result_units", None)
+        return show.unbroken(show.tokens(units or _earns(reading)))
 
     @display(description="Period")
     def period(self, reading: MeterReading) -> SafeString:
@@ -193,10 +234,18 @@ class MeterReadingAdmin(ReleasePages, FoundByShape):
         """Why it stands there, in a sentence; for codes of minting, in their words."""
         return reading.reason or reading.code.replace("_", " ")
 
+    @display(description="Reason or transaction", empty_value="")
+    def outcome(self, reading: MeterReading) -> SafeString | str | None:
+        """The transaction that pays it, else the reason why none does."""
+        signature = getattr(reading, "tx_signature", None)
+        if reading.status in PAID and signature:
+            return addresses.signature(signature)
+        return self.reason(reading)
+
     @display(description="Transaction", empty_value="")
-    def signature(self, reading: MeterReading) -> SafeString | str:
+    def signature(self, reading: MeterReading) -> SafeString | None:
         """Of the transaction that pays it."""
-        return show.shortened(getattr(reading, "tx_signature", None) or "")
+        return addresses.signature(getattr(reading, "tx_signature", None))
 
     @display(description="Submitted")
     def submitted(self, reading: MeterReading) -> SafeString | str:
@@ -218,30 +267,16 @@ def results_of(reading_id: str) -> dict[str, Any]:
     return tables.result_rows(results.select_related("batch", "transaction"))
 
 
-def _paid_by(signature: str) -> QuerySet[Any]:
-    """Ids of the readings that a transaction's bytes pay, released from it since or not."""
-    return MintTransaction.objects.filter(signature=signature).values_list(
-        Func("reading_ids", function="unnest", output_field=UUIDField()), flat=True
-    )
+def _wanted(request: HttpRequest) -> frozenset[ReadingStatus]:
+    """Statuses that "all that match" takes: pending, and such as the list was filtered by."""
+    asked = {*request.GET.getlist("status__exact"), *request.GET.getlist("status__in")}
+    return MATCHING | {status for status in NAMED if status.value in asked}
 
 
-def _of_wallet(address: str) -> QuerySet[Any]:
-    """Ids of readings paid at an address, and of those whose owner is or was paid there."""
-    owners = Wallet.objects.filter(address=address).values("owner")
-    return (
-        MeterReading.objects.filter(owner__in=owners)
-        .values("pk")
-        .union(MintResult.objects.filter(wallet_address=address).values("reading"))
-    )
-
-
-def _named(readings: QuerySet[MeterReading], text: str) -> QuerySet[MeterReading]:
-    """By the beginning of a meter's serial or an owner's id or name, or by a whole external id.
-
-    Only what leads somewhere is asked for: an OR over all three would walk the whole table.
-    """
-    ways = [
-        *one_of("meter", Meter.objects.filter(serial__startswith=text)),
-        *one_of("owner", Owner.objects.named(text)),
-    ]
-    return readings.filter(reduce(or_, ways) if ways else Q(external_id=text))
+def _earns(reading: MeterReading) -> int:
+    """Base units that a mint of now would pay; 0 for what is too little."""
+    ratio, decimals = settings.TOKENIZATION_KWH_TO_TOKEN_RATIO, settings.TOKENIZATION_DECIMALS
+    try:
+        return tokens_for(reading.kwh_amount, ratio=ratio, decimals=decimals)
+    except InvalidBatchData:
+        return 0

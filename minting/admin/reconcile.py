@@ -22,7 +22,7 @@ from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminTextareaWidget
 
 from minting import journal
-from minting.admin import show, tables
+from minting.admin import explorer, show, tables
 from minting.admin.base import FoundByShape, ReadOnlyAdmin
 from minting.models import MintingGate, ReconcileFinding, ReconcileRun
 from readings.admin.search import Kind, Sought
@@ -282,8 +282,10 @@ class ReconcileFindingAdmin(FoundByShape):
     @display(description="Explorer")
     def explorer(self, finding: ReconcileFinding) -> SafeString | str:
         """Where the world sees it."""
-        url = show.explorer_url(finding.signature, finding.mint.genesis_hash)
-        return show.link(url, "explorer") if url and finding.signature else "none"
+        if not finding.signature:
+            return "none"
+        genesis = finding.mint.genesis_hash
+        return explorer.transaction(finding.signature, genesis) or "none for this cluster"
 
     @display(description="Found")
     def found(self, finding: ReconcileFinding) -> SafeString | str:

@@ -12,8 +12,8 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter, RadioFilter
 from unfold.decorators import display
 
 from minting.admin import show, tables
-from minting.admin.base import FoundByShape
 from minting.admin.filters import BatchFilter
+from minting.admin.receipts import ReceiptPages
 from minting.engine.states import SUCCEEDED_RESULTS
 from minting.models import MintResult
 from minting.models.fields import values
@@ -43,13 +43,13 @@ class SuccessFilter(RadioFilter):
 
 
 @admin.register(MintResult)
-class MintResultAdmin(FoundByShape):
+class MintResultAdmin(ReceiptPages):
     """What became of each reading, batch by batch."""
 
     list_display = (
         "reading_name",
         "status_badge",
-        "user_id",
+        "owner",
         "wallet",
         "amount",
         "signature",
@@ -66,6 +66,7 @@ class MintResultAdmin(FoundByShape):
         "batch_link",
         "status_badge",
         "energy",
+        "wallet",
         "amount",
         "signature",
         "settled",
@@ -78,7 +79,7 @@ class MintResultAdmin(FoundByShape):
             {
                 "fields": (
                     "user_id",
-                    "wallet_address",
+                    "wallet",
                     ("energy", "amount"),
                     ("signature", "slot"),
                 )
@@ -141,10 +142,16 @@ class MintResultAdmin(FoundByShape):
         """How it stands."""
         return show.badge(result.status)
 
+    @display(description="Owner")
+    def owner(self, result: MintResult) -> SafeString:
+        """Their id when the batch was made."""
+        return show.unbroken(result.user_id)
+
     @display(description="Wallet")
     def wallet(self, result: MintResult) -> SafeString | str:
         """Where it is paid."""
-        return show.shortened(result.wallet_address)
+        genesis = result.transaction.genesis_hash if result.transaction else ""
+        return tables.wallet_cell(result.wallet_address, genesis)
 
     @display(description="Energy")
     def energy(self, result: MintResult) -> str:
@@ -152,9 +159,9 @@ class MintResultAdmin(FoundByShape):
         return show.kwh(result.kwh_amount)
 
     @display(description="Amount")
-    def amount(self, result: MintResult) -> str:
+    def amount(self, result: MintResult) -> SafeString:
         """Tokens."""
-        return show.tokens(result.base_units)
+        return show.unbroken(show.tokens(result.base_units))
 
     @display(description="Transaction", empty_value="")
     def signature(self, result: MintResult) -> SafeString | str:

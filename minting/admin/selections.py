@@ -1,10 +1,12 @@
-"""The page between *Mint selected* and minting: what would be paid, what it costs, what is not."""
+"""The page between *Mint selected* and minting: what would be paid, what it costs, what is not.
+
+A handful is counted while the page is made. What is longer is an errand of a worker: the page shows
+how far it is, then the same as for a handful; so is the batch that it becomes.
+"""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -13,25 +15,26 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
 
-from minting.admin import show, tables
+from minting.admin import preview, progress, show
 from minting.admin.base import ReadOnlyAdmin
-from minting.engine.errors import BlockchainError, InvalidItem
-from minting.models import BatchSource, MintBatch, MintSelection
-from minting.service.estimate import Estimate
-from minting.service.prepare import Preview, preview, request_batch
+from minting.engine.errands import ErrandKind
+from minting.engine.errors import BlockchainError
+from minting.models import BatchSource, Errand, MintBatch, MintSelection
+from minting.service import errands
+from minting.service.prepare import request_batch
+from minting.service.previewing import Summary, summarise
 from minting.service.selections import picked
 from readings.models import MeterReading
 
+AT_ONCE = 2_000
+"""Readings that are counted while the page is made, in a second or so."""
 
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """One number of the page."""
-
-    name: str
-    value: str
-    more: str = ""
+FRESH = timedelta(minutes=15)
+"""So old a count may be when the page is loaded; prices and balances change."""
 
 
 @admin.register(MintSelection)
@@ -47,7 +50,7 @@ class MintSelectionAdmin(ReadOnlyAdmin):
         return [
             path(
                 "<uuid:selection_id>/confirm/",
-                self.admin_site.admin_view(self.confirm_view),
+                self.admin_site.admin_view(never_cache(self.confirm_view)),
                 name="minting_mintselection_confirm",
             )
         ]
@@ -60,31 +63,56 @@ class MintSelectionAdmin(ReadOnlyAdmin):
         if selection.created_by_id != request.user.pk:
             raise PermissionDenied
         if (batch := _batch_of(selection)) is not None:
-            return _to(batch)
-        return (
-            self._queue(request, selection)
-            if request.method == "POST"
-            else self._ask(request, selection)
-        )
+            return progress.to(request, _page_of(batch))
+        if request.method != "POST":
+            return self._show(request, selection)
+        if "again" in request.POST:
+            return self._count_anew(request, selection)
+        if selection.size > AT_ONCE:
+            errands.ask(selection, ErrandKind.MINT)
+            return redirect(request.path)
+        return self._queue(request, selection)
 
-    def _ask(self, request: HttpRequest, selection: MintSelection) -> HttpResponse:
-        try:
-            seen = preview(picked(selection))
-        except BlockchainError as error:
-            return self._refused(request, selection, error)
-        payable = seen.totals.readings
-        return self._page(
-            request,
-            selection,
-            title=f"Mint {payable:,} of {show.readings(selection.items.count())}?",
-            button=f"Mint {show.readings(payable)}" if payable else "",
-            figures=figures(seen),
-            cost=cost_rows(seen.estimate) if seen.estimate else None,
-            missing=missing(seen.estimate),
-            refused=refused_rows(seen.estimate) if seen.estimate else None,
-            excluded_count=f"{len(seen.excluded):,}" if seen.excluded else "",
-            excluded=tables.reason_rows(reasons_of(seen.excluded)),
-        )
+    def _show(self, request: HttpRequest, selection: MintSelection) -> HttpResponse:
+        if selection.size <= AT_ONCE:
+            try:
+                return self._ask(request, selection, summarise(selection))
+            except BlockchainError as error:
+                return self._refused(request, selection, str(error), error.code)
+        queueing = errands.find(selection, ErrandKind.MINT)
+        if queueing is not None:
+            return self._under_way(request, selection, queueing)
+        counting = errands.ask(selection, ErrandKind.PREVIEW)
+        if counting.answer is None or counting.is_open or counting.error:
+            return self._under_way(request, selection, counting)
+        counted = Summary.of_json(counting.answer)
+        if timezone.now() - counted.made > FRESH:
+            return self._under_way(request, selection, errands.ask_anew(counting))
+        return self._ask(request, selection, counted)
+
+    def _under_way(
+        self, request: HttpRequest, selection: MintSelection, errand: Errand
+    ) -> HttpResponse:
+        """How far a worker is, or why it could not."""
+        if errand.error:
+            return self._refused(request, selection, errand.error, errand.error_code)
+        errands.call_if_left(errand)
+        size = show.readings(selection.size)
+        title = f"Counting {size}" if errand.kind == ErrandKind.PREVIEW else f"Queueing {size}"
+        return self._page(request, selection, title=title, progress=progress.of(errand, "wallets"))
+
+    def _count_anew(self, request: HttpRequest, selection: MintSelection) -> HttpResponse:
+        """A press that failed is forgotten, the count begins again."""
+        selection.errands.filter(kind=ErrandKind.MINT, status="failed").delete()
+        counting = errands.find(selection, ErrandKind.PREVIEW)
+        if counting is not None:
+            errands.ask_anew(counting)
+        return redirect(request.path)
+
+    def _ask(
+        self, request: HttpRequest, selection: MintSelection, summary: Summary
+    ) -> HttpResponse:
+        return self._page(request, selection, **preview.page_of(selection, summary))
 
     def _queue(self, request: HttpRequest, selection: MintSelection) -> HttpResponse:
         try:
@@ -98,17 +126,19 @@ class MintSelectionAdmin(ReadOnlyAdmin):
         except BlockchainError as error:
             # The readings may be taken because another press of the same button was faster.
             made = _batch_of(selection)
-            return self._refused(request, selection, error) if made is None else _to(made)
+            if made is None:
+                return self._refused(request, selection, str(error), error.code)
+            return redirect(_page_of(made))
         self.message_user(
             request, f"Queued for minting: {show.readings(batch.total_readings)}.", messages.SUCCESS
         )
-        return _to(batch)
+        return redirect(_page_of(batch))
 
     def _refused(
-        self, request: HttpRequest, selection: MintSelection, error: BlockchainError
+        self, request: HttpRequest, selection: MintSelection, sentence: str, code: str
     ) -> HttpResponse:
         return self._page(
-            request, selection, title="Nothing is queued", refusal=str(error), code=error.code
+            request, selection, title="Nothing is queued", refusal=sentence, code=code
         )
 
     def _page(self, request: HttpRequest, selection: MintSelection, **context: Any) -> HttpResponse:
@@ -116,82 +146,18 @@ class MintSelectionAdmin(ReadOnlyAdmin):
             request,
             "admin/minting/confirm.html",
             # The way back leads to the readings: selections have no list.
-            self.page_context(request, selection=selection, opts=MeterReading._meta, **context),
+            self.page_context(
+                request,
+                opts=MeterReading._meta,
+                selected_at=show.time(selection.created_at),
+                **context,
+            ),
         )
-
-
-def figures(seen: Preview) -> list[Figure]:
-    """How much would be minted for how many."""
-    estimate = seen.estimate
-    totals = seen.totals
-    found = [
-        Figure("Readings", f"{totals.readings:,}"),
-        Figure("Wallets", f"{totals.wallets:,}"),
-        Figure("Energy", show.kwh(totals.kwh)),
-        Figure("Tokens", show.tokens(totals.base_units)),
-    ]
-    if estimate is not None:
-        more = f"{estimate.new_accounts:,} token accounts to be created"
-        found.append(Figure("Transactions", f"{estimate.transactions:,}", more))
-    return found
-
-
-def cost_rows(estimate: Estimate) -> dict[str, Any]:
-    """What it costs, and what the authority has left."""
-    cost = estimate.cost
-    rows = [
-        ("Network fee", cost.network_fee),
-        ("Priority fee", cost.priority_fee),
-        (f"Rent of {estimate.new_accounts:,} new token accounts", cost.rent),
-        ("Total", cost.total),
-        ("Balance of the mint authority now", estimate.balance),
-        ("Balance afterwards", estimate.balance_after),
-    ]
-    return tables.table(
-        ["", "Lamports", "SOL"],
-        [[name, f"{amount:,}", show.sol(amount)] for name, amount in rows],
-    )
-
-
-def missing(estimate: Estimate | None) -> str:
-    """What the mint authority is short of, or nothing."""
-    if estimate is None or not estimate.missing:
-        return ""
-    return f"{show.lamports(estimate.missing)} ({show.sol(estimate.missing)})"
-
-
-def refused_rows(estimate: Estimate) -> dict[str, Any] | None:
-    """Wallets that the chain as it is now forbids to pay: their readings would fail."""
-    if not estimate.refused:
-        return None
-    return tables.table(
-        ["Wallet", "Readings", "Reason"],
-        [
-            [show.shortened(str(each.group.wallet)), len(each.group.payments), each.reason]
-            for each in estimate.refused
-        ],
-    )
-
-
-def reasons_of(excluded: Sequence[InvalidItem]) -> list[tables.Reason]:
-    """Why readings are left out, the commonest reason first."""
-    by_code: dict[str, list[InvalidItem]] = defaultdict(list)
-    for item in excluded:
-        by_code[item.code].append(item)
-    return [
-        tables.Reason(
-            code,
-            items[0].detail,
-            len(items),
-            [item.reading_id for item in items[: tables.EXAMPLES]],
-        )
-        for code, items in sorted(by_code.items(), key=lambda pair: -len(pair[1]))
-    ]
 
 
 def _batch_of(selection: MintSelection) -> MintBatch | None:
     return MintBatch.objects.filter(selection=selection).only("id").first()
 
 
-def _to(batch: MintBatch) -> HttpResponse:
-    return redirect("admin:minting_mintbatch_change", batch.pk)
+def _page_of(batch: MintBatch) -> str:
+    return reverse("admin:minting_mintbatch_change", args=[batch.pk])

@@ -8,7 +8,6 @@ from decimal import Decimal
 from functools import cache
 from typing import Any
 
-from django.conf import settings
 from django.contrib import admin
 from django.db.models import Model
 from django.template.loader import render_to_string
@@ -22,7 +21,6 @@ from readings.admin.times import period, time, times, utc
 __all__ = [
     "badge",
     "duration",
-    "explorer_url",
     "kwh",
     "lamports",
     "link",
@@ -59,20 +57,13 @@ COLOURS = {
     "succeeded": "success",
     "confirmed": "success",
     "finalized": "success",
+    "delivered": "success",
     "failed": "danger",
     "clean": "success",
     "differences": "danger",
     "open": "danger",
 }
 """Of statuses; those that are not here are over without anybody having to act, and are grey."""
-
-EXPLORERS = {
-    "5eykt4UsFv8P8NJdTREpY1vzqKqZKvdpKuc147dw2N9d": ("https://explorer.solana.com/tx/{signature}"),
-    "EtWTRABZaYq6iMfeYKouRu166VU2xqa1wcaWoxPkrZBG": (
-        "https://explorer.solana.com/tx/{signature}?cluster=devnet"
-    ),
-}
-"""By genesis hash: mainnet and devnet. A local chain has none."""
 
 
 @cache
@@ -149,18 +140,6 @@ def row_link(row: Model | None, text: str = "", *, title: str = "") -> SafeStrin
         return words
     name = f"admin:{row._meta.app_label}_{row._meta.model_name}_change"
     return link(reverse(name, args=[row.pk]), words, title=title)
-
-
-def explorer_url(signature: str, genesis_hash: str) -> str:
-    """Where the world sees a transaction, or nothing.
-
-    ``EXPLORER_URL`` is either the explorer's address, before ``/tx/<signature>``, or a whole
-    address with ``{signature}`` in it, for explorers that want more behind it.
-    """
-    pattern = settings.EXPLORER_URL or EXPLORERS.get(genesis_hash, "")
-    if pattern and "{signature}" not in pattern:
-        pattern = f"{pattern.rstrip('/')}/tx/{{signature}}"
-    return pattern.replace("{signature}", signature)
 
 
 def pretty_json(value: Any) -> SafeString | str:

@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
 
-from minting.admin import show, tables
+from minting.admin import copying, explorer, show, tables
 from minting.admin.doubts import DoubtFilter, DoubtPages
 from minting.admin.filters import BatchFilter
 from minting.models import MintResult, MintTransaction
@@ -36,6 +36,7 @@ class MintTransactionAdmin(DoubtPages):
         "signed",
         "doubted",
     )
+    list_display_links = None  # the signature leads to the page, and has buttons beside it
     list_filter = (("status", ChoicesDropdownFilter), DoubtFilter, BatchFilter)
     list_filter_submit = True
     ordering = ("-id",)
@@ -48,7 +49,9 @@ class MintTransactionAdmin(DoubtPages):
         "amount",
         "fee",
         "rent",
-        "explorer",
+        "whole_signature",
+        "payer",
+        "mint",
         "root",
         "signed",
         "sent",
@@ -64,8 +67,7 @@ class MintTransactionAdmin(DoubtPages):
             {
                 "fields": (
                     ("status_badge", "slot"),
-                    "signature",
-                    "explorer",
+                    "whole_signature",
                     "batch_link",
                     "amount",
                     ("fee", "rent"),
@@ -84,8 +86,8 @@ class MintTransactionAdmin(DoubtPages):
                     "blockhash",
                     ("blockhash_slot", "last_valid_block_height"),
                     ("version", "new_accounts"),
-                    "fee_payer",
-                    "mint_address",
+                    "payer",
+                    "mint",
                     "genesis_hash",
                     "root",
                 )
@@ -131,14 +133,14 @@ class MintTransactionAdmin(DoubtPages):
                 return transactions.none()
 
     @display(description="Signature")
-    def short_signature(self, transaction: MintTransaction) -> SafeString | str:
-        """Its ends."""
-        return show.shortened(transaction.signature)
+    def short_signature(self, transaction: MintTransaction) -> SafeString:
+        """Its ends, and its page; to copy, and to look at where the world sees it."""
+        return tables.signature_cell(transaction)
 
     @display(description="Status")
     def status_badge(self, transaction: MintTransaction) -> SafeString:
-        """How it stands; in doubt is no state of its own."""
-        return show.badge(transaction.status)
+        """How it stands."""
+        return tables.transaction_badge(transaction)
 
     @display(description="Batch")
     def batch_link(self, transaction: MintTransaction) -> SafeString | str:
@@ -165,10 +167,25 @@ class MintTransactionAdmin(DoubtPages):
         """Of accounts that it creates."""
         return show.lamports(transaction.rent_lamports)
 
-    @display(description="Explorer")
-    def explorer(self, transaction: MintTransaction) -> SafeString | str:
-        """Where the world sees it."""
-        return tables.explorer_link(transaction) or "none for this cluster"
+    @display(description="Signature")
+    def whole_signature(self, transaction: MintTransaction) -> SafeString:
+        """To read, to copy, and to look at where the world sees it."""
+        signature = transaction.signature
+        return copying.together(
+            signature,
+            copying.button(signature, "signature"),
+            explorer.transaction(signature, transaction.genesis_hash),
+        )
+
+    @display(description="Fee payer")
+    def payer(self, transaction: MintTransaction) -> SafeString:
+        """Likewise."""
+        return _whole(transaction.fee_payer, transaction, "fee payer")
+
+    @display(description="Mint")
+    def mint(self, transaction: MintTransaction) -> SafeString:
+        """Likewise."""
+        return _whole(transaction.mint_address, transaction, "mint")
 
     @display(description="Memo root")
     def root(self, transaction: MintTransaction) -> str:
@@ -205,7 +222,7 @@ class MintTransactionAdmin(DoubtPages):
         """As the node says it."""
         return show.pretty_json(transaction.error) or "none"
 
-    @display(description="Evidence of its death")
+    @display(description="Evidence for a proof of death")
     def evidence_document(self, transaction: MintTransaction) -> SafeString | str:
         """What was asked and answered."""
         return show.pretty_json(transaction.evidence) or "none"
@@ -213,7 +230,8 @@ class MintTransactionAdmin(DoubtPages):
 
 def readings_of(transaction_id: str) -> dict[str, Any]:
     """What a transaction's bytes pay, with each reading's result in its batch."""
-    paid = MintTransaction.objects.only("batch", "reading_ids").get(pk=transaction_id)
+    transactions = MintTransaction.objects.only("batch", "reading_ids", "genesis_hash")
+    paid = transactions.get(pk=transaction_id)
     results = (
         MintResult.objects.filter(batch=paid.batch_id, reading__in=paid.reading_ids[:PAID_SHOWN])
         .select_related("reading__meter")
@@ -224,7 +242,7 @@ def readings_of(transaction_id: str) -> dict[str, Any]:
             show.row_link(result.reading, tables.reading_name(result.reading)),
             show.badge(result.status),
             result.user_id,
-            show.shortened(result.wallet_address),
+            tables.wallet_cell(result.wallet_address, paid.genesis_hash),
             show.kwh(result.kwh_amount),
             show.tokens(result.base_units),
         ]
@@ -235,6 +253,14 @@ def readings_of(transaction_id: str) -> dict[str, Any]:
         "more": max(0, len(paid.reading_ids) - PAID_SHOWN),
         "table": tables.table(["Reading", "Status", "Owner", "Wallet", "Energy", "Tokens"], rows),
     }
+
+
+def _whole(address: str, transaction: MintTransaction, what: str) -> SafeString:
+    return copying.together(
+        address,
+        copying.button(address, what),
+        explorer.address(address, transaction.genesis_hash, f"the {what}"),
+    )
 
 
 def _of_batch_or_reading(id_: UUID) -> Q:

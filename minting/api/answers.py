@@ -9,6 +9,7 @@ from django.urls import reverse
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from minting.api.conditional import retry_after
 from minting.api.preferences import wait_for, wanted_wait
 from minting.models import MintBatch
 from minting.service.describe import WHOLE_RESULTS, describe_batch
@@ -24,6 +25,12 @@ def absolute(description: dict[str, Any], request: Request) -> dict[str, Any]:
     """``results_url`` with scheme and host."""
     url = request.build_absolute_uri(description["results_url"])
     return {**description, "results_url": url}
+
+
+def ask_again(batch: MintBatch) -> dict[str, str]:
+    """The header that says when it is worth looking at a batch that still runs."""
+    seconds = retry_after(batch)
+    return {} if seconds is None else {"Retry-After": str(seconds)}
 
 
 def queued(
@@ -49,4 +56,4 @@ def queued(
         batch = wait_for(batch, wait)
         if batch.is_final:
             return Response(done(batch, request), status=200, headers=headers)
-    return Response(describe(batch, request), status=202, headers=headers)
+    return Response(describe(batch, request), status=202, headers=headers | ask_again(batch))

@@ -2,27 +2,73 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from typing import Any
 
 from django.contrib.auth.models import User
 from rest_framework.exceptions import NotAuthenticated, NotFound
+from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer, JSONRenderer
 from rest_framework.request import Request
+from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from minting.access import trail
 from minting.access.permissions import HasScope
 from minting.access.scopes import Scope
 from minting.api.parsers import DecimalJSONParser
+
+
+class Pages(BrowsableAPIRenderer):
+    """DRF's pages around the JSON, for people who look something up or try it out."""
+
+    def get_default_renderer(self, _view: Any) -> BaseRenderer:
+        """What the page shows."""
+        return JSONRenderer()
 
 
 class ApiView(APIView):
     """JSON with exact numbers, by token with a scope or by session with a permission."""
 
     parser_classes = [DecimalJSONParser]
+    renderer_classes = [JSONRenderer, Pages]
     permission_classes = [HasScope]
     required_scopes: Mapping[str, tuple[Scope, ...]] = {}
     """By method: any of these suffices."""
     session_permissions: Mapping[str, str] = {}
     """By method: the Django permission of a session, where it is another than the scope's."""
+    spends: Collection[str] = ()
+    """Methods whose calls are kept in the trail, refused ones too."""
+
+    def get_renderers(self) -> list[BaseRenderer]:
+        """JSON; for a person with a session pages too.
+
+        Nobody else gets pages, whatever they accept: some HTTP libraries of machines ask for HTML
+        unless told otherwise.
+        """
+        renderers = super().get_renderers()
+        return renderers if _is_person(self.request) else renderers[:1]
+
+    def finalize_response(
+        self, request: Request, response: Response, *args: Any, **kwargs: Any
+    ) -> Response:
+        """The answer as it leaves, and its line in the trail."""
+        answer: Response = super().finalize_response(request, response, *args, **kwargs)
+        if isinstance(getattr(request, "accepted_renderer", None), BrowsableAPIRenderer):
+            answer.content_type = None  # a problem's, which a page about it has not
+        if request.method in self.spends and answer.status_code not in UNKEPT:
+            trail.keep_answer(request, answer)
+        return answer
+
+
+UNKEPT = frozenset({401, 429})
+"""Of nobody, or of somebody who calls too often: these would only fill the trail."""
+
+
+def _is_person(request: Request | None) -> bool:
+    if request is None or "Authorization" in request.headers or "X-API-KEY" in request.headers:
+        return False
+    user = getattr(request._request, "user", None)  # the session's
+    return user is not None and user.is_authenticated and user.is_active
 
 
 def caller(request: Request) -> User:

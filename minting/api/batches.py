@@ -12,10 +12,20 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from minting.access.scopes import Scope
-from minting.api.answers import absolute, describe, queued
+from minting.api.answers import absolute, ask_again, describe, queued
 from minting.api.base import ApiView, caller
-from minting.api.documents import IDEMPOTENCY_KEY, JSON_OK, PREFER_WAIT, problems
+from minting.api.catalogue import OF_A_KEY, OF_THE_CHAIN
+from minting.api.conditional import batch_etag, is_known
+from minting.api.documents import (
+    CONDITIONAL,
+    IDEMPOTENCY_KEY,
+    JSON_OK,
+    QUEUES,
+    UNCHANGED,
+    problems,
+)
 from minting.api.errors import BatchFinished, UnknownBatch
+from minting.api.filters import BatchFilter, BatchResultFilter
 from minting.api.idempotency import Written, batch_once
 from minting.api.pagination import KeysetPagination
 from minting.api.serializers.batches import BatchSerializer, ResultSerializer
@@ -34,9 +44,8 @@ class BatchList(ApiView, GenericAPIView):
     required_scopes = {"GET": READ}
     serializer_class = BatchSerializer
     pagination_class = KeysetPagination
-    filter_backends = []
-    # Ids are UUIDv7: their order is the order of creation, and they have the index.
-    orderings = {"created_at": "id"}
+    filterset_class = BatchFilter
+    orderings = {"created_at": "created_at"}
     default_ordering = "-created_at"
 
     def get_queryset(self) -> QuerySet[MintBatch]:
@@ -45,11 +54,12 @@ class BatchList(ApiView, GenericAPIView):
 
     @extend_schema(
         operation_id="mint_batches_list",
-        responses={JSON_OK: BatchSerializer(many=True), **problems(400)},
+        responses={JSON_OK: BatchSerializer(many=True), **problems("invalid_request")},
     )
     def get(self, request: Request) -> Response:
         """Lists batches, without their results."""
-        page = describe_batches(self.paginate_queryset(self.get_queryset()) or [])
+        batches = self.filter_queryset(self.get_queryset())
+        page = describe_batches(self.paginate_queryset(batches) or [])
         return self.get_paginated_response([absolute(each, request) for each in page])
 
 
@@ -59,11 +69,21 @@ class BatchDetail(ApiView):
     required_scopes = {"GET": READ}
 
     @extend_schema(
-        operation_id="mint_batches_retrieve", responses={200: BatchSerializer, **problems(404)}
+        operation_id="mint_batches_retrieve",
+        parameters=[*CONDITIONAL],
+        responses={200: BatchSerializer, 304: UNCHANGED, **problems("unknown_batch")},
     )
     def get(self, request: Request, batch_id: UUID) -> Response:
-        """Describes a batch, with its results up to 1,000 readings."""
-        return Response(describe(find_batch(batch_id), request))
+        """Describes a batch, with its results up to 1,000 readings.
+
+        Poll it with `If-None-Match` and at the pace of `Retry-After`.
+        """
+        etag = batch_etag(batch_id)
+        batch = find_batch(batch_id)
+        headers = {"ETag": etag, "Cache-Control": "private, no-cache", **ask_again(batch)}
+        if is_known(request, etag):
+            return Response(status=304, headers=headers)
+        return Response(describe(batch, request), headers=headers)
 
 
 class BatchResults(ApiView, GenericAPIView):
@@ -72,23 +92,26 @@ class BatchResults(ApiView, GenericAPIView):
     required_scopes = {"GET": READ}
     serializer_class = ResultSerializer
     pagination_class = KeysetPagination
-    filter_backends = []
+    filterset_class = BatchResultFilter
     # There is an index on batch and reading.
     orderings = {"reading_id": "reading_id"}
     default_ordering = "reading_id"
 
     def get_queryset(self) -> QuerySet[MintResult]:
-        """Those of the batch in the address."""
-        return MintResult.objects.filter(batch=self.kwargs["batch_id"])
+        """Those of the batch in the address; none where only the API is described."""
+        return MintResult.objects.filter(batch=self.kwargs.get("batch_id"))
 
     @extend_schema(
         operation_id="mint_batches_results_list",
-        responses={JSON_OK: ResultSerializer(many=True), **problems(400, 404)},
+        responses={
+            JSON_OK: ResultSerializer(many=True),
+            **problems("invalid_request", "unknown_batch"),
+        },
     )
     def get(self, _request: Request, batch_id: UUID) -> Response:
         """Lists what became of each reading."""
         find_batch(batch_id)
-        page = self.paginate_queryset(self.get_queryset()) or []
+        page = self.paginate_queryset(self.filter_queryset(self.get_queryset())) or []
         return self.get_paginated_response([describe_result(each) for each in page])
 
 
@@ -96,12 +119,16 @@ class BatchCancel(ApiView):
     """Taking back what is not signed."""
 
     required_scopes = {"POST": (Scope.MINT,)}
+    spends = ("POST",)
 
     @extend_schema(
         operation_id="mint_batches_cancel",
         parameters=[*IDEMPOTENCY_KEY],
         request=None,
-        responses={200: BatchSerializer, **problems(400, 404, 409, 422)},
+        responses={
+            200: BatchSerializer,
+            **problems("unknown_batch", "batch_finished", *OF_A_KEY),
+        },
     )
     def post(self, request: Request, batch_id: UUID) -> Response:
         """Frees the readings that are not signed yet; what is signed goes its way.
@@ -117,15 +144,16 @@ class BatchRetry(ApiView):
     """Trying failures again."""
 
     required_scopes = {"POST": (Scope.MINT,)}
+    spends = ("POST",)
 
     @extend_schema(
         operation_id="mint_batches_retry",
-        parameters=[*IDEMPOTENCY_KEY, PREFER_WAIT],
+        parameters=[*IDEMPOTENCY_KEY, *QUEUES],
         request=None,
         responses={
             200: BatchSerializer,
             202: BatchSerializer,
-            **problems(400, 404, 409, 422, 502, 503),
+            **problems("unknown_batch", "nothing_to_retry", *OF_A_KEY, *OF_THE_CHAIN),
         },
     )
     def post(self, request: Request, batch_id: UUID) -> Response:

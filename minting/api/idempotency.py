@@ -21,6 +21,7 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 
 from minting import journal
+from minting.access import trail
 from minting.api.base import caller
 from minting.api.errors import (
     IdempotencyKeyInProgress,
@@ -59,7 +60,7 @@ Written = Callable[[MintBatch], None]
 
 
 def batch_once(request: Request, make: Callable[[Written], MintBatch]) -> MintBatch:
-    """The batch of this request, made now or when it came before.
+    """The batch of this request, made now or when it came before; the trail keeps the call.
 
     Args:
         request: Whoever asks; without a key, every request is the first.
@@ -70,8 +71,31 @@ def batch_once(request: Request, make: Callable[[Written], MintBatch]) -> MintBa
     """
     named = _named(request)
     if named is None:
-        return make(_nothing)
-    return _once(named, lambda: make(partial(journal.keep_batch, named)), _batch_of)
+        return make(partial(trail.keep_effect, request))
+
+    def written(batch: MintBatch) -> None:
+        journal.keep_batch(named, batch)
+        trail.keep_effect(request, batch)
+
+    def again(kept: IdempotencyKey) -> MintBatch:
+        batch = _batch_of(kept)
+        trail.note_repeat(request, batch)
+        return batch
+
+    return _once(named, lambda: make(written), again)
+
+
+def join_batch(request: Request, batch: MintBatch) -> None:
+    """Notes that this request is told of a batch that another one made.
+
+    For ``make`` of ``batch_once``, in place of what it was given: the key names the batch from now
+    on, and the trail does not take the call for the one that spends.
+    """
+    named = _named(request)
+    if named is not None:
+        with transaction.atomic():
+            journal.keep_batch(named, batch)
+    trail.note_repeat(request, batch)
 
 
 def answer_once(request: Request, make: Callable[[], Answer]) -> Answer:
@@ -117,10 +141,6 @@ def _kept(named: KeyedRequest, make: Callable[[], Answer]) -> Answer:
         text = JSONRenderer().render(answer.data).decode()
         journal.keep_answer(named, status=answer.status, answer=text)
     return answer
-
-
-def _nothing(_batch: MintBatch) -> None:
-    """Without a key nothing is kept."""
 
 
 def _batch_of(kept: IdempotencyKey) -> MintBatch:

@@ -14,7 +14,8 @@ from rest_framework.response import Response
 from minting.access.scopes import Scope
 from minting.api.answers import queued
 from minting.api.base import ApiView, caller
-from minting.api.documents import IDEMPOTENCY_KEY, PREFER_WAIT, problems
+from minting.api.catalogue import OF_A_BODY, OF_A_KEY, OF_THE_CHAIN
+from minting.api.documents import IDEMPOTENCY_KEY, QUEUES, problems
 from minting.api.idempotency import Written, batch_once
 from minting.api.serializers.batches import (
     BatchSerializer,
@@ -28,20 +29,24 @@ from minting.models import BatchSource, MintBatch, MintResult
 from minting.service.describe import describe_estimate, describe_result
 from minting.service.prepare import estimate_readings, request_batch
 
+BODY = (*OF_A_BODY, "invalid_request", "empty_batch", "batch_too_large")
+"""What a list of ids may be told of its form."""
+
 
 class MintBatchRequest(ApiView):
     """Minting readings by name."""
 
     required_scopes = {"POST": (Scope.MINT,)}
+    spends = ("POST",)
 
     @extend_schema(
         operation_id="mint_batch",
-        parameters=[*IDEMPOTENCY_KEY, PREFER_WAIT],
+        parameters=[*IDEMPOTENCY_KEY, *QUEUES],
         request=MintRequestSerializer,
         responses={
             200: BatchSerializer,
             202: BatchSerializer,
-            **problems(400, 409, 413, 422, 502, 503),
+            **problems(*BODY, "invalid_batch_data", *OF_A_KEY, *OF_THE_CHAIN),
         },
     )
     def post(self, request: Request) -> Response:
@@ -63,7 +68,10 @@ class MintBatchEstimate(ApiView):
     @extend_schema(
         operation_id="mint_batch_estimate",
         request=MintRequestSerializer,
-        responses={200: EstimateSerializer, **problems(400, 409, 413, 502, 503)},
+        responses={
+            200: EstimateSerializer,
+            **problems(*BODY, "fee_estimation_disabled", *OF_THE_CHAIN),
+        },
     )
     def post(self, request: Request) -> Response:
         """Plans the minting of these readings and mints nothing; what cannot be is excluded."""
@@ -74,15 +82,16 @@ class ReadingMint(ApiView):
     """The single mint."""
 
     required_scopes = {"POST": (Scope.MINT,)}
+    spends = ("POST",)
 
     @extend_schema(
         operation_id="readings_mint",
-        parameters=[*IDEMPOTENCY_KEY, PREFER_WAIT],
+        parameters=[*IDEMPOTENCY_KEY, *QUEUES],
         request=None,
         responses={
             200: SingleMintSerializer,
             202: BatchSerializer,
-            **problems(400, 404, 409, 422, 502, 503),
+            **problems("unknown_reading", "invalid_batch_data", *OF_A_KEY, *OF_THE_CHAIN),
         },
     )
     def post(self, request: Request, reading_id: UUID) -> Response:

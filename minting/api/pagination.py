@@ -95,10 +95,12 @@ class KeysetPagination(BasePagination):
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
         """The answer's form, for the API's description."""
         link = {"type": "string", "format": "uri", "nullable": True}
+        further = {**link, "example": "https://mint.example.org/api/v1/…?cursor=WyItaWQi…"}
+        first = {**link, "example": None}
         return {
             "type": "object",
             "required": ["next", "previous", "results"],
-            "properties": {"next": link, "previous": link, "results": schema},
+            "properties": {"next": further, "previous": first, "results": schema},
         }
 
     def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:

@@ -31,21 +31,57 @@ class DecimalJSONParser(BaseParser):
 
         Raises:
             BodyTooLarge: More bytes than ``DATA_UPLOAD_MAX_MEMORY_SIZE``.
-            ParseError: Not JSON; ``NaN`` and ``Infinity`` are not.
+            ParseError: Not JSON, as ``NaN`` and ``Infinity`` are not; or a name twice in one
+                object, a NUL, half a surrogate pair, of which nobody knows what is meant.
         """
         most = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
         raw = stream.read(most + 1)
         if len(raw) > most:
             raise BodyTooLarge(most)
         try:
-            return json.loads(
-                raw.decode("utf-8-sig"), parse_float=Decimal, parse_constant=_refuse_constant
+            body = json.loads(
+                raw.decode("utf-8-sig"),
+                parse_float=Decimal,
+                parse_constant=_refuse_constant,
+                object_pairs_hook=_object,
             )
+            if b"\\u" in raw:  # the one way by which these get into JSON
+                _require_storable(body)
         except RecursionError:
             raise ParseError("The body is not JSON that we read: nested too deeply") from None
         except (ValueError, InvalidOperation) as error:
             raise ParseError(f"The body is not JSON: {error}") from None
+        return body
 
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON number")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    body = dict(pairs)
+    if len(body) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{twice!a} stands twice in one object")
+    return body
+
+
+def _require_storable(value: Any) -> None:
+    if isinstance(value, dict):
+        for name, each in value.items():
+            _require_storable(name)
+            _require_storable(each)
+    elif isinstance(value, list):
+        for each in value:
+            _require_storable(each)
+    elif isinstance(value, str) and ("\0" in value or not _is_unicode(value)):
+        raise ValueError("a text holds a NUL or half a surrogate pair")
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

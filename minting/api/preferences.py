@@ -28,12 +28,12 @@ def wanted_wait(request: Request) -> int | None:
 
 
 def wait_for(batch: MintBatch, seconds: int) -> MintBatch:
-    """The batch when it is final, or as it is when the time is over.
+    """The batch when it is final, or as it is when the time is over or only a person can go on.
 
     The database is asked again and again: whoever mints it is another process.
     """
     until = time.monotonic() + seconds
-    while not batch.is_final and (left := until - time.monotonic()) > 0:
+    while batch.is_worth_waiting_for and (left := until - time.monotonic()) > 0:
         time.sleep(min(LOOK_EVERY, left))
         batch = _read(batch.id)
     return batch

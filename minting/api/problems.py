@@ -35,6 +35,7 @@ from minting.engine.errors import (
     WalletRefused,
 )
 from readings.errors import (
+    AlreadyRegistered,
     ConflictingReading,
     InvalidReading,
     ReadingError,
@@ -42,6 +43,7 @@ from readings.errors import (
     ReasonRequired,
     RegistryError,
     UnknownMeter,
+    UnknownOwner,
     UnknownReading,
 )
 
@@ -104,6 +106,8 @@ ANSWERS: Mapping[type[Exception], _Answer] = {
     ConflictingReading: _Answer(409, _reading),
     ReadingInFlight: _Answer(409, _reading),
     ReasonRequired: _Answer(400),
+    UnknownOwner: _Answer(404),
+    AlreadyRegistered: _Answer(409, lambda error: {"id": str(error.row_id)}),
     RegistryError: _Answer(422),
     ReadingError: _Answer(422),
 }
@@ -133,8 +137,12 @@ def server_error(request: HttpRequest) -> HttpResponseBase:
     """Django's last answer, when something failed that nobody expected."""
     if not request.path.startswith("/api/"):
         return defaults.server_error(request)
-    document = _document(500, "internal_error", "Something failed on our side; it is in our logs.")
-    return JsonResponse(document, status=500, content_type=PROBLEM)
+    return JsonResponse(internal_error(), status=500, content_type=PROBLEM)
+
+
+def internal_error() -> dict[str, Any]:
+    """The document of what failed without anybody expecting it."""
+    return _document(500, "internal_error", "Something failed on our side; it is in our logs.")
 
 
 def _of_request(error: exceptions.APIException) -> Response:

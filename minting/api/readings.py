@@ -20,7 +20,6 @@ from minting.api.filters import ReadingFilter
 from minting.api.idempotency import Answer, answer_once
 from minting.api.pagination import KeysetPagination
 from minting.api.serializers.readings import (
-    CORRECTED_READING,
     CorrectedReadingSerializer,
     CorrectionSerializer,
     OutcomesSerializer,
@@ -64,7 +63,7 @@ class ReadingList(ApiView, GenericAPIView):
 
     @extend_schema(
         operation_id="readings_list",
-        responses={JSON_OK: ReadingSerializer(many=True), **problems(400)},
+        responses={JSON_OK: ReadingSerializer(many=True), **problems("invalid_request")},
     )
     def get(self, _request: Request) -> Response:
         """Lists readings, newest first."""
@@ -106,7 +105,8 @@ class ReadingDetail(ApiView):
     required_scopes = {"GET": (Scope.READ,)}
 
     @extend_schema(
-        operation_id="readings_retrieve", responses={200: ReadingSerializer, **problems(404)}
+        operation_id="readings_retrieve",
+        responses={200: ReadingSerializer, **problems("unknown_reading")},
     )
     def get(self, _request: Request, reading_id: UUID) -> Response:
         """Shows a reading and what became of it."""
@@ -124,8 +124,8 @@ class ReadingCorrections(ApiView):
         parameters=[*IDEMPOTENCY_KEY],
         request=CorrectionSerializer,
         responses={
-            (200, "application/json"): CORRECTED_READING,
-            (201, "application/json"): CORRECTED_READING,
+            200: CorrectedReadingSerializer,
+            201: CorrectedReadingSerializer,
             **problems(400, 404, 409, 413, 422),
         },
     )

@@ -6,6 +6,8 @@ from minting.api.base import NoSuchEndpoint
 from minting.api.batches import BatchCancel, BatchDetail, BatchList, BatchResults, BatchRetry
 from minting.api.mint import MintBatchEstimate, MintBatchRequest, ReadingMint
 from minting.api.readings import ReadingCorrections, ReadingDetail, ReadingList
+from minting.api.registry import MeterDetail, MeterList, OwnerDetail, OwnerList
+from minting.api.results import MintResultList
 
 app_name = "api"
 urlpatterns = [
@@ -16,6 +18,7 @@ urlpatterns = [
     path("mint-batches/<uuid:batch_id>/results", BatchResults.as_view(), name="mint-batch-results"),
     path("mint-batches/<uuid:batch_id>/cancel", BatchCancel.as_view(), name="mint-batch-cancel"),
     path("mint-batches/<uuid:batch_id>/retry", BatchRetry.as_view(), name="mint-batch-retry"),
+    path("mint-results", MintResultList.as_view(), name="mint-result-list"),
     path("readings", ReadingList.as_view(), name="reading-list"),
     path("readings/<uuid:reading_id>", ReadingDetail.as_view(), name="reading-detail"),
     path("readings/<uuid:reading_id>/mint", ReadingMint.as_view(), name="reading-mint"),
@@ -24,5 +27,9 @@ urlpatterns = [
         ReadingCorrections.as_view(),
         name="reading-corrections",
     ),
+    path("owners", OwnerList.as_view(), name="owner-list"),
+    path("owners/<uuid:row_id>", OwnerDetail.as_view(), name="owner-detail"),
+    path("meters", MeterList.as_view(), name="meter-list"),
+    path("meters/<uuid:row_id>", MeterDetail.as_view(), name="meter-detail"),
     re_path(r"", NoSuchEndpoint.as_view()),
 ]

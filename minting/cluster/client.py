@@ -158,21 +158,28 @@ class Node(Transport):
             raise SolanaError(f"{self.name} does not know the message's blockhash (or no longer)")
         return parsing.integer(fee)
 
-    async def simulate(self, raw: bytes) -> Simulation:
+    async def simulate(self, raw: bytes, accounts: Sequence[Pubkey] = ()) -> Simulation:
         """What the transaction would do now; its signatures and blockhash are not looked at.
+
+        Args:
+            raw: The transaction.
+            accounts: Which to show as it would leave them; no more than it names itself.
 
         Raises:
             FormatRefused: Besides the usual: the node cannot decode it.
         """
-        config = {
+        config: dict[str, object] = {
             "encoding": "base64",
             "commitment": Commitment.CONFIRMED,
             "replaceRecentBlockhash": True,
             "sigVerify": False,
             "innerInstructions": True,
         }
+        if accounts:
+            addresses = [str(address) for address in accounts]
+            config["accounts"] = {"encoding": "base64", "addresses": addresses}
         answer = await self._carry("simulateTransaction", raw, config, at_most=math.inf)
-        return parsing.simulation(answer)
+        return parsing.simulation(answer, len(accounts))
 
     async def supports_v1(self, authority: Pubkey) -> bool:
         """Whether transactions of version 1 are taken, asked by simulating an unsigned one.

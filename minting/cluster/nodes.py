@@ -179,9 +179,9 @@ class Cluster:
         """See ``Node.fee_for_message``."""
         return await self._roster.ask(lambda node: node.fee_for_message(message))
 
-    async def simulate(self, raw: bytes) -> Simulation:
+    async def simulate(self, raw: bytes, accounts: Sequence[Pubkey] = ()) -> Simulation:
         """See ``Node.simulate``."""
-        return await self._roster.ask(lambda node: node.simulate(raw))
+        return await self._roster.ask(lambda node: node.simulate(raw, accounts))
 
     async def supports_v1(self, authority: Pubkey) -> bool:
         """See ``Node.supports_v1``. The answer is not kept here."""

@@ -148,8 +148,8 @@ def _status(row: object) -> SignatureStatus | None:
     )
 
 
-def simulation(answer: object) -> Simulation:
-    """``simulateTransaction`` with ``innerInstructions``.
+def simulation(answer: object, asked: int = 0) -> Simulation:
+    """``simulateTransaction`` with ``innerInstructions``, and so many ``accounts``.
 
     A simulation that failed early measured nothing: its numbers may be null. One that succeeded
     must have them, because a limit computed from a missing number lands as a paid failure.
@@ -167,7 +167,15 @@ def simulation(answer: object) -> Simulation:
         loaded_data_bytes=integer(loaded),
         logs=tuple(text(line) for line in sequence(value.get("logs") or [])),
         inner_instructions=_inner_counts(value.get("innerInstructions")),
+        accounts=_left_behind(value, asked) if asked and err is None else (),
     )
+
+
+def _left_behind(value: Json, asked: int) -> tuple[AccountView | None, ...]:
+    rows = sequence(field(value, "accounts"))
+    if len(rows) != asked:
+        raise SolanaError(f"Unusable answer: {len(rows)} accounts for {asked} addresses")
+    return tuple(account(row) for row in rows)
 
 
 def _failing_instruction(err: object) -> int | None:

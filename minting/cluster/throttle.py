@@ -1,6 +1,6 @@
 """At most so many requests a second, over everything on this machine that shares one file.
 
-The file holds the moment of the last turn and nothing else, so there is nothing to hand back: who
+The file holds the moments of the last turns and nothing else, so there is nothing to hand back: who
 waits has reserved nothing, and the lock is the kernel's, gone with its process however that ends.
 """
 
@@ -15,9 +15,15 @@ from pathlib import Path
 
 from minting.engine.errors import SolanaError
 
-MARGIN = 0.05
+MARGIN = 0.1
 """Turns are so much further apart than the rate asks. A request may reach its node later than its
-turn and the one after it in time; a twentieth of a second of such difference is made up for."""
+turn and the ones after it in time; a tenth of a second of such difference is made up for."""
+
+SAVED_FOR = 0.5
+"""Seconds for which a turn that nobody took may be made up for."""
+
+MOST_SAVED = 1_000
+"""Turns that are made up for at most: the length of the file, in moments."""
 
 LOCKED = 0.001
 """Seconds until one looks again at a file that another process has locked; it needs some 20 µs."""
@@ -26,15 +32,16 @@ FROZEN = 1.0
 """Seconds after which a lock counts as that of a stopped process, and the file is made anew. The
 stopped one still has its turn once it goes on, which is one request too many."""
 
-_MOMENT = struct.Struct("<d")
-"""``time.monotonic()``, the same in all processes of a machine, and never set by anybody."""
+_SIZE = struct.calcsize("<d")
+"""Bytes of a moment: ``time.monotonic()``, one for all processes of a machine, set by nobody."""
 
 
 class Throttle:
-    """Spaces requests evenly, so that no second ever holds more than was promised.
+    """Gives turns so that no second ever holds more of them than were promised.
 
-    A bucket that may be emptied at once would let twice the rate through in its first second,
-    which is what providers punish; even spacing costs a lone caller nothing.
+    What was not asked for half a second is asked at once: minting pauses to sign and to write, and
+    need not lose that time. Between a turn and the ``n``-th after it there are always the seconds
+    that ``n`` turns take, so unlike a bucket that refills this lets no second have more.
 
     For one event loop; any number of them, in any number of processes, share ``file``.
     """
@@ -44,11 +51,12 @@ class Throttle:
 
         Args:
             per_second: Requests of everybody who shares the file.
-            file: Where the last turn is kept. Made when missing, with its folder.
+            file: Where the last turns are kept. Made when missing, with its folder.
         """
         if per_second <= 0:
             raise ValueError("A throttle needs a rate above zero")
-        self._interval = (1 + MARGIN) / per_second
+        self._turns = max(1, min(int(per_second * SAVED_FOR), MOST_SAVED))
+        self._window = self._turns * (1 + MARGIN) / per_second
         self._file = file
         self._queue = asyncio.Lock()
         self._locked_since: float | None = None
@@ -97,14 +105,13 @@ class Throttle:
             return self._wait_for_lock()
         self._locked_since = None
         now = time.monotonic()
-        kept = os.pread(descriptor, _MOMENT.size, 0)
-        if len(kept) == _MOMENT.size:
-            taken: float = _MOMENT.unpack(kept)[0]
-            since = now - taken
-            # A turn in the future was taken before this machine was started again.
-            if 0 <= since < self._interval:
-                return self._interval - since
-        os.pwrite(descriptor, _MOMENT.pack(now), 0)
+        taken = _read(descriptor, now)
+        ours = taken[-self._turns :]
+        if len(ours) == self._turns and now - ours[0] < self._window:
+            return self._window - (now - ours[0])
+        # As many as there were: who has a higher rate than we needs more of them.
+        last = [*taken, now][-max(self._turns, len(taken)) :]
+        os.pwrite(descriptor, struct.pack(f"<{len(last)}d", *last), 0)
         return 0.0
 
     def _wait_for_lock(self) -> float:
@@ -115,3 +122,11 @@ class Throttle:
             self._file.unlink(missing_ok=True)
             self._locked_since = None
         return LOCKED
+
+
+def _read(descriptor: int, now: float) -> list[float]:
+    """The last turns, the oldest first."""
+    kept = os.pread(descriptor, _SIZE * MOST_SAVED, 0)
+    moments = struct.unpack_from(f"<{len(kept) // _SIZE}d", kept)
+    # A turn in the future was taken before this machine was started again.
+    return [moment for moment in moments if moment <= now]

@@ -64,6 +64,19 @@ def fraction_lost(kwh: Decimal, *, ratio: Decimal, decimals: int) -> Decimal:
         return units - units.to_integral_value(rounding=ROUND_FLOOR)
 
 
+def base_units_lost(kwh: Decimal, base_units: int, *, ratio: Decimal, decimals: int) -> Decimal:
+    """What rounding down took from many readings together, in base units.
+
+    Args:
+        kwh: Their energy.
+        base_units: What they earn, each rounded by itself.
+        ratio: Tokens per kWh.
+        decimals: Places of the token's shown form.
+    """
+    with localcontext(_EXACT):
+        return (kwh * ratio).scaleb(decimals) - base_units
+
+
 def kwh_total(amounts: Iterable[Decimal]) -> Decimal:
     """The exact sum of finite amounts; zero for none."""
     with localcontext(_EXACT):

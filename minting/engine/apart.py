@@ -15,9 +15,10 @@ from spl.token.constants import ASSOCIATED_TOKEN_PROGRAM_ID
 from minting.engine.blame import LIMIT_ERRORS, NEGATIVE_LAMPORTS, instruction_error
 from minting.engine.packing import Prices, transaction_cost
 from minting.engine.types import Destination, PlannedTransaction
+from minting.engine.wallets import TOKEN_PROGRAMS, TokenAccountState
 
 _TOKEN_ACCOUNT = 1
-"""Its place among the accounts of both a create and a mint instruction."""
+"""Its place among the accounts of both a create and a token program's mint instruction."""
 
 
 def without(
@@ -26,6 +27,19 @@ def without(
     """The plan less whatever it pays to one token account; ``None`` if nothing remains."""
     rest = [each for each in plan.destinations if each.token_account != token_account]
     return _replanned(plan, rest, prices) if rest else None
+
+
+def as_found(
+    plan: PlannedTransaction, found: Mapping[Pubkey, TokenAccountState], prices: Prices
+) -> PlannedTransaction:
+    """The plan with some token accounts as they are now."""
+    destinations = (
+        replace(each, create=state.create, held_lamports=state.held_lamports)
+        if (state := found.get(each.token_account)) is not None
+        else each
+        for each in plan.destinations
+    )
+    return _replanned(plan, destinations, prices)
 
 
 def halves(
@@ -52,28 +66,34 @@ def halves(
     return one, replace(rest, cost=replace(rest.cost, rent=cost.rent))
 
 
-def blamed_token_account(raw: bytes, err: object) -> Pubkey | None:
+def blamed_accounts(raw: bytes, err: object) -> frozenset[Pubkey]:
     """The token account of the instruction that made a landed transaction fail.
+
+    Where a program was called that mints: all accounts of the call, of which one is it.
 
     Args:
         raw: The transaction's bytes.
         err: Its error, as JSON.
 
     Returns:
-        ``None`` where no wallet is to blame: the error names no instruction, or one that pays
+        Nothing where no wallet is to blame: the error names no instruction, or one that pays
         nobody (the memo), or says that a limit or the payer's lamports were at an end there.
     """
     if not isinstance(err, Mapping):
-        return None
+        return frozenset()
     index, reason = instruction_error(err.get("InstructionError"))
     message = VersionedTransaction.from_bytes(raw).message
     if index is None or not 0 <= index < len(message.instructions) or reason in LIMIT_ERRORS:
-        return None
+        return frozenset()
     failed = message.instructions[index]
-    creates = message.account_keys[failed.program_id_index] == ASSOCIATED_TOKEN_PROGRAM_ID
+    called = message.account_keys[failed.program_id_index]
+    creates = called == ASSOCIATED_TOKEN_PROGRAM_ID
     if len(failed.accounts) <= _TOKEN_ACCOUNT or (creates and reason == NEGATIVE_LAMPORTS):
-        return None
-    return message.account_keys[failed.accounts[_TOKEN_ACCOUNT]]
+        return frozenset()
+    accounts = [message.account_keys[number] for number in failed.accounts]
+    if creates or called in TOKEN_PROGRAMS:
+        return frozenset({accounts[_TOKEN_ACCOUNT]})
+    return frozenset(accounts)
 
 
 def _replanned(

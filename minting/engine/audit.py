@@ -21,14 +21,17 @@ them; so only transactions that the journal does not know have to be fetched.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
 
+from solana.constants import SYSTEM_PROGRAM_ID
+from solders.compute_budget import ID as COMPUTE_BUDGET_ID
 from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
 from spl.memo.constants import MEMO_PROGRAM_ID
+from spl.token.constants import ASSOCIATED_TOKEN_PROGRAM_ID
 
 from minting.engine.receipts import leaf, merkle_root, parse_memo
 from minting.engine.states import TransactionStatus
@@ -38,9 +41,19 @@ from minting.engine.wallets import TOKEN_PROGRAMS, associated_token_address
 # spl_token::instruction::TokenInstruction: tag, then the amount (u64 LE); the checked ones carry
 # the decimals behind it. Both token programs ignore bytes that follow.
 _MINT_TO, _BURN, _MINT_TO_CHECKED, _BURN_CHECKED = 7, 8, 14, 15
-_AMOUNT_END = 9
+_AMOUNT = 8
+_AMOUNT_END = 1 + _AMOUNT
 _BATCH = 255
 """p-token (SIMD-0266): (accounts u8, data length u8, data) of each instruction within."""
+
+
+_KNOWN_PROGRAMS = TOKEN_PROGRAMS | {
+    ASSOCIATED_TOKEN_PROGRAM_ID,
+    COMPUTE_BUDGET_ID,
+    MEMO_PROGRAM_ID,
+    SYSTEM_PROGRAM_ID,
+}
+"""What these do their instructions tell: they mint nothing by calling others."""
 
 
 class Difference(StrEnum):
@@ -80,6 +93,15 @@ class MintedTo:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """A call of a program that mints by itself: what it was asked, not what it did."""
+
+    program: Pubkey
+    accounts: tuple[Pubkey, ...]
+    base_units: int
+
+
+@dataclass(frozen=True, slots=True)
 class Contents:
     """What a transaction does to one mint, if it succeeds."""
 
@@ -93,11 +115,15 @@ class Contents:
     """Its accounts, as the numbers of a node's answer count them."""
     memo: tuple[UUID, bytes] | None
     """Batch id and root, where it carries one memo of ours."""
+    asked: tuple[Asked, ...] = ()
+    """Calls of programs that may mint, where only the bytes are known. Where it is known what they
+    called, ``mints`` has that."""
 
     @property
     def minted(self) -> int:
-        """Base units created."""
-        return sum(each.base_units for each in self.mints)
+        """Base units created; as far as only the bytes are known, those that were asked for."""
+        asked = sum(each.base_units for each in self.asked)
+        return asked + sum(each.base_units for each in self.mints)
 
     @property
     def by_account(self) -> Counter[Pubkey]:
@@ -105,6 +131,19 @@ class Contents:
         sums: Counter[Pubkey] = Counter()
         for each in self.mints:
             sums[each.token_account] += each.base_units
+        return sums
+
+    def asked_by_account(self, accounts: Collection[Pubkey]) -> Counter[Pubkey]:
+        """Base units asked of programs, by token account.
+
+        Args:
+            accounts: Token accounts that may be meant. A call names several addresses; what it
+                asks for counts for the one among these, else for its program, which is none.
+        """
+        sums: Counter[Pubkey] = Counter()
+        for call in self.asked:
+            meant = set(call.accounts) & set(accounts)
+            sums[meant.pop() if len(meant) == 1 else call.program] += call.base_units
         return sums
 
 
@@ -121,7 +160,7 @@ def read_transaction(
     raw: bytes,
     mint: Pubkey,
     *,
-    called: Sequence[CalledInstruction] = (),
+    called: Sequence[CalledInstruction] | None = (),
     loaded: Sequence[Pubkey] = (),
 ) -> Contents:
     """Decodes any transaction, ours or a stranger's.
@@ -129,7 +168,8 @@ def read_transaction(
     Args:
         raw: The whole transaction, of any version.
         mint: Whose mints and burns count.
-        called: Instructions that programs called (``meta.innerInstructions``).
+        called: Instructions that programs called (``meta.innerInstructions``); ``None`` where only
+            the bytes are at hand, which do not tell.
         loaded: Addresses from lookup tables, writable ones first.
 
     Raises:
@@ -149,7 +189,7 @@ def read_transaction(
     ]
     mints: list[MintedTo] = []
     burned = 0
-    for accounts, data in _token_instructions([*top, *called], keys):
+    for accounts, data in _token_instructions([*top, *(called or ())], keys):
         amount = int.from_bytes(data[1:_AMOUNT_END], "little")
         if data[0] in (_MINT_TO, _MINT_TO_CHECKED) and accounts[0] == mint:
             mints.append(MintedTo(accounts[1], accounts[2], amount))
@@ -163,7 +203,19 @@ def read_transaction(
         burned=burned,
         keys=tuple(keys),
         memo=_our_memo(top, keys),
+        asked=tuple(_asked(top, keys, mint)) if called is None else (),
     )
+
+
+def _asked(
+    instructions: Sequence[CalledInstruction], keys: Sequence[Pubkey], mint: Pubkey
+) -> Iterator[Asked]:
+    """Calls of programs that name the mint and end with an amount, as Anchor writes them."""
+    for each in instructions:
+        program, accounts = keys[each.program], tuple(keys[index] for index in each.accounts)
+        if program in _KNOWN_PROGRAMS or mint not in accounts or len(each.data) <= _AMOUNT:
+            continue
+        yield Asked(program, accounts, int.from_bytes(each.data[-_AMOUNT:], "little"))
 
 
 def _token_instructions(
@@ -272,7 +324,7 @@ def compare(contents: Contents, paid: Sequence[Paid], mint: MintFacts) -> list[F
         account = associated_token_address(Pubkey.from_string(each.wallet), mint)
         due[account] += each.base_units
         wallets[account] = each.wallet
-    got = contents.by_account
+    got = contents.by_account + contents.asked_by_account(due)
     findings = []
     for account in sorted(due.keys() | got.keys(), key=bytes):
         if due[account] == got[account]:

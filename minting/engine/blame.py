@@ -20,11 +20,11 @@ from spl.token.constants import ASSOCIATED_TOKEN_PROGRAM_ID
 
 from minting.engine.errors import WalletRefused
 from minting.engine.messages import numbered_instructions
+from minting.engine.programs.base import ReadableMintProgram
 from minting.engine.types import (
     AccountView,
     Destination,
     MintFacts,
-    MintProgram,
     PlannedTransaction,
 )
 from minting.engine.wallets import judge_token_account
@@ -100,6 +100,10 @@ _MINT_SUSPICIONS: Mapping[int | str, str] = {
     "UninitializedAccount": "account_uninitialized",
 }
 
+# spl_token::error::TokenError: OwnerMismatch, Overflow, MintDecimalsMismatch. Met through a program
+# they are the authority's or the mint's as well.
+_MINT_FAULTS: frozenset[int | str] = frozenset({4, 14, 18})
+
 # spl_associated_token_account::error: 0 is InvalidOwner. The system program's own 0 (address in
 # use) arrives as the same number, which is one reason to read the account again.
 _CREATE_SUSPICIONS: Mapping[int | str, str] = {
@@ -110,6 +114,12 @@ _CREATE_SUSPICIONS: Mapping[int | str, str] = {
     "InvalidAccountOwner": "account_not_token",
 }
 
+PROGRAM_REFUSED = "program_refused"
+"""An error of the program that mints, which names no fault of a token account."""
+
+UNPROVEN = "unproven"
+"""A suspicion that the token account, read again, does not bear out."""
+
 # SystemError::ResultWithNegativeLamports, met inside a create: the payer ran out of SOL there.
 NEGATIVE_LAMPORTS = 1
 
@@ -119,7 +129,7 @@ def blame(
     plan: PlannedTransaction,
     *,
     mint: MintFacts,
-    program: MintProgram,
+    program: ReadableMintProgram,
     authority: Pubkey,
     payer: Pubkey | None = None,
 ) -> Blame:
@@ -149,6 +159,9 @@ def blame(
     destination, instruction = numbered[index]
     if destination is None:
         return Blame(Fault.WAVE, "transaction_refused", why)
+    calls = instruction.program_id == program.address(mint) != mint.token_program
+    if calls:
+        return _suspect_of_call(destination, reason, index, program)
     return _suspect(destination, instruction, reason, why)
 
 
@@ -175,8 +188,10 @@ def confirm(suspicion: Blame, view: AccountView | None, mint: MintFacts) -> Blam
         return Blame(
             Fault.ALONE, "account_changed", "its token account changed since the plan", destination
         )
+    if suspicion.code == PROGRAM_REFUSED:
+        return Blame(Fault.ALONE, PROGRAM_REFUSED, suspicion.why, destination)
     return Blame(
-        Fault.ALONE, "unproven", f"{suspicion.why}; its token account looks fine", destination
+        Fault.ALONE, UNPROVEN, f"{suspicion.why}; its token account looks fine", destination
     )
 
 
@@ -192,6 +207,22 @@ def _suspect(
     if code is None:
         return Blame(Fault.WAVE, "minting_refused", why)
     return Blame(Fault.WALLET, code, why, destination)
+
+
+def _suspect_of_call(
+    destination: Destination, reason: int | str, index: int, program: ReadableMintProgram
+) -> Blame:
+    """A program's own instruction failed: by its own check, or in the token program it called.
+
+    Its codes and those of the token program arrive alike; what it lists as its own is its own.
+    Whether it refuses this destination or everybody, only another simulation tells.
+    """
+    named = program.explain(reason) if isinstance(reason, int) else None
+    why = f"instruction {index} failed: {named or _text(reason)}"
+    if named is None and reason in _MINT_FAULTS:
+        return Blame(Fault.WAVE, "minting_refused", why)
+    code = None if named else _MINT_SUSPICIONS.get(reason)
+    return Blame(Fault.WALLET, code or PROGRAM_REFUSED, why, destination)
 
 
 def _limited(fault: Fault, code: str, why: str, plan: PlannedTransaction) -> Blame:

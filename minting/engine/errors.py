@@ -11,11 +11,14 @@
     │   └── GateClosed              gate_closed           the chain knows what the journal does not
     ├── MintingStopped              minting_stopped       a person or a limit stopped minting
     │   └── DailyLimitPassed        daily_limit_passed    MINT_MAX_KWH_PER_DAY; stops minting
+    ├── ApprovalRefused             approval_conflict     decided already, void, or by who asked
+    ├── ApprovalVoid                approval_void         not approved, not any more, or another batch
     ├── NothingToRetry              nothing_to_retry      no failed reading that may be minted
     ├── InsufficientFunds           insufficient_funds    missing lamports
     ├── FeeEstimationDisabled       fee_estimation_disabled
     ├── VerificationFailed          verification_failed   signed bytes differ from the plan (I6)
     ├── PackRefused                 pack_refused          an audit pack that is damaged, or none
+    ├── ReceiptRefused              receipt_refused       no receipt, damaged, or not of this chain
     ├── WalletRefused               one wallet's own fault; its code says which
     └── SolanaError                 solana_error          the cluster, or the way to it
         ├── NodeUnreachable         node_unreachable      no answer: proves nothing
@@ -126,6 +129,26 @@ class DailyLimitPassed(MintingStopped):
         self.allowed = allowed
 
 
+class ApprovalRefused(BlockchainError):
+    """A decision about a batch that cannot be taken: decided already, void, or by who asked."""
+
+    code = "approval_conflict"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"Not decided: {reason}")
+
+
+class ApprovalVoid(BlockchainError):
+    """A batch must not be signed for: it is not approved, not any more, or not as it is now."""
+
+    code = "approval_void"
+    permanent = True
+
+    def __init__(self, batch_id: UUID, reason: str) -> None:
+        super().__init__(f"Nothing of this batch is signed any more: {reason}")
+        self.batch_id = batch_id
+
+
 class NothingToRetry(BlockchainError):
     """No reading of the batch failed and may be minted now."""
 
@@ -174,6 +197,16 @@ class PackRefused(BlockchainError):
 
     code = "pack_refused"
     permanent = True
+
+
+class ReceiptRefused(BlockchainError):
+    """A receipt that cannot be written, or read, or that the chain knows nothing of."""
+
+    code = "receipt_refused"
+    permanent = True
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"No receipt: {reason}")
 
 
 class WalletRefused(BlockchainError):

@@ -8,7 +8,7 @@ how large the mint's token accounts are, since their rent is part of every estim
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from solders.pubkey import Pubkey
 from spl.token.constants import ACCOUNT_LEN, MINT_LEN, TOKEN_2022_PROGRAM_ID
@@ -96,13 +96,27 @@ def decode_mint(address: Pubkey, view: AccountView | None) -> MintFacts:
     )
 
 
-def require_mintable(mint: MintFacts, *, authority: Pubkey, decimals: int) -> None:
-    """Refuses a mint that our authority cannot mint with, or that counts differently.
+def require_mintable(
+    mint: MintFacts, *, authority: Pubkey, decimals: int, minters: Collection[Pubkey] | None = None
+) -> None:
+    """Refuses a mint that cannot be minted as configured, or that counts differently.
+
+    Args:
+        mint: As it was read.
+        authority: Ours.
+        decimals: As configured.
+        minters: Where a program mints, the accounts that its instruction names: a call of the token
+            program needs the mint's authority among them.
 
     Raises:
         MintingRefused: On another mint authority or other decimals than configured.
     """
-    if mint.mint_authority != authority:
+    if minters is not None and mint.mint_authority not in minters:
+        raise MintingRefused(
+            f"The mint {mint.address} is minted by {mint.mint_authority}, which the program's "
+            "instruction does not name: it could not mint"
+        )
+    if minters is None and mint.mint_authority != authority:
         raise MintingRefused(
             f"The mint {mint.address} is minted by {mint.mint_authority}, not by {authority}"
         )

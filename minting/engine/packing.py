@@ -19,7 +19,7 @@ from solders.pubkey import Pubkey
 from minting.engine.batching import READINGS_A_TRANSACTION
 from minting.engine.loads import Item, Limit, Load
 from minting.engine.messages import priority_fee
-from minting.engine.programs.base import ReadableMintProgram
+from minting.engine.programs.base import ReadableMintProgram, signers_of
 from minting.engine.types import (
     Cost,
     Destination,
@@ -129,8 +129,12 @@ class Packer:
         self._batch_id = batch_id
         self._limit = Limit(carrier.version, max_tokens, max_readings, groups)
         self._payer = carrier.payer or carrier.authority
+        self._signing = signers_of(carrier.program, carrier.authority, carrier.payer)
         self._empty = Load.empty(
-            carrier.version, carrier.authority, self._payer, bids=carrier.prices.unit_price > 0
+            carrier.version,
+            self._signing,
+            bids=carrier.prices.unit_price > 0,
+            limits=carrier.program.units > 0,
         )
         self._opened = 0
         self._open: dict[int, Load] = {}
@@ -190,7 +194,7 @@ class Packer:
             load.destinations,
             carrier.prices,
             version=carrier.version,
-            signatures=len({carrier.authority, self._payer}),
+            signatures=len(self._signing),
             rented=self._rented,
         )
         self._rented |= load.created

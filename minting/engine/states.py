@@ -42,6 +42,8 @@ class ResultStatus(StrEnum):
 class SliceStatus(StrEnum):
     """Whole transactions of a batch that one task drives."""
 
+    AWAITING_APPROVAL = "awaiting_approval"
+    """Nobody may claim it before a second person has approved its batch."""
     QUEUED = "queued"
     RUNNING = "running"
     DONE = "done"
@@ -108,6 +110,9 @@ RESULT_MOVES: frozenset[tuple[ResultStatus, ResultStatus]] = frozenset(
 
 SLICE_MOVES: frozenset[tuple[SliceStatus, SliceStatus]] = frozenset(
     {
+        (_S.AWAITING_APPROVAL, _S.QUEUED),
+        # Refused, expired or cancelled.
+        (_S.AWAITING_APPROVAL, _S.DONE),
         (_S.QUEUED, _S.RUNNING),
         # Given back, or its lease ran out: another task takes it.
         (_S.RUNNING, _S.QUEUED),
@@ -123,6 +128,8 @@ BATCH_MOVES: frozenset[tuple[BatchStatus, BatchStatus]] = frozenset(
     {
         (_B.AWAITING_APPROVAL, _B.QUEUED),
         (_B.AWAITING_APPROVAL, _B.CANCELLED),
+        # Somebody freed its slices by hand: they meet the approval again before the wire.
+        (_B.AWAITING_APPROVAL, _B.FAILED),
         (_B.QUEUED, _B.RUNNING),
         (_B.QUEUED, _B.FAILED),
         (_B.QUEUED, _B.CANCELLED),

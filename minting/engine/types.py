@@ -257,6 +257,8 @@ class Simulation:
     logs: tuple[str, ...]
     inner_instructions: tuple[tuple[int, int], ...] = ()
     """(Index of an instruction, how many others it called), for those that called any."""
+    accounts: tuple[AccountView | None, ...] = ()
+    """The accounts that were asked for, as it would leave them; none where it failed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from spl.token.constants import ASSOCIATED_TOKEN_PROGRAM_ID
 
 from minting.engine.errors import VerificationFailed
 from minting.engine.messages import MAX_SIZE, Message, build_message, default_units
-from minting.engine.programs.base import ReadableMintProgram
+from minting.engine.programs.base import ReadableMintProgram, signers_of
 from minting.engine.receipts import parse_memo, plan_root
 from minting.engine.types import (
     U64_MAX,
@@ -71,7 +71,7 @@ def verify(
     """
     fee_payer = payer or authority
     transaction, message = _decode(raw, plan.version)
-    _check_signers(transaction, message, [fee_payer, authority])
+    _check_signers(transaction, message, signers_of(program, authority, payer))
     if message.recent_blockhash != Hash.from_string(blockhash):
         _fail("blockhash", f"{message.recent_blockhash} instead of {blockhash}")
     instructions = _decompile(message)
@@ -117,9 +117,10 @@ def _check_signers(
     transaction: VersionedTransaction, message: Message, expected: Sequence[Pubkey]
 ) -> None:
     """The fee payer first, then nobody but the configured keys, each with a valid signature."""
-    keys = list(dict.fromkeys(expected))
+    keys = list(expected)
     signers = message.account_keys[: message.header.num_required_signatures]
-    if signers != keys:
+    # Behind the fee payer the format orders them by their rights and bytes.
+    if signers[:1] != keys[:1] or sorted(signers, key=bytes) != sorted(keys, key=bytes):
         _fail("signers", f"{[str(key) for key in signers]}")
     valid = transaction.verify_with_results()
     if len(valid) != len(keys) or not all(valid):

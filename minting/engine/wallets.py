@@ -130,13 +130,14 @@ def parse_wallet(
 
 def associated_token_address(wallet: Pubkey, mint: MintFacts) -> Pubkey:
     """The one token account that we ever pay for a wallet."""
-    return _derived(wallet, mint.address, mint.token_program)
+    return derived_token_address(wallet, mint.address, mint.token_program)
 
 
 # Asked for seven times on a wallet's way from plan to wire, and each time it searches for a bump
 # seed: it is most of what a new wallet would cost us.
 @lru_cache(maxsize=16_384)
-def _derived(wallet: Pubkey, mint: Pubkey, token_program: Pubkey) -> Pubkey:
+def derived_token_address(wallet: Pubkey, mint: Pubkey, token_program: Pubkey) -> Pubkey:
+    """The same, where no more of the mint is known than these addresses."""
     return get_associated_token_address(wallet, mint, token_program)
 
 

@@ -13,16 +13,26 @@ status, the batch's counters, the slice, the batch's end.
 ``settling``              what the chain said: landed, failed, vanished, dead, in doubt
 ``results``               the one place where a result changes its status
 ``cancelling``            what is not signed yet can be taken back
+``approving``             what a second person has to approve, and what that word is bound to
 ``retrying``              failures that wait for their retry
 ``stopping``              nothing new is signed while minting is stopped
 ``reconciling``           what comparing with the chain found, and how far it came
 ``adopting``              what the chain remembers and a restored database does not
 ``gate``                  whether anything may be signed
 ``repeating``             what a request came to that may be sent again
+``telling``               what other systems are to be told of all this
 ========================  ==========================================================
 """
 
 from minting.journal.adopting import Adoption, CannotAdoptError, Payee, record_adopted
+from minting.journal.approving import (
+    approve,
+    ask_approval,
+    asked_lately,
+    expire_approvals,
+    refuse_approval,
+    withdraw_approval,
+)
 from minting.journal.cancelling import cancel_unsigned
 from minting.journal.claims import Claim, claim_slices, hand_back, renew_claims
 from minting.journal.gate import (
@@ -94,11 +104,15 @@ __all__ = [
     "Signing",
     "Waiting",
     "acknowledge",
+    "approve",
+    "ask_approval",
+    "asked_lately",
     "begin_run",
     "cancel_unsigned",
     "claim_slices",
     "close_gate",
     "current_stop",
+    "expire_approvals",
     "fail_run",
     "finish_run",
     "forget_requests",
@@ -128,6 +142,7 @@ __all__ = [
     "record_sent",
     "record_signed",
     "record_vanished",
+    "refuse_approval",
     "refuse_results",
     "refuse_while_stopped",
     "release_of_the_dead",
@@ -139,4 +154,5 @@ __all__ = [
     "take_waiting",
     "uncheck_gate",
     "unexplained",
+    "withdraw_approval",
 ]

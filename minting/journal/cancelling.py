@@ -17,8 +17,14 @@ log = structlog.get_logger(__name__)
 
 
 @atomic_phase
-def cancel_unsigned(batch_id: UUID, *, by: str) -> int:
+def cancel_unsigned(batch_id: UUID, *, by: str, code: str = "cancelled", reason: str = "") -> int:
     """Cancels the results of a batch that have no transaction; what is signed goes its way.
+
+    Args:
+        batch_id: The batch.
+        by: Who wants it.
+        code: For ``error_code``.
+        reason: Sentence for ``error``; that ``by`` cancelled them, unless told otherwise.
 
     Returns:
         How many readings are free again.
@@ -29,8 +35,8 @@ def cancel_unsigned(batch_id: UUID, *, by: str) -> int:
         Q(batch_id=batch_id, transaction__isnull=True),
         old={ResultStatus.PENDING},
         new=ResultStatus.CANCELLED,
-        reason=f"Cancelled by {by} before anything was signed",
-        code="cancelled",
+        reason=reason or f"Cancelled by {by} before anything was signed",
+        code=code,
         columns={"settled_at": Now()},
     )
     # The first who asked, even where nothing was left to cancel.

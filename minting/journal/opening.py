@@ -16,6 +16,7 @@ import structlog
 from django.db import connection
 from uuid_utils.compat import uuid7
 
+from minting.engine.amounts import kwh_total
 from minting.engine.states import ResultStatus, reading_status
 from minting.engine.types import Cost
 from minting.journal.phase import atomic_phase
@@ -31,7 +32,7 @@ _COPY = """
 COPY minting_mintresult (
     id, batch_id, slice_id, reading_id, user_id, wallet_address, kwh_amount, base_units, status,
     error, error_code, permanent, tx_signature, attempts, alone, retry_number, planned,
-    rent_elsewhere
+    rent_elsewhere, account_held
 ) FROM STDIN
 """
 
@@ -51,6 +52,8 @@ class NewResult:
     """Number of its transaction in the batch's plan."""
     rent_elsewhere: bool = False
     """Whether another transaction of the plan counts the rent of its account."""
+    account_held: int | None = None
+    """Lamports at the address of its token account, where the plan found that missing."""
     retry_number: int = 0
     """Automatic retries before this one."""
 
@@ -103,6 +106,7 @@ def open_batch(
             genesis_hash=mint.genesis_hash,
             mint_address=mint.address,
             total_readings=0,
+            total_kwh=Decimal(0),
             fee_estimate_lamports=estimate.fee if estimate else None,
             rent_estimate_lamports=estimate.rent if estimate else None,
         )
@@ -111,9 +115,10 @@ def open_batch(
     for part in _parts(results):
         _copy(opening, part)
         batch.total_readings += len(part)
+        batch.total_kwh = kwh_total([batch.total_kwh, *(row.kwh_amount for row in part)])
     # Their rows come last: the references of results are checked at the commit.
     MintSlice.objects.bulk_create(_renumbered(opening.slices.values()), batch_size=ROWS_A_PART)
-    batch.save(update_fields=["total_readings"])
+    batch.save(update_fields=["total_readings", "total_kwh"])
     log.info(
         "batch_opened",
         batch_id=str(batch.id),
@@ -172,6 +177,7 @@ def _copy(opening: _Opening, part: Sequence[NewResult]) -> None:
                     row.retry_number,
                     row.planned,
                     row.rent_elsewhere,
+                    row.account_held,
                 )
             )
     taken = reading_status(ResultStatus.PENDING, permanent=False)

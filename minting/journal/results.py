@@ -22,6 +22,7 @@ from django.db import connection
 from django.db.models import Case, DateTimeField, Exists, F, OuterRef, Q, QuerySet, When
 from django.db.models.functions import Now
 
+from minting.engine.events import EventType
 from minting.engine.retries import NO_RETRIES, RetryPolicy
 from minting.engine.states import (
     FINAL_BATCHES,
@@ -37,6 +38,7 @@ from minting.engine.states import (
 from minting.journal.arrays import UuidArray, joined, one_of, uuid_array
 from minting.journal.parking import forgive
 from minting.journal.phase import atomic_phase
+from minting.journal.telling import tell_batch, tell_failures
 from minting.models import MintBatch, MintResult, MintSlice
 from readings import queries
 
@@ -168,6 +170,9 @@ def _ended(groups: Sequence[_Locked], policy: RetryPolicy) -> int:
         )
         for each in groups
     ]
+    tell_failures(
+        [each.ids for each, (status, _) in zip(groups, told, strict=True) if status == "failed"]
+    )
     _follow(groups, ResultStatus.FAILED, told)
     return sum(each.count for each in groups)
 
@@ -337,13 +342,8 @@ def _end_or_reopen(batch: MintBatch) -> None:
             assert_move(old, BatchStatus.RUNNING)
             old = BatchStatus.RUNNING
         assert_move(old, new)
-        changes |= {
-            "status": new,
-            "finished_at": Now(),
-            "error_code": (
-                "partially_successful" if new is BatchStatus.PARTIALLY_SUCCEEDED else ""
-            ),
-        }
+        partly = "partially_successful" if new is BatchStatus.PARTIALLY_SUCCEEDED else ""
+        changes |= {"status": new, "finished_at": Now(), "error_code": partly}
         log.info(
             "batch_finished",
             batch_id=str(batch.id),
@@ -351,10 +351,12 @@ def _end_or_reopen(batch: MintBatch) -> None:
             successful=batch.successful_mints,
             failed=batch.failed_mints,
         )
+        tell_batch(EventType.BATCH_FINISHED, batch, new)
     elif batch.pending_mints and old in FINAL_BATCHES:
         assert_move(old, BatchStatus.RUNNING)
         changes |= {"status": BatchStatus.RUNNING, "finished_at": None, "error_code": ""}
         log.error("batch_reopened", batch_id=str(batch.id), was=old.value)
+        tell_batch(EventType.BATCH_REOPENED, batch, BatchStatus.RUNNING)
     MintBatch.objects.filter(id=batch.id).update(**changes)
 
 

@@ -11,7 +11,9 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from minting.engine.states import ResultStatus, reading_status
+from minting.journal.arrays import uuid_array
 from minting.journal.phase import atomic_phase
+from minting.journal.telling import tell_failures
 from minting.models import MintResult
 from readings import queries
 
@@ -73,5 +75,7 @@ def give_up_retries(waiting: Mapping[UUID, Waiting]) -> int:
         for reading_id, each in waiting.items()
         if reading_id in still
     )
+    if still:
+        tell_failures([uuid_array(waiting[id_].result_id for id_ in still)])
     log.warning("retries_given_up", readings=len(still))
     return len(still)

@@ -13,6 +13,7 @@ from django.db import connection
 from django.db.models import OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce, Now
 
+from minting.engine.events import EventType
 from minting.engine.retries import NO_RETRIES, RetryPolicy
 from minting.engine.states import (
     OPEN_RESULTS,
@@ -24,6 +25,7 @@ from minting.engine.states import (
 from minting.engine.types import Commitment
 from minting.journal.phase import atomic_phase
 from minting.journal.results import fail_results, move_results
+from minting.journal.telling import tell_transactions
 from minting.models import MintBatch, MintResult, MintTransaction
 
 log = structlog.get_logger(__name__)
@@ -75,6 +77,7 @@ def record_landed(landings: Sequence[Landing], *, success_at: Commitment) -> int
     rows = _lock(latest, *_OPEN, TransactionStatus.CONFIRMED)
     moved = [row for row in rows if _lands(row, latest[row.id])]
     _land([latest[row.id] for row in moved])
+    _tell_resolved(moved)
     _succeed([latest[row.id] for row in rows], success_at=success_at)
     _pay([(row, row.rent_lamports) for row in moved if row.status != TransactionStatus.CONFIRMED])
     for row in moved:
@@ -117,6 +120,7 @@ def record_failed(
     MintTransaction.objects.filter(id=row.id).update(
         status=TransactionStatus.FAILED, slot=error.slot, error=error.err, finalized_at=Now()
     )
+    _tell_resolved([row])
     log.error(
         "transaction_failed",
         batch_id=str(row.batch_id),
@@ -149,6 +153,7 @@ def record_vanished(transaction_id: UUID) -> bool:
     MintTransaction.objects.filter(id=row.id).update(
         status=TransactionStatus.SENT, slot=None, confirmed_at=None, doubted_at=Now()
     )
+    tell_transactions(EventType.TRANSACTION_IN_DOUBT, [row.id])
     log.error(
         "transaction_vanished",
         batch_id=str(row.batch_id),
@@ -174,6 +179,8 @@ def record_doubt(transaction_id: UUID, why: dict[str, Any]) -> bool:
     MintTransaction.objects.filter(id=row.id).update(
         doubted_at=Coalesce("doubted_at", Now()), evidence=why
     )
+    if row.doubted_at is None:
+        tell_transactions(EventType.TRANSACTION_IN_DOUBT, [row.id])
     move_results(Q(transaction_id=row.id), old={ResultStatus.PENDING}, new=ResultStatus.IN_DOUBT)
     return True
 
@@ -188,9 +195,16 @@ def record_expired(expiry: Expiry) -> bool:
     MintTransaction.objects.filter(id=row.id).update(
         status=TransactionStatus.EXPIRED, evidence=expiry.evidence
     )
+    _tell_resolved([row])
     _release(Q(transaction_id=row.id), old=OPEN_RESULTS)
     log.warning("transaction_expired", batch_id=str(row.batch_id), signature=row.signature)
     return True
+
+
+def _tell_resolved(rows: Iterable[MintTransaction]) -> None:
+    """Tells of those that were in doubt (open, and doubted) before they were written."""
+    doubted = [row.id for row in rows if row.status in _OPEN and row.doubted_at is not None]
+    tell_transactions(EventType.TRANSACTION_RESOLVED, doubted)
 
 
 def _lock(transaction_ids: Collection[UUID], *statuses: TransactionStatus) -> list[MintTransaction]:

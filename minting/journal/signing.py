@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
@@ -17,6 +18,7 @@ from uuid_utils.compat import uuid7
 from minting.engine.errors import DailyLimitPassed, InsufficientFunds
 from minting.engine.states import LIVE_TRANSACTIONS, ResultStatus, TransactionStatus
 from minting.engine.types import SignedTransaction
+from minting.journal.approving import require_approved
 from minting.journal.claims import Claim
 from minting.journal.parking import forgive
 from minting.journal.phase import atomic_phase
@@ -78,10 +80,12 @@ def record_signed(
         LostClaimError: A claim or a result is not ours any more.
         InsufficientFunds: The payer cannot pay this on top of what is in flight already.
         MintingStopped: Somebody stopped minting; nothing new is signed.
+        ApprovalVoid: A batch of the wave waits for approval, or is not what was approved.
         DailyLimitPassed: This wave passes ``max_kwh_per_day``; the caller stops minting.
     """
     require_not_stopped()
     _hold_claims({signing.claim for signing in signings})
+    require_approved(_costs(signings), {signing.claim.slice_id for signing in signings})
     _reserve(signings, mint=mint, fee_payer=fee_payer, balance=balance)
     rows = MintTransaction.objects.bulk_create(
         _row(signing, mint=mint, fee_payer=fee_payer) for signing in signings
@@ -113,6 +117,14 @@ def record_sent(transaction_ids: Collection[UUID]) -> int:
     return MintTransaction.objects.filter(
         id__in=transaction_ids, status=TransactionStatus.SIGNED
     ).update(status=TransactionStatus.SENT, sent_at=Now())
+
+
+def _costs(signings: Sequence[Signing]) -> Counter[UUID]:
+    """Lamports of the wave, by batch."""
+    costs: Counter[UUID] = Counter()
+    for signing in signings:
+        costs[signing.claim.batch_id] += signing.signed.plan.cost.total
+    return costs
 
 
 def _keep_within(limit: Decimal) -> None:

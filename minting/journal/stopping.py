@@ -7,7 +7,9 @@ from django.db import connection
 from django.db.models.functions import Now
 
 from minting.engine.errors import MintingStopped
+from minting.engine.events import EventType
 from minting.journal.phase import atomic_phase
+from minting.journal.telling import tell_switch
 from minting.models import MintingStop
 
 log = structlog.get_logger(__name__)
@@ -38,6 +40,7 @@ def stop_minting(*, reason: str, by: str) -> MintingStop:
         return standing
     stop = MintingStop.objects.create(reason=reason, stopped_by=by)
     log.error("minting_stopped", stop_id=str(stop.id), by=by, reason=reason)
+    tell_switch(EventType.MINTING_STOPPED, stop, by_limit=stop.stopped_by == DAILY_LIMIT)
     return stop
 
 
@@ -51,6 +54,7 @@ def resume_minting(*, by: str) -> MintingStop | None:
     MintingStop.objects.filter(id=stop.id).update(resumed_by=by, resumed_at=Now())
     stop.refresh_from_db()
     log.warning("minting_resumed", stop_id=str(stop.id), by=by)
+    tell_switch(EventType.MINTING_RESUMED, stop, by_limit=stop.stopped_by == DAILY_LIMIT)
     return stop
 
 

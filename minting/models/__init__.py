@@ -1,6 +1,8 @@
 """Tables and constraints; no rules, no sending."""
 
+from minting.models.approval import MintApproval
 from minting.models.batch import BatchSource, MintBatch, MintSlice
+from minting.models.errand import Errand
 from minting.models.idempotency import IdempotencyKey
 from minting.models.mint import Landmark, MintInfo
 from minting.models.pulse import Pulse, PulseKind
@@ -15,11 +17,19 @@ from minting.models.result import MintResult
 from minting.models.selection import MintSelection, MintSelectionItem
 from minting.models.stop import MintingStop
 from minting.models.transaction import MintTransaction
+from minting.models.webhook import (
+    WebhookAttempt,
+    WebhookDelivery,
+    WebhookEndpoint,
+    WebhookEvent,
+)
 
 __all__ = [
     "BatchSource",
+    "Errand",
     "IdempotencyKey",
     "Landmark",
+    "MintApproval",
     "MintBatch",
     "MintInfo",
     "MintResult",
@@ -35,4 +45,8 @@ __all__ = [
     "ReconcileFinding",
     "ReconcileRun",
     "RunStatus",
+    "WebhookAttempt",
+    "WebhookDelivery",
+    "WebhookEndpoint",
+    "WebhookEvent",
 ]

@@ -57,6 +57,9 @@ class MintBatch(models.Model):
     genesis_hash = models.CharField(max_length=44)
     mint_address = address_field()
     total_readings = models.PositiveIntegerField()
+    total_kwh = models.DecimalField(
+        max_digits=20, decimal_places=9, default=0, help_text="Of all its readings."
+    )
     successful_mints = models.PositiveIntegerField(default=0)
     failed_mints = models.PositiveIntegerField(default=0)
     excluded = models.JSONField(
@@ -74,6 +77,7 @@ class MintBatch(models.Model):
         ordering = ["-id"]
         indexes = [
             models.Index(fields=["status", "-created_at"], name="batch_status_created"),
+            models.Index(fields=["created_at", "id"], name="batch_created"),
         ]
         permissions = [
             ("mint_readings", "Can mint readings (spends SOL, creates tokens)"),
@@ -99,6 +103,11 @@ class MintBatch(models.Model):
     def pending_mints(self) -> int:
         """Readings whose outcome is open: pending or in doubt."""
         return self.total_readings - self.successful_mints - self.failed_mints
+
+    @property
+    def is_worth_waiting_for(self) -> bool:
+        """Whether it comes to its end without a person's doing."""
+        return not self.is_final and self.status != BatchStatus.AWAITING_APPROVAL
 
     @property
     def is_final(self) -> bool:
@@ -141,6 +150,9 @@ class MintSlice(models.Model):
     )
     parked_until = models.DateTimeField(null=True, blank=True)
     parked_reason = models.TextField(blank=True)
+    digest = models.BinaryField(
+        max_length=32, null=True, blank=True, help_text="Of what it pays, as it was approved."
+    )
 
     objects = MintSliceQuerySet.as_manager()
 

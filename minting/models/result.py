@@ -92,6 +92,12 @@ class MintResult(models.Model):
         default=False,
         help_text="Another transaction of the batch's plan counts the rent of its account.",
     )
+    account_held = models.BigIntegerField(
+        null=True,
+        blank=True,
+        help_text="Lamports at the address of its missing token account, in the batch's plan; "
+        "none: the account was there.",
+    )
     alone = models.BooleanField(
         default=False, help_text="Its wallet made a landed transaction fail: it travels alone."
     )

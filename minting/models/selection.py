@@ -19,23 +19,38 @@ class MintSelection(models.Model):
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.CASCADE
     )
     created_at = models.DateTimeField(auto_now_add=True)
+    size = models.PositiveIntegerField(default=0, help_text="Readings taken.")
+    left_out = models.JSONField(
+        default=dict, blank=True, help_text="Readings that matched and were not taken, by status."
+    )
 
     def __str__(self) -> str:
         return f"selection of {self.created_by or 'a command'} at {self.created_at:%Y-%m-%d %H:%M}"
 
 
 class MintSelectionItem(models.Model):
-    """One reading of a selection."""
+    """One reading of a selection, and how it stood then.
 
-    selection = models.ForeignKey(MintSelection, on_delete=models.CASCADE, related_name="items")
-    reading = models.ForeignKey(
-        "readings.MeterReading", on_delete=models.CASCADE, related_name="+", db_index=False
+    A million of them are inserted while somebody waits: one index, and no key that is looked up for
+    each. Readings are never deleted, and Django deletes the items of a selection.
+    """
+
+    pk = models.CompositePrimaryKey("selection_id", "reading_id")
+    selection = models.ForeignKey(
+        MintSelection,
+        on_delete=models.CASCADE,
+        related_name="items",
+        db_index=False,
+        db_constraint=False,
     )
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["selection", "reading"], name="selected_once"),
-        ]
+    reading = models.ForeignKey(
+        "readings.MeterReading",
+        on_delete=models.DO_NOTHING,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
+    )
+    status = models.CharField(max_length=10, help_text="When it was selected.")
 
     def __str__(self) -> str:
         return str(self.reading_id)

@@ -18,6 +18,7 @@ from django.db import connection, transaction
 from django.db.models import QuerySet
 from solders.pubkey import Pubkey
 
+from minting.engine.approval import Decision
 from minting.engine.audit import read_transaction
 from minting.engine.audit_pack import (
     FORMAT,
@@ -34,7 +35,7 @@ from minting.engine.audit_pack import (
 )
 from minting.engine.errors import PackRefused
 from minting.engine.states import SUCCEEDED_RESULTS
-from minting.models import MintBatch, MintInfo, MintResult, MintTransaction
+from minting.models import MintApproval, MintBatch, MintInfo, MintResult, MintTransaction
 
 log = structlog.get_logger(__name__)
 
@@ -141,7 +142,7 @@ def _batch(batch: MintBatch) -> PackBatch:
         status=batch.status,
         source=batch.source,
         requested_by=batch.created_by.get_username() if batch.created_by else None,
-        approved_by=None,
+        approved_by=_approved_by(batch),
         retry_of=batch.retry_of_id,
         created_at=batch.created_at,
         started_at=batch.started_at,
@@ -158,6 +159,11 @@ def _batch(batch: MintBatch) -> PackBatch:
         fee_paid_lamports=batch.fee_paid_lamports,
         rent_paid_lamports=batch.rent_paid_lamports,
     )
+
+
+def _approved_by(batch: MintBatch) -> str | None:
+    approval = MintApproval.objects.filter(batch=batch, decision=Decision.APPROVED).first()
+    return approval.decided_by.get_username() if approval and approval.decided_by else None
 
 
 def _transaction(row: MintTransaction) -> PackTransaction:

@@ -14,6 +14,7 @@ from solders.pubkey import Pubkey
 from minting import journal
 from minting.cluster.client import Node
 from minting.cluster.concurrency import pages, together
+from minting.cluster.history import fetch_landed
 from minting.engine.audit import Contents, Difference, Finding, Paid, compare, read_transaction
 from minting.engine.errors import SolanaError
 from minting.engine.states import (
@@ -59,10 +60,13 @@ def audit_journal(
     due = journal.of_mint(mint).filter(status=TransactionStatus.FINALIZED, slot__lte=up_to_slot)
     if not run.thorough:
         due = due.filter(audited_at__isnull=True)
-    for rows in _chunks(due.only("signature", "raw", "base_units", "slot", "chain_slot")):
+    columns = ("signature", "raw", "base_units", "slot", "chain_slot", "audited_at")
+    for rows in _chunks(due.only(*columns)):
         found = dict(_judge_unmet(session, node, [row for row in rows if row.chain_slot is None]))
-        for row, paid in _with_results([row for row in rows if row.chain_slot is not None]):
-            found[row.id] = _judge_contents(row, paid, facts)
+        met = [row for row in rows if row.chain_slot is not None]
+        contents = _contents_of(session, node, met, facts)
+        for row, paid in _with_results(met):
+            found[row.id] = _judge_contents(row, contents[row.id], paid, facts)
         with transaction.atomic():
             journal.record_audit(
                 run,
@@ -84,10 +88,34 @@ def audit_statuses(run: ReconcileRun, mint: MintInfo) -> None:
             journal.record_findings(run, wrong)
 
 
+def _contents_of(
+    session: Session, node: Node, rows: Sequence[MintTransaction], facts: MintFacts
+) -> dict[UUID, Contents | None]:
+    """What rows that landed did; ``None`` where the stored bytes are not those that were signed.
+
+    What a program of others minted is told by what it called, which the chain alone keeps. It is
+    asked once a row: what is final, and was found to be what was asked for, stays so.
+
+    Raises:
+        SolanaError: The node did not tell.
+    """
+    found = {row.id: own_contents(row, facts) for row in rows}
+    unseen = [
+        row
+        for row in rows
+        if row.audited_at is None and (told := found[row.id]) is not None and told.asked
+    ]
+    for part in pages(unseen, ASKED):
+        landed = session.run(fetch_landed(node, [row.signature for row in part]))
+        for row, each in zip(part, landed, strict=True):
+            found[row.id] = landed_contents(each, facts.address)
+    return found
+
+
 def own_contents(row: MintTransaction, facts: MintFacts) -> Contents | None:
-    """What a row's bytes do; ``None`` unless its signature is valid for them."""
+    """What a row's bytes do, or ask a program for; ``None`` unless its signature is valid."""
     try:
-        contents = read_transaction(bytes(row.raw), facts.address)
+        contents = read_transaction(bytes(row.raw), facts.address, called=None)
     except ValueError:
         return None
     return contents if contents.signed and contents.signature == row.signature else None
@@ -183,9 +211,11 @@ def _judge_absence(row: MintTransaction, landed: LandedTransaction | None) -> li
 
 
 def _judge_contents(
-    row: MintTransaction, results: Sequence[_Result], facts: MintFacts
+    row: MintTransaction,
+    contents: Contents | None,
+    results: Sequence[_Result],
+    facts: MintFacts,
 ) -> list[Finding]:
-    contents = own_contents(row, facts)
     if contents is None:
         return [
             Finding(

@@ -22,7 +22,6 @@ from minting.engine.errors import (
     InvalidItem,
     PartiallySuccessful,
 )
-from minting.engine.programs.spl_token import SplTokenProgram
 from minting.engine.states import ResultStatus
 from minting.engine.types import (
     MAX_BATCH_SIZE,
@@ -39,6 +38,7 @@ from minting.models import MintResult as MintResultRow
 from minting.service.estimate import Estimate, estimate_payments
 from minting.service.preflight import inspect_mint
 from minting.service.prepare import NAMED, request_batch
+from minting.service.program import program_for
 from minting.service.session import open_session
 from minting.service.submit import drive_waiting
 from readings import queries
@@ -145,7 +145,7 @@ class BlockchainService:
             mint = inspect_mint(session).facts
         group = Group("", wallet, tuple(sorted(payments, key=lambda each: each.reading_id.bytes)))
         destination = Destination(group, associated_token_address(wallet, mint), create=False)
-        return SplTokenProgram().mint(destination, mint, authority)[0]
+        return program_for(self.config, mint).mint(destination, mint, authority)[0]
 
     def optimize_batch(self, batch: Sequence[MintBatchData]) -> list[list[MintBatchData]]:
         """Cuts a list as the seed does: order kept, greedy, both limits."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 from solders.hash import Hash
@@ -14,6 +14,7 @@ from solders.transaction import VersionedTransaction
 from spl.token.constants import MINT_LEN, TOKEN_PROGRAM_ID
 
 from minting.engine.errors import InsufficientFunds, MintingRefused, SolanaError
+from minting.engine.idl import same_name
 from minting.engine.instructions import (
     create_account_with_seed,
     initialize_mint2,
@@ -43,14 +44,20 @@ class CreatedMint:
 
 
 def create_mint(
-    session: Session, *, authority: Pubkey | None = None, freeze_authority: Pubkey | None = None
+    session: Session,
+    *,
+    authority: Pubkey | str | None = None,
+    freeze_authority: Pubkey | None = None,
+    token_program: Pubkey = TOKEN_PROGRAM_ID,
 ) -> CreatedMint:
     """Makes the energy token's mint, or finds it.
 
     Args:
         session: The way to the chain; its signer pays and gives the address.
-        authority: Who may mint; the signer unless told otherwise (a program's address).
+        authority: Who may mint; the signer unless told otherwise: an address, or the name of an
+            account of the configured program's instruction.
         freeze_authority: Who may freeze token accounts; nobody unless told otherwise.
+        token_program: SPL Token or Token-2022.
 
     Raises:
         MintingRefused: what is at the address is another mint than asked for.
@@ -58,15 +65,27 @@ def create_mint(
         SolanaError: the cluster did not answer, or the mint was not confirmed in time.
     """
     signer = session.open_signer()
-    wanted = authority or signer.address
-    address = mint_address_with_seed(signer.address, SEED, TOKEN_PROGRAM_ID)
+    address = mint_address_with_seed(signer.address, SEED, token_program)
+    wanted = MintFacts(
+        address=address,
+        token_program=token_program,
+        decimals=session.config.decimals,
+        supply=0,
+        mint_authority=signer.address,
+        freeze_authority=freeze_authority,
+        account_size=0,
+    )
+    if isinstance(authority, str):
+        authority = _account_named(session, authority, wanted)
+    if authority is not None:
+        wanted = replace(wanted, mint_authority=authority)
     view = session.run(session.cluster.account(address))
     created = view is None
     if created:
-        session.run(_create(session, signer, address, wanted, freeze_authority))
+        session.run(_create(session, signer, wanted))
         view = session.run(session.cluster.account(address))
     facts = decode_mint(address, view)
-    if facts.mint_authority != wanted or facts.decimals != session.config.decimals:
+    if (facts.mint_authority, facts.decimals) != (wanted.mint_authority, wanted.decimals):
         raise MintingRefused(
             f"The mint {address} exists with authority {facts.mint_authority} and "
             f"{facts.decimals} decimals, not as asked for"
@@ -78,13 +97,25 @@ def create_mint(
     return CreatedMint(facts, created)
 
 
-async def _create(
-    session: Session,
-    signer: Signer,
-    address: Pubkey,
-    authority: Pubkey,
-    freeze_authority: Pubkey | None,
-) -> None:
+def _account_named(session: Session, name: str, mint: MintFacts) -> Pubkey:
+    """An account of the instruction by which the configured program mints.
+
+    Raises:
+        MintingRefused: No program is configured, or its instruction has no such account.
+    """
+    program = session.config.program
+    if program is None:
+        raise MintingRefused(f"{name} is no address, and MINT_PROGRAM names no program")
+    bound = program.for_mint(mint, session.config.need_authority())
+    for slot in bound.slots:
+        if same_name(slot.label, name) and isinstance(slot.source, Pubkey):
+            return slot.source
+    names = ", ".join(slot.label for slot in bound.slots)
+    raise MintingRefused(f"{name} is no address, nor one of the program's accounts: {names}")
+
+
+async def _create(session: Session, signer: Signer, mint: MintFacts) -> None:
+    """Sends the transaction that makes ``mint``, until it is there."""
     cluster = session.cluster
     rent = await cluster.rent(MINT_LEN)
     blockhash = await cluster.latest_blockhash()
@@ -95,15 +126,15 @@ async def _create(
                 payer=signer.address,
                 base=signer.address,
                 seed=SEED,
-                token_program=TOKEN_PROGRAM_ID,
+                token_program=mint.token_program,
                 lamports=rent,
             ),
             initialize_mint2(
-                mint=address,
-                token_program=TOKEN_PROGRAM_ID,
-                decimals=session.config.decimals,
-                mint_authority=authority,
-                freeze_authority=freeze_authority,
+                mint=mint.address,
+                token_program=mint.token_program,
+                decimals=mint.decimals,
+                mint_authority=mint.mint_authority or signer.address,
+                freeze_authority=mint.freeze_authority,
             ),
         ],
         [],
@@ -116,7 +147,7 @@ async def _create(
     if missing > 0:
         raise InsufficientFunds(missing)
     raw = bytes(VersionedTransaction.populate(message, [await signer.sign(data)]))
-    await _land(session, raw, address)
+    await _land(session, raw, mint.address)
 
 
 async def _land(session: Session, raw: bytes, address: Pubkey) -> None:

@@ -195,11 +195,11 @@ class _Surveyor:
                 program_owned=queries.program_owned_wallets(wallets),
             )
         )
-        for (group, rows), found in zip(part, judged, strict=True):
+        for (_, rows), found in zip(part, judged, strict=True):
             if isinstance(found, RefusedGroup):
                 self.refused.append(found)
                 continue
-            self.deal.note(rows[0].wallet_address, group, self.packer.add(found))
+            self.deal.note(rows[0].wallet_address, found, self.packer.add(found))
             self.totals.add(rows)
         self._price(self.packer.take_closed())
 

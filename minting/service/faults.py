@@ -7,19 +7,28 @@ costs one more simulation, not sixty transactions.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 import structlog
 from solders.pubkey import Pubkey
 
 from minting.cluster.client import INVALID_PARAMS, fails_for_its_format
 from minting.cluster.concurrency import together
-from minting.engine.apart import halves, without
-from minting.engine.blame import Blame, Fault, blame, confirm
+from minting.engine.apart import as_found, halves, without
+from minting.engine.blame import PROGRAM_REFUSED, UNPROVEN, Blame, Fault, blame, confirm
+from minting.engine.changes import paid_accounts, stale_accounts, unpayable
 from minting.engine.compose import unsigned_for_simulation
-from minting.engine.errors import FormatRefused, InsufficientFunds, MintingRefused
+from minting.engine.errors import (
+    FormatRefused,
+    InsufficientFunds,
+    MintingRefused,
+    WalletRefused,
+)
 from minting.engine.types import MessageVersion, PlannedTransaction, Simulation
+from minting.engine.wallets import TokenAccountState, judge_token_account
 from minting.service.planning import RefusedGroup
+from minting.service.program import refuses_everybody
 from minting.service.session import Session
 from minting.service.terms import Terms
 
@@ -51,18 +60,42 @@ async def learn(session: Session, terms: Terms, plans: Sequence[PlannedTransacti
     return sum(await together(_learn_one(session, terms, plan) for plan in plans), Learned())
 
 
-async def _learn_one(session: Session, terms: Terms, plan: PlannedTransaction) -> Learned:
+async def _learn_one(
+    session: Session, terms: Terms, plan: PlannedTransaction, *, looked_again: bool = False
+) -> Learned:
     simulation = await session.cluster.simulate(
         unsigned_for_simulation(
             plan, mint=terms.mint, program=terms.program, authority=terms.authority
-        )
+        ),
+        paid_accounts(plan),
     )
-    if simulation.err is None:
+    found = await _fault_of(session, terms, plan, simulation)
+    if found is not None:
+        log.info("simulation_failed", fault=found.fault.value, code=found.code, reason=found.why)
+        return await _without_fault(session, terms, plan, found)
+    # Looked at once more at most: who changes them may go on doing so.
+    stale = () if looked_again else _stale(terms, plan, simulation)
+    if not stale:
         return Learned(good=((plan, simulation),))
+    log.info("accounts_changed", accounts=[str(address) for address in stale])
+    now = await _as_it_is_now(session, terms, plan, stale)
+    return await _learn_one(session, terms, now, looked_again=True)
+
+
+async def _fault_of(
+    session: Session, terms: Terms, plan: PlannedTransaction, simulation: Simulation
+) -> Blame | None:
+    if simulation.err is None:
+        return unpayable(plan, simulation, terms.mint)
     if plan.version is MessageVersion.V1 and fails_for_its_format(simulation):
         raise FormatRefused(INVALID_PARAMS, str(simulation.err))
-    found = await _judge(session, terms, plan, simulation)
-    log.info("simulation_failed", fault=found.fault.value, code=found.code, reason=found.why)
+    return await _judge(session, terms, plan, simulation)
+
+
+async def _without_fault(
+    session: Session, terms: Terms, plan: PlannedTransaction, found: Blame
+) -> Learned:
+    """What is learned of the plan without whom its failure concerns."""
     if found.fault is Fault.WAVE:
         await _stop(session, terms, plan, found)
     if found.fault is Fault.SPLIT:
@@ -74,17 +107,51 @@ async def _learn_one(session: Session, terms: Terms, plan: PlannedTransaction) -
     return out if rest is None else out + await _learn_one(session, terms, rest)
 
 
+def _stale(terms: Terms, plan: PlannedTransaction, simulation: Simulation) -> tuple[Pubkey, ...]:
+    return stale_accounts(
+        plan,
+        simulation,
+        mint=terms.mint,
+        program=terms.program,
+        authority=terms.authority,
+        account_rent=terms.prices.account_rent,
+    )
+
+
+async def _as_it_is_now(
+    session: Session, terms: Terms, plan: PlannedTransaction, stale: Sequence[Pubkey]
+) -> PlannedTransaction:
+    """The plan with these accounts as they are by now; what must not be paid shows next time."""
+    views = dict(zip(stale, (await session.cluster.accounts(stale))[0], strict=True))
+    states: dict[Pubkey, TokenAccountState] = {}
+    for each in plan.destinations:
+        if each.token_account in views:
+            with suppress(WalletRefused):
+                states[each.token_account] = judge_token_account(
+                    each.group.wallet, views[each.token_account], terms.mint
+                )
+    return as_found(plan, states, terms.prices)
+
+
 async def _judge(
     session: Session, terms: Terms, plan: PlannedTransaction, simulation: Simulation
 ) -> Blame:
-    """Suspects, and reads the suspect's account again before it is blamed."""
+    """Suspects, and reads the suspect's account again before it is blamed.
+
+    A program's refusal that the account does not explain is asked about once more: whether it
+    refuses everybody (then the wave stops) or this destination (then it travels alone).
+    """
     suspicion = blame(
         simulation.err, plan, mint=terms.mint, program=terms.program, authority=terms.authority
     )
     if suspicion.fault is not Fault.WALLET or suspicion.destination is None:
         return suspicion
     view = await session.cluster.account(suspicion.destination.token_account)
-    return confirm(suspicion, view, terms.mint)
+    found = confirm(suspicion, view, terms.mint)
+    unproven = found.code in (PROGRAM_REFUSED, UNPROVEN)
+    if unproven and await refuses_everybody(session.cluster, terms.program, terms.mint):
+        return replace(found, fault=Fault.WAVE, destination=None)
+    return found
 
 
 def _leave_out(

@@ -26,6 +26,9 @@ LOOK = "minting.tasks.look"
 
 PROVE = "minting.tasks.prove"
 
+ERRAND = "minting.tasks.run_errand"
+DELIVER = "minting.tasks.deliver"
+
 AT_ONCE = 4
 """Workers that are called together. More are called by those, while slices wait and nobody who is
 called has not come yet: tasks in front of the scheduled ones would only delay these."""
@@ -44,6 +47,16 @@ def call_for_waiting() -> None:
 def ask_for_proof(transaction_id: UUID) -> None:
     """Asks a worker to look at one transaction in doubt, rather than within the minute."""
     _tell(PROVE, str(transaction_id), group="recover")
+
+
+def call_for_errand(errand_id: UUID) -> None:
+    """Asks a worker to do an errand, whose row is in the caller's transaction."""
+    _tell(ERRAND, str(errand_id), group="errand")
+
+
+def call_courier() -> None:
+    """Asks a worker to send what other systems are to be told."""
+    _tell(DELIVER, group="webhooks")
 
 
 def nudge(workers: int = 1) -> None:

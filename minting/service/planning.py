@@ -5,8 +5,9 @@ Network phases only; the packing itself is pure (``engine.packing``).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from uuid import UUID
 
 import structlog
@@ -24,6 +25,7 @@ from minting.engine.types import (
     PlannedTransaction,
 )
 from minting.engine.wallets import (
+    TokenAccountState,
     associated_token_address,
     judge_token_account,
     judge_wallet_account,
@@ -56,8 +58,9 @@ class Part:
     """Readings of one batch that are to travel together."""
 
     payments: Sequence[MintBatchData]
-    planned_lately: bool = False
-    """Whether the batch's plan judged the wallets, and not long ago."""
+    found: Mapping[str, TokenAccountState] = field(default_factory=dict)
+    """Wallets that the batch's plan judged a moment ago, and what was at their token accounts'
+    addresses then. They are not looked at again here, but when the transaction is simulated."""
     rent_elsewhere: frozenset[str] = frozenset()
     """Wallets of which another transaction of the batch's plan counts the account's rent."""
 
@@ -87,10 +90,7 @@ async def plan_payments(
     """
     grouped = [group_by_wallet(part.payments, max_tokens=max_tokens) for part in parts]
     judged = {
-        group.wallet
-        for part, groups in zip(parts, grouped, strict=True)
-        for group in groups
-        if part.planned_lately
+        Pubkey.from_string(wallet): state for part in parts for wallet, state in part.found.items()
     }
     states = iter(
         await judge_groups(
@@ -182,7 +182,7 @@ async def judge_groups(
     groups: Sequence[Group],
     *,
     program_owned: Collection[str] = (),
-    judged: Collection[Pubkey] = (),
+    judged: Mapping[Pubkey, TokenAccountState] = MappingProxyType({}),
 ) -> list[Destination | RefusedGroup]:
     """Reads each wallet and its associated token account, at ``confirmed``, and judges both.
 
@@ -191,24 +191,23 @@ async def judge_groups(
         mint: The mint that pays.
         groups: Whom it pays.
         program_owned: Wallets that may be accounts of a program.
-        judged: Wallets whose own accounts were judged a moment ago; only their token accounts,
-            which their owners can close and give away, are read again.
+        judged: Wallets that were judged a moment ago, with what was found; they are not read.
 
     Returns:
         One for each group, in their order.
     """
-    wallets = list(dict.fromkeys(group.wallet for group in groups))
-    token_accounts = {wallet: associated_token_address(wallet, mint) for wallet in wallets}
-    addresses = [*(each for each in wallets if each not in judged), *token_accounts.values()]
+    wallets = dict.fromkeys(group.wallet for group in groups if group.wallet not in judged)
+    addresses = [*wallets, *(associated_token_address(wallet, mint) for wallet in wallets)]
     views = dict(zip(addresses, (await cluster.accounts(addresses))[0], strict=True))
     states: list[Destination | RefusedGroup] = []
     for group in groups:
-        token_account = token_accounts[group.wallet]
+        token_account = associated_token_address(group.wallet, mint)
         try:
-            if group.wallet not in judged:
+            state = judged.get(group.wallet)
+            if state is None:
                 allowed = str(group.wallet) in program_owned
                 judge_wallet_account(views[group.wallet], allowed=allowed)
-            state = judge_token_account(group.wallet, views[token_account], mint)
+                state = judge_token_account(group.wallet, views[token_account], mint)
         except WalletRefused as error:
             log.warning("wallet_refused", wallet=str(group.wallet), code=error.code)
             states.append(RefusedGroup(group, error.code, str(error)))

@@ -12,8 +12,9 @@ from solders.pubkey import Pubkey
 from minting.conf import MintingConfig
 from minting.engine.errors import MintingRefused, NodeUnreachable
 from minting.engine.mints import decode_mint, require_mintable
-from minting.engine.types import AccountView, MintFacts
+from minting.engine.types import AccountView, MintFacts, Signer
 from minting.models import MintInfo
+from minting.service.program import program_for, require_willing
 from minting.service.session import Session
 
 log = structlog.get_logger(__name__)
@@ -46,9 +47,27 @@ def inspect_mint(session: Session) -> Standing:
     genesis_hash, (payer, mint), slot = session.run(_ask_of(session, authority, address))
     require_same_cluster(config, genesis_hash)
     facts = decode_mint(address, mint)
-    require_mintable(facts, authority=authority, decimals=config.decimals)
+    require_mintable(
+        facts,
+        authority=authority,
+        decimals=config.decimals,
+        minters=program_for(config, facts).minters(),
+    )
     lamports = 0 if payer is None else payer.lamports
     return Standing(record_mint(facts, genesis_hash), facts, lamports, slot)
+
+
+def require_keys(session: Session, facts: MintFacts, signer: Signer) -> None:
+    """Whether each key that signs is here.
+
+    Raises:
+        MintingRefused: One is not, or cannot be read.
+    """
+    authority = session.config.need_authority()
+    held = {signer.address, *(each.address for each in session.open_cosigners())}
+    for address in program_for(session.config, facts).signers(authority):
+        if address not in held:
+            raise MintingRefused(f"{address} has to sign: MINT_PROGRAM_SIGNERS names no key for it")
 
 
 async def _ask_of(
@@ -124,14 +143,19 @@ def recorded_mint(config: MintingConfig) -> MintInfo:
 def inspect_patiently(session: Session) -> Standing | None:
     """As ``inspect_mint``, but silent nodes are a warning after three tries, and ``None``.
 
+    Where a program mints it is asked as well whether it would.
+
     Raises:
         MintingRefused: the chain says no.
     """
     for attempt in range(1, TRIES + 1):
         try:
-            return inspect_mint(session)
+            standing = inspect_mint(session)
+            session.run(require_willing(session.cluster, session.config, standing.facts))
         except NodeUnreachable as error:
             log.warning("node_silent", attempt=attempt, of=TRIES, reason=str(error))
+        else:
+            return standing
     return None
 
 

@@ -29,7 +29,7 @@ from minting.engine.errors import (
 from minting.engine.types import MintBatchData
 from minting.journal import NewResult, Waiting
 from minting.models import BatchSource, MintBatch, MintSelection
-from minting.service import nudges
+from minting.service import approving, nudges
 from minting.service.estimate import Estimate, Survey, Totals, survey
 from minting.service.payments import walk_payments
 from minting.service.preflight import Standing, inspect_mint, inspect_or_recall
@@ -73,18 +73,34 @@ class _Sieve:
     """Payments on their way; what is none stays behind."""
 
     walk: Iterable[MintBatchData | InvalidItem]
+    passing: Callable[[int], None] | None = None
+    """Told the number of wallets that have passed."""
     excluded: list[InvalidItem] = field(default_factory=list)
 
     def __iter__(self) -> Iterator[MintBatchData]:
+        wallets, last = 0, ""
         for each in self.walk:
             if isinstance(each, InvalidItem):
                 self.excluded.append(each)
-            else:
-                yield each
+                continue
+            if self.passing is not None and each.wallet_address != last:
+                wallets, last = wallets + 1, each.wallet_address
+                self.passing(wallets)
+            yield each
 
 
-def preview(ids: Ids, *, allowed: frozenset[ReadingStatus] = NAMED) -> Preview:
+def preview(
+    ids: Ids,
+    *,
+    allowed: frozenset[ReadingStatus] = NAMED,
+    passing: Callable[[int], None] | None = None,
+) -> Preview:
     """What minting ``ids`` would pay and cost.
+
+    Args:
+        ids: Readings, in any order.
+        allowed: The statuses that may be minted.
+        passing: Told with every wallet how many have passed.
 
     Raises:
         MintingRefused: wrong cluster, mint, authority or decimals.
@@ -93,7 +109,7 @@ def preview(ids: Ids, *, allowed: frozenset[ReadingStatus] = NAMED) -> Preview:
     with open_session() as session:
         mint, standing = inspect_or_recall(session)
         walk = partial(walk_payments, ids, allowed=allowed, mint=mint, config=session.config)
-        sieve = _Sieve(walk())
+        sieve = _Sieve(walk(), passing)
         if session.config.fee_estimation_enabled:
             found = _survey(session, standing, sieve)
             if found is not None and found.estimate.transactions:
@@ -150,6 +166,7 @@ def request_batch(
     max_size: int | None = None,
     nudge: bool = True,
     written: Callable[[MintBatch], None] | None = None,
+    passing: Callable[[int], None] | None = None,
 ) -> MintBatch:
     """Queues a batch: readings taken, results pending, slices waiting, the queue nudged.
 
@@ -166,6 +183,7 @@ def request_batch(
         nudge: Whether a worker is called; ``False`` for a caller that drives it itself.
         written: Called with the batch inside its transaction: what it writes and the batch are in
             one commit.
+        passing: Told with every wallet that is planned how many were.
 
     Raises:
         EmptyBatch: No reading named, or none of them can be minted.
@@ -173,6 +191,7 @@ def request_batch(
         InvalidBatchData: ``strict``, and some cannot be minted; every one is told in ``items``.
         MintingRefused: Wrong cluster, mint, authority or decimals.
         InsufficientFunds: The authority cannot pay what the plan costs.
+        NodeUnreachable: No node tells the cost, and what costs much needs approval.
     """
     if (made := _batch_of(selection)) is not None:
         return made
@@ -183,7 +202,7 @@ def request_batch(
         mint, standing = inspect_or_recall(session)
         config = session.config
         walk = partial(walk_payments, allowed=allowed, mint=mint, config=config)
-        found = _plan(session, standing, ids, _Sieve(walk(ids)), strict=strict)
+        found = _plan(session, standing, ids, _Sieve(walk(ids), passing), strict=strict)
     estimate = found.estimate if found and config.fee_estimation_enabled else None
     if estimate is not None:
         estimate.require_affordable()
@@ -214,7 +233,9 @@ def request_batch(
                 journal.record_excluded(batch, [_kept(item) for item in sieve.excluded])
             left_out = {item.reading_id for item in sieve.excluded}
             journal.take_waiting([each for id_, each in waiting.items() if id_ not in left_out])
-            if nudge:
+            priced = found.estimate if found else None
+            held = approving.hold_if_needed(batch, priced, config.approval)
+            if nudge and not held:
                 # Inside the transaction: the task's row is in the same commit (an outbox).
                 nudges.call_workers(batch)
             if written is not None:
@@ -252,7 +273,8 @@ def _plan(
         payments = list(sieve)
         _require_payable(len(payments), sieve.excluded, strict=True)
     few = isinstance(ids, Sequence) and len(ids) <= READINGS_A_SLICE
-    if few and not session.config.fee_estimation_enabled:
+    config = session.config
+    if few and not (config.fee_estimation_enabled or config.approval.is_on):
         return None
     return _survey(session, standing, payments)
 
@@ -280,6 +302,7 @@ def _new_result(dealt: Dealt, numbers: Mapping[UUID, int]) -> NewResult:
         slice_number=dealt.slice_number,
         planned=dealt.planned,
         rent_elsewhere=dealt.rent_elsewhere,
+        account_held=dealt.account_held,
         retry_number=numbers.get(data.reading_id, 0),
     )
 

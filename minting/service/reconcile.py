@@ -49,6 +49,7 @@ from minting.service.auditing import (
 )
 from minting.service.gate import database_identity, pinned_node
 from minting.service.preflight import look_at_mint
+from minting.service.program import program_for
 from minting.service.recover import recover
 from minting.service.session import Session
 from minting.service.tracking import Flight, tick
@@ -283,7 +284,10 @@ class _Comparison:
         config = self.session.config
         try:
             require_mintable(
-                self.facts, authority=config.need_authority(), decimals=config.decimals
+                self.facts,
+                authority=config.need_authority(),
+                decimals=config.decimals,
+                minters=program_for(config, self.facts).minters(),
             )
         except MintingRefused as refused:
             finding = Finding(

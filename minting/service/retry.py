@@ -76,13 +76,18 @@ def retry_due() -> RetryReport:
 
 
 def retry_batch(
-    batch_id: UUID, *, by: Any, written: Callable[[MintBatch], None] | None = None
+    batch_id: UUID,
+    *,
+    by: Any,
+    code: str = "",
+    written: Callable[[MintBatch], None] | None = None,
 ) -> MintBatch:
     """Queues what failed in a batch and may be minted now, whatever it failed of.
 
     Args:
         batch_id: The batch whose failures are tried again.
         by: The user who asks.
+        code: Only what failed with this ``error_code``; empty: all of it.
         written: Called with the new batch inside its transaction.
 
     Raises:
@@ -92,6 +97,8 @@ def retry_batch(
     """
     batch = MintBatch.objects.get(id=batch_id)
     failed = MintResult.objects.filter(batch=batch, status=ResultStatus.FAILED)
+    if code:
+        failed = failed.filter(error_code=code)
     try:
         return request_batch(
             list(failed.values_list("reading_id", flat=True)),

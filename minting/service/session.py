@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from minting.cluster.nodes import Cluster
-from minting.cluster.signers import open_signer
+from minting.cluster.signers import KeypairSigner, open_signer
 from minting.cluster.throttle import Throttle
 from minting.conf import MintingConfig, current
 from minting.engine.types import Signer
@@ -41,6 +41,10 @@ class Session:
     def open_signer(self) -> Signer:
         """The key; only what signs asks for it."""
         return open_signer(self.config.signer, keypair_path=self.config.authority_keypair)
+
+    def open_cosigners(self) -> tuple[Signer, ...]:
+        """The keys of others that a program has sign (``MINT_PROGRAM_SIGNERS``)."""
+        return tuple(KeypairSigner.load(file) for file in self.config.cosigners.values())
 
 
 @dataclass(frozen=True, slots=True)

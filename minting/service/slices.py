@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import groupby, zip_longest
 
 from minting.engine.batching import READINGS_A_TRANSACTION, group_by_wallet
-from minting.engine.types import Group, MintBatchData
+from minting.engine.types import Destination, MintBatchData
 
 READINGS_A_SLICE = READINGS_A_TRANSACTION
 """Large enough for many transactions, small enough to stay in memory."""
@@ -24,6 +24,8 @@ class Dealt:
     """Number of its transaction in the batch's plan; ``None`` if it was not planned."""
     rent_elsewhere: bool = False
     """Whether an earlier transaction of the plan counts the rent of its account."""
+    account_held: int | None = None
+    """Lamports at the address of its token account, where the plan found that missing."""
 
 
 @dataclass(slots=True)
@@ -41,13 +43,18 @@ class Deal:
     """Readings by transaction."""
     _first: dict[str, int] = field(default_factory=dict)
     """Of wallets in several transactions: the one that counts their account's rent."""
+    _held: dict[str, int] = field(default_factory=dict)
+    """Of wallets whose accounts are missing: lamports at their addresses."""
     _last: tuple[str, int] = ("", 0)
 
-    def note(self, wallet_address: str, group: Group, number: int) -> None:
+    def note(self, wallet_address: str, destination: Destination, number: int) -> None:
         """Notes that a group, or the next part of a divided one, travels in a transaction.
 
         Groups of one wallet follow one another.
         """
+        group = destination.group
+        if destination.create:
+            self._held[wallet_address] = destination.held_lamports
         last_wallet, first = self._last
         if wallet_address != last_wallet:
             self._last = wallet_address, number
@@ -80,8 +87,9 @@ class Deal:
                 room -= size if number is None else 0
                 slice_number = last if number is None else slices[number]
                 elsewhere = number is not None and self._first.get(wallet, number) != number
+                held = None if number is None else self._held.get(wallet)
                 for payment in group.payments:
-                    yield Dealt(known[payment.reading_id], slice_number, number, elsewhere)
+                    yield Dealt(known[payment.reading_id], slice_number, number, elsewhere, held)
 
     def _slices(self) -> dict[int, int]:
         """The slice of each transaction: consecutive ones together, as long as one holds them."""

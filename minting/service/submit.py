@@ -11,7 +11,6 @@ from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from itertools import groupby
 from uuid import UUID
 
 import structlog
@@ -21,6 +20,7 @@ from solders.pubkey import Pubkey
 
 from minting import journal
 from minting.engine.errors import (
+    ApprovalVoid,
     BlockchainError,
     DailyLimitPassed,
     FormatRefused,
@@ -28,11 +28,12 @@ from minting.engine.errors import (
     MintingStopped,
     SolanaError,
 )
-from minting.engine.types import MintBatchData, PlannedTransaction, Signer
+from minting.engine.types import PlannedTransaction, Signer
 from minting.journal import Claim, LostClaimError, Refusal
 from minting.models import MintBatch, MintResult
 from minting.service import gate, nudges, wave
-from minting.service.planning import Part, plan_payments
+from minting.service.parts import parts_of
+from minting.service.planning import plan_payments
 from minting.service.preflight import Standing, inspect_mint
 from minting.service.recover import live_flights, prove_dead
 from minting.service.refusing import as_refusal, give_up, refuse, refuse_left_out, worn_out
@@ -65,8 +66,8 @@ OVERTIME = 120.0
 """Seconds for which a task still follows what it has signed; then recovery does."""
 
 PLAN_BELIEVED = timedelta(minutes=5)
-"""For so long a wallet that was judged with its batch's plan counts as judged. Its token account is
-looked at anew whenever it is paid."""
+"""For so long a wallet that was judged with its batch's plan counts as judged. Its token account
+shows in every simulation as the mint would leave it (``faults.learn``)."""
 
 PATIENCE = 60.0
 """Seconds without an answer of any node after which a task gives its slices back."""
@@ -290,6 +291,8 @@ class Driver:
             self.renew_at = 0.0
         except (MintingStopped, GateClosed) as stopped:
             self._stop(stopped)
+        except ApprovalVoid as void:
+            self._leave(void)
         except BlockchainError as error:
             # Payer, authority or mint: nobody's wallet is to blame, and nothing more is signed.
             self.ready.clear()
@@ -310,6 +313,12 @@ class Driver:
         self.ready.clear()
         self.stopped = True
 
+    def _leave(self, void: ApprovalVoid) -> None:
+        """Ends what is unsigned of a batch without approval; the others go on."""
+        self.ready.clear()
+        theirs = [id_ for id_, claim in self.claims.items() if claim.batch_id == void.batch_id]
+        give_up(self.session, theirs, code=void.code, reason=str(void), permanent=void.permanent)
+
     def _plan(self, terms: Terms) -> None:
         """Plans what is unsigned of the next slices; wallets that cannot be paid end here."""
         refused: list[Refusal] = []
@@ -318,10 +327,7 @@ class Driver:
             fresh = MintBatch.objects.filter(
                 id=claim.batch_id, created_at__gte=Now() - PLAN_BELIEVED
             ).exists()
-            parts = [
-                _part(list(together), lately=fresh and planned is not None)
-                for planned, together in groupby(rows, key=lambda row: row.planned)
-            ]
+            parts = parts_of(rows, believed=fresh, doubted={*map(str, self.stumbles)})
             if not parts:
                 continue
             plan = self.session.run(
@@ -375,23 +381,3 @@ class Driver:
         self.ready.clear()
         give_up(self.session, worn_out(self.claims), code=error.code, reason=str(error))
         return False
-
-
-def _part(rows: Sequence[MintResult], *, lately: bool) -> Part:
-    """What travels together by the batch's plan."""
-    here = {row.wallet_address for row in rows if not row.rent_elsewhere}
-    return Part(
-        [_payment(row) for row in rows],
-        lately,
-        frozenset(row.wallet_address for row in rows) - here,
-    )
-
-
-def _payment(row: MintResult) -> MintBatchData:
-    return MintBatchData(
-        reading_id=row.reading_id,
-        user_id=row.user_id,
-        wallet_address=row.wallet_address,
-        kwh_amount=row.kwh_amount,
-        tokens_to_mint=int(row.base_units),
-    )

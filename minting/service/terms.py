@@ -18,7 +18,6 @@ from minting.engine.instructions import memo
 from minting.engine.messages import limits_from, priority_fee
 from minting.engine.packing import Carrier, Prices
 from minting.engine.programs.base import ReadableMintProgram
-from minting.engine.programs.spl_token import SplTokenProgram
 from minting.engine.types import (
     ExecutionLimits,
     MessageVersion,
@@ -26,6 +25,7 @@ from minting.engine.types import (
     PlannedTransaction,
     Simulation,
 )
+from minting.service.program import measured
 from minting.service.session import Session
 
 log = structlog.get_logger(__name__)
@@ -142,6 +142,7 @@ def _key(config: MintingConfig) -> tuple[object, ...]:
         config.rpc_urls,
         config.mint_address,
         config.authority_address,
+        config.program and config.program.key,
         config.transaction_version,
         config.priority_fee,
         config.max_priority_fee,
@@ -150,6 +151,7 @@ def _key(config: MintingConfig) -> tuple[object, ...]:
 
 async def _learn(cluster: Cluster, config: MintingConfig, mint: MintFacts) -> Terms:
     authority = config.need_authority()
+    program = await measured(cluster, config, mint)
     version, unit_price, signature_fee, account_rent, floor = await asyncio.gather(
         _version(cluster, config, authority),
         _unit_price(cluster, config, mint.address, authority),
@@ -161,7 +163,7 @@ async def _learn(cluster: Cluster, config: MintingConfig, mint: MintFacts) -> Te
         carrier=Carrier(
             version=version,
             mint=mint,
-            program=SplTokenProgram(),
+            program=program,
             authority=authority,
             prices=Prices(signature_fee, account_rent, unit_price),
         ),

@@ -18,13 +18,14 @@ from django.db import transaction
 
 from minting import journal
 from minting.cluster.concurrency import together
-from minting.engine.apart import blamed_token_account
+from minting.engine.apart import blamed_accounts
 from minting.engine.states import TransactionStatus
 from minting.engine.types import Commitment, MessageVersion, SignatureStatus, Watched
 from minting.engine.verdicts import is_past_life
 from minting.journal import Landing, OnChainError
 from minting.models import MintInfo, MintTransaction
 from minting.service import terms
+from minting.service.program import explained
 from minting.service.session import Session
 
 log = structlog.get_logger(__name__)
@@ -264,7 +265,8 @@ def _settle_error(session: Session, flight: Flight, status: SignatureStatus) -> 
         journal.record_failed(
             error,
             code="transaction_failed",
-            reason=f"The transaction landed with an error: {json.dumps(status.err)}",
+            reason=f"The transaction landed with an error: {json.dumps(status.err)}"
+            + explained(session.config, status.err),
             blamed=_blamed_wallet(flight, status.err),
             retry=session.config.retry,
         )
@@ -274,12 +276,10 @@ def _settle_error(session: Session, flight: Flight, status: SignatureStatus) -> 
 
 def _blamed_wallet(flight: Flight, err: object) -> str | None:
     """The wallet whose instruction made a landed transaction fail, if one did."""
-    token_account = blamed_token_account(flight.raw, err)
-    if token_account is None:
+    accounts = blamed_accounts(flight.raw, err)
+    if not accounts:
         return None
     row = MintTransaction.objects.get(id=flight.id)
     info = MintInfo.objects.get(genesis_hash=row.genesis_hash, address=row.mint_address)
     wallets = row.results.values_list("wallet_address", flat=True).distinct()
-    return next(
-        (wallet for wallet in wallets if info.token_account_of(wallet) == token_account), None
-    )
+    return next((wallet for wallet in wallets if info.token_account_of(wallet) in accounts), None)

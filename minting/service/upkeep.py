@@ -18,7 +18,7 @@ from redis import RedisError
 
 from gridtoken.broker import RedisBroker
 from minting import journal
-from minting.service import nudges
+from minting.service import errands, nudges
 from minting.service.recover import slices_wait
 
 log = structlog.get_logger(__name__)
@@ -52,6 +52,7 @@ def release_the_dead(pids: Collection[int], fallen: Fallen | None = None) -> int
         cause = fallen.cause if fallen and fallen.pid == pid else ""
         with transaction.atomic():
             freed += journal.release_of_the_dead(worker=worker_name(pid), cause=cause)
+    errands.free([worker_name(pid) for pid in pids])
     if freed:
         log.warning("slices_of_the_dead_released", slices=freed)
     return freed

@@ -131,8 +131,10 @@ async def prepare(
         raise InsufficientFunds(missing)
     learned = await learn(session, terms, plans)
     blockhash = await fresh_blockhash(session)
+    signers = (signer, *session.open_cosigners())
     signed = [
-        await _sign(terms, signer, plan, simulation, blockhash) for plan, simulation in learned.good
+        await _sign(terms, signers, plan, simulation, blockhash)
+        for plan, simulation in learned.good
     ]
     return Prepared(tuple(signed), learned.left_out)
 
@@ -186,7 +188,7 @@ def _read_back(signings: Sequence[Signing]) -> list[MintTransaction]:
 
 async def _sign(
     terms: Terms,
-    signer: Signer,
+    signers: Sequence[Signer],
     plan: PlannedTransaction,
     simulation: Simulation,
     blockhash: Blockhash,
@@ -199,6 +201,6 @@ async def _sign(
         authority=terms.authority,
         blockhash=blockhash,
         limits=limits,
-        signers=[signer],
+        signers=signers,
         max_priority_fee=terms.max_priority_fee,
     )

@@ -22,6 +22,7 @@ from minting.service.upkeep import Fallen, QueueWatch
 from minting.watchdog import processes
 from minting.watchdog.board import Board
 from minting.watchdog.sentinel import HAND_OVER, LONGEST_STOP, run_sentinel
+from minting.webhooks.upkeep import call_if_unattended
 
 log = structlog.get_logger(__name__)
 
@@ -170,6 +171,8 @@ def _is_wedged(cluster: Cluster, queue: QueueWatch) -> bool:
             return True
         if upkeep.call_if_unattended():
             log.info("worker_called")
+        if call_if_unattended():
+            log.debug("courier_called")
     except DatabaseError as error:
         # Without the tables there is nothing to do for anybody; asked again soon.
         log.warning("tables_not_seen", reason=str(error).strip())

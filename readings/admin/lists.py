@@ -68,6 +68,8 @@ class ListAdmin(ModelAdmin):
     list_per_page = 50
     list_max_show_all = 0
     sortable_by: Sequence[str] = ()
+    when_empty = ""
+    """What to do where there is nothing yet."""
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:  # noqa: ARG002
         """Ours."""

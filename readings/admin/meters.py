@@ -46,6 +46,7 @@ class MeterAdmin(HistoryPages, FoundByShape):
     ordering = ["serial"]
     inlines = [AssignmentInline]
     actions_detail = ["assign"]
+    when_empty = "Readings are taken of registered meters only: add one, and assign it to an owner."
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Meter]:
         """With who holds the meter now."""

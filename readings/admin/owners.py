@@ -44,6 +44,7 @@ class OwnerAdmin(HistoryPages, FoundByShape):
     ordering = ["name", "user_id"]
     inlines = [WalletInline]
     actions_detail = ["register_wallet"]
+    when_empty = "Owners are paid for what their meters export: add one, or import the registry."
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Owner]:
         """With the wallet and the meters of now."""

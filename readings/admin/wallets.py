@@ -66,6 +66,7 @@ class WalletAdmin(RegisteredAdmin):
     autocomplete_fields = ["owner"]
     ordering = ["-id"]
     actions = ["retire"]
+    when_empty = "Until an owner has a wallet, the readings are held: register one."
 
     def register(self, values: dict[str, Any]) -> Wallet:
         """Through intake."""

@@ -7,8 +7,9 @@
 ``release``    a person takes responsibility for what is held
 ``rejudge``    asks the rules again after a cause of holding changed
 ``rejudge_limits`` lets go what a raised limit no longer holds
+``register_owner`` / ``register_meter``  a new one, by the name that stays
 ``register_wallet`` / ``retire_wallet``  an owner's address, never edited in place
-``assign_meter``  who holds a meter from when on
+``assign_meter`` / ``unassign_meter``  who holds a meter from when on, or that nobody does
 ============== ==========================================================================
 
 Locks are taken in one order, so that no two of these wait for each other: meters, owners,
@@ -18,7 +19,15 @@ readings; several of a kind in the order of their ids.
 from readings.candidate import Submission
 from readings.intake.correction import Correction, correct
 from readings.intake.holding import ReleaseOutcome, rejudge, rejudge_limits, release
-from readings.intake.registry import assign_meter, check_wallet, register_wallet, retire_wallet
+from readings.intake.registry import (
+    assign_meter,
+    check_wallet,
+    register_meter,
+    register_owner,
+    register_wallet,
+    retire_wallet,
+    unassign_meter,
+)
 from readings.intake.submission import (
     Outcome,
     OutcomeStatus,
@@ -37,6 +46,8 @@ __all__ = [
     "assign_meter",
     "check_wallet",
     "correct",
+    "register_meter",
+    "register_owner",
     "register_wallet",
     "rejudge",
     "rejudge_limits",
@@ -44,4 +55,5 @@ __all__ = [
     "retire_wallet",
     "submit",
     "submit_many",
+    "unassign_meter",
 ]

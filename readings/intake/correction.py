@@ -52,6 +52,7 @@ def correct(
     source: ReadingSource = ReadingSource.API,
     verification: Verification = Verification.VERIFIED,
     submitted_by: AbstractBaseUser | None = None,
+    import_file_id: UUID | None = None,
 ) -> Correction:
     """Tells a reading anew. Not minted yet, it replaces; minted, the difference is recorded.
 
@@ -67,6 +68,7 @@ def correct(
         source: Which way the correction came in.
         verification: Who vouches for it.
         submitted_by: Who sent it.
+        import_file_id: The file that tells it.
 
     Raises:
         UnknownReading: There is no such reading.
@@ -86,6 +88,7 @@ def correct(
         reading.source = source.value
         reading.verification = verification.value
         reading.submitted_by_id = submitted_by.pk if submitted_by else None
+        reading.import_file_id = import_file_id
         _judge(reading, first=revisions[0], minted=minted)
         _supersede(current)
         reading.save(force_insert=True)

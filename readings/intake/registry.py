@@ -3,16 +3,55 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils import timezone
 from solders.pubkey import Pubkey
 
-from readings.errors import InvalidWallet, OverlappingAssignment, ReasonRequired, RegistryError
+from readings.errors import (
+    AlreadyRegistered,
+    InvalidWallet,
+    OverlappingAssignment,
+    ReasonRequired,
+    RegistryError,
+)
 from readings.intake.holding import rejudge
 from readings.models import Meter, MeterAssignment, MeterReading, Owner, Wallet
 from readings.rules import ReadingCode
+
+
+def register_owner(*, user_id: str, name: str, email: str = "") -> Owner:
+    """A new owner, without wallet and meters yet.
+
+    Raises:
+        AlreadyRegistered: The ``user_id`` is taken.
+    """
+    try:
+        with transaction.atomic():
+            return Owner.objects.create(user_id=user_id, name=name, email=email)
+    except IntegrityError:
+        taken = Owner.objects.get(user_id=user_id)
+        raise AlreadyRegistered("An owner with user_id", user_id, taken.id) from None
+
+
+def register_meter(*, serial: str, **described: Any) -> Meter:
+    """A new meter, which nobody holds yet.
+
+    Args:
+        serial: Clients name it by this, for good.
+        described: ``name``, ``location``, ``interval_seconds``.
+
+    Raises:
+        AlreadyRegistered: The serial is taken.
+    """
+    try:
+        with transaction.atomic():
+            return Meter.objects.create(serial=serial, **described)
+    except IntegrityError:
+        taken = Meter.objects.get(serial=serial)
+        raise AlreadyRegistered("A meter with serial", serial, taken.id) from None
 
 
 def register_wallet(
@@ -109,10 +148,8 @@ def assign_meter(
         before = meter.assignments.filter(ends_at=None, starts_at__lte=starts_at)
         if ends_at is None and (same := before.filter(owner=owner).first()):
             return same
-        # Saved one by one (there is one at most), so that the change log sees it.
-        for ended in before.exclude(starts_at=starts_at):
-            ended.ends_at = starts_at
-            ended.save(update_fields=["ends_at"])
+        for open_one in before.exclude(starts_at=starts_at):
+            _end(open_one, starts_at)
         others = meter.assignments.filter(Q(ends_at=None) | Q(ends_at__gt=starts_at))
         if ends_at is not None:
             others = others.filter(starts_at__lt=ends_at)
@@ -121,11 +158,38 @@ def assign_meter(
         assignment = MeterAssignment.objects.create(
             meter=meter, owner=owner, starts_at=starts_at, ends_at=ends_at
         )
-        _adopt_readings(assignment)
+        adopt_readings(assignment)
     return assignment
 
 
-def _adopt_readings(assignment: MeterAssignment) -> None:
+def unassign_meter(*, meter: Meter, ends_at: datetime) -> None:
+    """Says that nobody holds a meter from then on: what it measures later is held.
+
+    Raises:
+        RegistryError: Its holder's time began later.
+    """
+    with transaction.atomic():
+        Meter.objects.select_for_update(no_key=True).get(id=meter.id)
+        current = meter.assignments.filter(ends_at=None).first()
+        if current is None:
+            return
+        if ends_at <= current.starts_at:
+            raise RegistryError("An assignment must end after it starts")
+        _end(current, ends_at)
+
+
+def _end(assignment: MeterAssignment, at: datetime) -> None:
+    """By a save, not an update: what changes in the registry is logged row by row."""
+    assignment.ends_at = at
+    assignment.save(update_fields=["ends_at"])
+
+
+def adopt_readings(assignment: MeterAssignment) -> int:
+    """Gives readings that had nobody to whoever, as is now known, held their meter.
+
+    Returns:
+        How many are judged otherwise now.
+    """
     orphans = MeterReading.objects.filter(
         meter=assignment.meter_id, owner=None, period_end__gt=assignment.starts_at
     )
@@ -134,7 +198,7 @@ def _adopt_readings(assignment: MeterAssignment) -> None:
     locked = orphans.select_for_update(no_key=True).order_by("id")
     adopted = MeterReading.objects.filter(id__in=list(locked.values_list("id", flat=True)))
     adopted.update(owner=assignment.owner_id)
-    rejudge(adopted)
+    return rejudge(adopted)
 
 
 def _lock_owner(owner: Owner) -> None:
@@ -142,7 +206,6 @@ def _lock_owner(owner: Owner) -> None:
 
 
 def _retire(owner: Owner) -> None:
-    # Saved one by one (there is one at most), so that the change log sees it.
     for wallet in owner.wallets.current():
         wallet.retired_at = timezone.now()
         wallet.save(update_fields=["retired_at"])

@@ -18,6 +18,7 @@ from readings.candidate import Candidate, Submission, examine
 from readings.conf import limits
 from readings.errors import ConflictingReading, ReadingError, UnknownMeter
 from readings.intake.context import Holders, Span, load_timelines, lock_meters, owners_with_wallet
+from readings.intake.storing import store
 from readings.models import Meter, MeterReading
 from readings.periods import Timeline, Told
 from readings.rules import Facts, Judgement, Limits, PeriodKind, ReadingCode, ReadingSource, judge
@@ -104,6 +105,7 @@ def submit_many(
     source: ReadingSource,
     submitted_by: AbstractBaseUser | None = None,
     submitted_at: datetime | None = None,
+    import_file_id: UUID | None = None,
 ) -> list[Outcome]:
     """Takes any number of readings, each by itself: one bad item fails no other.
 
@@ -114,6 +116,7 @@ def submit_many(
         source: Which way they came in.
         submitted_by: Whose token or session sent them.
         submitted_at: Now, unless an old system's record of it is taken over.
+        import_file_id: The file that tells them.
 
     Returns:
         An outcome for each item, in the order given.
@@ -125,6 +128,7 @@ def submit_many(
             limits=limits(),
             source=source,
             submitted_by_id=submitted_by.pk if submitted_by else None,
+            import_file_id=import_file_id,
         )
         outcomes += intake.take(chunk)
     return outcomes
@@ -165,6 +169,7 @@ class _Intake:
     limits: Limits
     source: ReadingSource
     submitted_by_id: int | None
+    import_file_id: UUID | None
 
     def take(self, items: Sequence[Submission | ReadingError]) -> list[Outcome]:
         examined = [self._examine(item) for item in items]
@@ -173,7 +178,7 @@ class _Intake:
             new = [decision for decision in decisions if isinstance(decision, MeterReading)]
             # Locks keep repeats out; should anybody write without them, the unique
             # constraints refuse the whole chunk rather than let one reading count twice.
-            MeterReading.objects.bulk_create(new)
+            store(new)
             return _outcomes(decisions, {reading.id: reading for reading in new})
 
     def _examine(self, item: Submission | ReadingError) -> Candidate | ReadingError:
@@ -257,6 +262,7 @@ class _Intake:
             source=self.source.value,
             submitted_at=self.now,
             submitted_by_id=self.submitted_by_id,
+            import_file_id=self.import_file_id,
         )
 
 

@@ -1,11 +1,14 @@
 """Owners, wallets, meters and what they measured; one noun a file."""
 
+from readings.models.import_file import ImportFile, ImportPart
 from readings.models.meter import Meter, MeterAssignment
 from readings.models.owner import Owner
 from readings.models.reading import MeterReading, MeterReadingQuerySet
 from readings.models.wallet import Wallet
 
 __all__ = [
+    "ImportFile",
+    "ImportPart",
     "Meter",
     "MeterAssignment",
     "MeterReading",

@@ -10,6 +10,7 @@ from django.db import models
 from django.db.models import Case, F, OuterRef, Q, Subquery, When
 from django.utils import timezone
 
+from readings.models.import_file import ImportFile
 from readings.models.meter import Meter
 from readings.models.owner import Owner
 from readings.models.wallet import Wallet
@@ -128,6 +129,15 @@ class MeterReading(models.Model):
         db_index=False,
     )
 
+    import_file = models.ForeignKey(
+        ImportFile,
+        on_delete=models.PROTECT,
+        related_name="readings",
+        null=True,
+        blank=True,
+        db_index=False,
+    )
+
     released_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         on_delete=models.PROTECT,
@@ -218,6 +228,7 @@ class MeterReading(models.Model):
             ),
             models.Index(F("owner"), F("period_end").desc(), name="reading_by_owner"),
             models.Index(F("period_end"), F("id"), name="reading_by_period"),
+            models.Index(F("kwh_amount"), name="reading_by_amount"),
             models.Index(
                 F("code"),
                 F("submitted_at").desc(),
@@ -234,6 +245,13 @@ class MeterReading(models.Model):
             ),
             models.Index(
                 F("external_id"), name="reading_by_external_id", condition=~Q(external_id="")
+            ),
+            models.Index(
+                F("import_file"),
+                F("submitted_at").desc(),
+                F("id").desc(),
+                name="reading_by_file",
+                condition=Q(import_file__isnull=False),
             ),
             models.Index(
                 F("owner"),

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from bench.aims import judge
-from bench.figures import LISTING, ONE_BY_ONE, Book, Timing
+from bench.figures import LISTING, ONE_BY_ONE, Book, Taken, Timing
 from tests.bench.test_figures import run
 
 THOUSAND = {
@@ -35,6 +35,18 @@ def test_accounts_to_be_opened_are_no_fee_aim():
     new = run(**THOUSAND, section="fees", note="v1", accounts="new", fee_lamports=500_000)
 
     assert "lamports a wallet, v1" not in verdicts(Book(runs=[new]))
+
+
+def test_intake_is_judged_by_its_rate_and_by_statements_that_do_not_grow():
+    quick = Taken("many", 1_000, (0.2, 0.1, 0.3), few_statements=9, statements=9)
+    slow = Taken("few", 1_000, (0.21,), few_statements=9, statements=9)
+    growing = Taken("many", 1_000, (0.2,), few_statements=9, statements=12)
+
+    told = verdicts(Book(intake=[quick, slow]))
+    assert told["readings/s into the database, many"] is True
+    assert told["readings/s into the database, few"] is False
+    assert told["statements for 1,000 readings"] is True
+    assert verdicts(Book(intake=[growing]))["statements for 1,000 readings"] is False
 
 
 def test_three_hundred_times_one_by_one_from_a_sample_of_it():

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.timeout(SECONDS + 10)
 def told(tmp_path_factory) -> tuple[str, dict]:
     """What it says, and writes."""
     file: Path = tmp_path_factory.mktemp("bench") / "bench.json"
-    only = [word for name in ("ways", "growth") for word in ("--only", name)]
+    only = [word for name in ("ways", "growth", "intake") for word in ("--only", name)]
     run = subprocess.run(
         [
             *(sys.executable, "-m", "bench", "--quick", "--slot-ms", "50", *only),
@@ -61,6 +61,14 @@ def test_where_the_time_goes_is_known(told):
     if sys.platform == "linux":  # elsewhere nothing is known of other processes
         assert all(run["peak_mb"] > 20 and run["cpu_seconds"] > 0 for run in ours)
     assert {"request", "drive", "· plan", "· journal", "· settle"} <= steps
+
+
+def test_readings_come_in_by_the_thousand(told):
+    rows = told[1]["intake"]
+
+    assert len(rows) == 3
+    assert all(row["readings_per_second"] > 0 and row["readings"] == 1_000 for row in rows)
+    assert all(row["statements"] == row["few_statements"] for row in rows)
 
 
 def test_people_get_tables(told):

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 
 from bench.aims import judge
-from bench.figures import Book, Idle, Latency, Phase, Timing
+from bench.figures import Book, Idle, Latency, Phase, Taken, Timing
 from bench.table import document, report
 from tests.bench.test_figures import run
 
@@ -14,6 +14,7 @@ def book() -> Book:
         latencies=[Latency("ours", 50, (1.0, 2.0, 4.0))],
         phases={"120 of 60": [Phase("drive", 1.5, 0.25, 2)]},
         idle=[Idle("two workers", 62.0, {"getSlot": 3})],
+        intake=[Taken("10 meters, 100 readings each", 1_000, (0.1, 0.2, 0.125), 9, 9)],
         timings=[Timing("GET readings", 12.3, 20.0, 4, 150.0, ok=True)],
     )
 
@@ -43,6 +44,7 @@ def test_every_section_that_was_measured_is_told():
     assert "| cores | 2 |" in told
     assert "| ours | 50 | 3 | 2.00 | 4.00 |  |" in told
     assert "| drive | 1.50 | 0.25 | 2 |" in told
+    assert "| 10 meters, 100 readings each | 3 | 8,000 | 5,000 | 9 | 9 |" in told
     assert "| two workers | 62 | 3 getSlot |" in told
     assert "| GET readings | 12 | 20 | 4 | 150 | ok |" in told
     assert "Growth" not in told

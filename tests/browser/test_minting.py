@@ -68,7 +68,7 @@ def test_pending_readings_are_selected_minted_and_seen(
     worker()
     # Nobody loads the page again: it does so itself.
     expect(page.get_by_text("succeeded", exact=True)).to_be_visible()
-    expect(page.locator("[data-counter=Minted]")).to_have_text(str(PENDING))
+    expect(page.locator("[data-value=minted]")).to_have_text(str(PENDING))
     visitor.picture("batch-succeeded")
 
     signature = MintResult.objects.first().tx_signature
@@ -109,7 +109,7 @@ def test_every_page_is_fit_to_be_looked_at(
         visitor.picture(name)
     for name, batch in batches.items():
         visitor.go(f"/admin/minting/mintbatch/{batch.pk}/change/")
-        expect(page.locator("#batch-story")).to_be_visible()
+        expect(page.locator("#batch-live")).to_be_visible()
         visitor.picture(f"batch-{name}")
     dead = batches["failed"].transactions.get()
     visitor.go(f"/admin/minting/minttransaction/{dead.pk}/change/")

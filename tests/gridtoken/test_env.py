@@ -180,3 +180,17 @@ def test_settings_bear_the_names_of_their_variables():
         "DATABASE_URL",
     }
     assert {name for name in env.declared if not hasattr(settings, name)} == renamed
+
+
+def test_pairs_have_a_name_and_a_value_each_once():
+    assert of(A="x = 1, y=2").pairs("A", "name=value") == {"x": "1", "y": "2"}
+    assert of(A="x=key.json").named_files("A", "x=file") == {"x": BASE_DIR / "key.json"}
+    assert of().pairs("A", "name=value") == {}
+
+
+@pytest.mark.parametrize("text", ["x", "=1", "x=", "x=1,x=2"])
+def test_what_are_no_pairs_is_refused(text):
+    with pytest.raises(WrongVariableError) as error:
+        of(A=text).pairs("A", "name=value")
+    allowed = "name=value, separated by commas, each name once"
+    assert said(error) == f"A must be {allowed}, not {text!r}"

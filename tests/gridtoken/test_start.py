@@ -23,11 +23,29 @@ import pytest
             "processed",
             "SOLANA_COMMITMENT must be confirmed or finalized, not 'processed'",
         ),
+        (
+            "MINT_PROGRAM",
+            "anchor",
+            (
+                "MINT_PROGRAM_IDL must be the path of an Anchor IDL while MINT_PROGRAM is anchor; "
+                "it is not set"
+            ),
+        ),
     ],
 )
 def test_a_wrong_environment_stops_the_start_with_one_line(manage, variable, value, line):
     done = manage("check", **{variable: value})
     assert (done.returncode, done.stdout, done.stderr) == (1, "", line + "\n")
+
+
+def test_an_account_that_cannot_be_found_stops_the_start_with_its_name(manage):
+    idl = "tests/programs/platform_mint.json"
+    done = manage("check", MINT_PROGRAM="anchor", MINT_PROGRAM_IDL=idl)
+    assert (done.returncode, done.stdout, done.stderr) == (
+        1,
+        "",
+        "Account registry_authority: nothing says which address it is; MINT_PROGRAM_ACCOUNTS can\n",
+    )
 
 
 def test_debugging_needs_nothing(manage):

@@ -50,6 +50,7 @@ class MintingChain:
     keypair_file: Path
     mint: Pubkey
     settings: Any
+    token_program: Pubkey = TOKEN_PROGRAM_ID
 
     def balance_of(self, wallet: str) -> int:
         """Base units in the associated token account of ``wallet``; 0 without one."""
@@ -77,14 +78,19 @@ class MintingChain:
 
     def token_account(self, wallet: str) -> Pubkey:
         """The associated token account of ``wallet``."""
-        return get_associated_token_address(Pubkey.from_string(wallet), self.mint)
+        return get_associated_token_address(
+            Pubkey.from_string(wallet), self.mint, self.token_program
+        )
 
     def open_account(self, wallet: str) -> Pubkey:
         """Creates the associated token account of ``wallet``."""
         self.send(
             [
                 create_idempotent_associated_token_account(
-                    self.authority.pubkey(), Pubkey.from_string(wallet), self.mint
+                    self.authority.pubkey(),
+                    Pubkey.from_string(wallet),
+                    self.mint,
+                    self.token_program,
                 )
             ]
         )
@@ -97,7 +103,7 @@ class MintingChain:
             [
                 freeze_account(
                     FreezeAccountParams(
-                        program_id=TOKEN_PROGRAM_ID,
+                        program_id=self.token_program,
                         account=account,
                         mint=self.mint,
                         authority=self.authority.pubkey(),

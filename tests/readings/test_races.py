@@ -82,10 +82,14 @@ def test_batches_over_the_same_meters_in_any_order_do_not_wait_for_each_other(
         submissions = [telling(meter, quarters_ago=ago) for ago in range(50) for meter in meters]
         ordered = submissions if number % 2 else submissions[::-1]
         outcomes = intake.submit_many(ordered, source=ReadingSource.API)
-        return {outcome.status.value for outcome in outcomes}
+        told = [(one.meter_serial, one.period_end) for one in ordered]
+        ids = dict(zip(told, (outcome.reading_id for outcome in outcomes), strict=True))
+        return {outcome.status.value for outcome in outcomes}, ids
 
-    assert set().union(*at_once(send)) == {"created", "duplicate"}
-    assert MeterReading.objects.count() == 100
+    statuses, ids = zip(*at_once(send), strict=True)
+    assert set().union(*statuses) == {"created", "duplicate"}
+    assert all(each == ids[0] for each in ids)
+    assert MeterReading.objects.count() == len(set(ids[0].values())) == 100
 
 
 def test_overlapping_readings_at_once_leave_one_mintable(household):

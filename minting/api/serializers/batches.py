@@ -7,12 +7,15 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
+from minting.api.serializers import examples
 from minting.api.serializers.fields import BlankIsNull, Lamports
 from minting.engine.errors import BatchTooLarge
 from minting.engine.states import BatchStatus, ResultStatus
 from minting.models import BatchSource
+from readings.rules import KWH_PLACES
 
 
 class ReadingIds(serializers.ListField):
@@ -33,6 +36,7 @@ class ReadingIds(serializers.ListField):
         return ids
 
 
+@extend_schema_serializer(examples=[OpenApiExample("one", value=examples.MINT_REQUEST)])
 class MintRequestSerializer(serializers.Serializer):
     """Which readings."""
 
@@ -52,6 +56,7 @@ def named_ids(data: Any) -> Sequence[UUID]:
     return ids
 
 
+@extend_schema_serializer(examples=[OpenApiExample("one", value=examples.RESULT)])
 class ResultSerializer(serializers.Serializer):
     """What became of one reading in one batch."""
 
@@ -64,6 +69,27 @@ class ResultSerializer(serializers.Serializer):
     slot = serializers.IntegerField(allow_null=True)
 
 
+@extend_schema_serializer(examples=[OpenApiExample("one", value=examples.MINT_RESULT)])
+class MintResultSerializer(ResultSerializer):
+    """A result with all that an audit asks for; what is written is that of the moment it began."""
+
+    id = serializers.UUIDField()
+    batch_id = serializers.UUIDField()
+    owner = serializers.CharField(source="user_id", help_text="The owner's user_id.")
+    wallet_address = BlankIsNull()
+    kwh_amount = serializers.DecimalField(max_digits=20, decimal_places=KWH_PLACES)
+    base_units = serializers.DecimalField(
+        max_digits=20, decimal_places=0, help_text="Of the token; text, for it may pass 2⁵³."
+    )
+    settled_at = serializers.DateTimeField(allow_null=True)
+
+
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample("done", value=examples.BATCH),
+        OpenApiExample("queued", value=examples.QUEUED_BATCH, status_codes=["202"]),
+    ]
+)
 class BatchSerializer(serializers.Serializer):
     """What was asked in one go, and the outcome."""
 
@@ -90,6 +116,7 @@ class BatchSerializer(serializers.Serializer):
     )
 
 
+@extend_schema_serializer(examples=[OpenApiExample("one", value=examples.SINGLE_MINT)])
 class SingleMintSerializer(serializers.Serializer):
     """The outcome of a single mint that was waited for."""
 
@@ -109,6 +136,7 @@ class ExcludedSerializer(serializers.Serializer):
     reason = serializers.CharField()
 
 
+@extend_schema_serializer(examples=[OpenApiExample("one", value=examples.ESTIMATE)])
 class EstimateSerializer(serializers.Serializer):
     """What minting would send and cost."""
 

@@ -6,14 +6,17 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
+from minting.api.serializers import examples
 from minting.api.serializers.fields import BlankIsNull
 from readings.errors import InvalidReading
 from readings.intake import Outcome, OutcomeStatus, Submission
 from readings.rules import KWH_PLACES, ReadingStatus
 
 
+@extend_schema_serializer(examples=[OpenApiExample("one", value=examples.READING)])
 class ReadingSerializer(serializers.Serializer):
     """A reading, as ``shown_readings`` reads it."""
 
@@ -32,6 +35,7 @@ class ReadingSerializer(serializers.Serializer):
     submitted_at = serializers.DateTimeField()
 
 
+@extend_schema_serializer(examples=[OpenApiExample("one", value=examples.CORRECTED_READING)])
 class CorrectedReadingSerializer(ReadingSerializer):
     """The current revision of a reading."""
 
@@ -44,23 +48,7 @@ class CorrectedReadingSerializer(ReadingSerializer):
     )
 
 
-# Written out: a second component with the same choices would have no name for their enumeration.
-CORRECTED_READING: dict[str, Any] = {
-    "allOf": [
-        {"$ref": "#/components/schemas/Reading"},
-        {
-            "type": "object",
-            "required": ["revision", "correction_difference"],
-            "properties": {
-                "revision": {"type": "integer"},
-                "correction_difference": {"type": "string", "format": "decimal", "nullable": True},
-            },
-        },
-    ]
-}
-"""``CorrectedReadingSerializer`` in the API's description."""
-
-
+@extend_schema_serializer(examples=[OpenApiExample("one", value=examples.SUBMISSION)])
 class SubmissionSerializer(serializers.Serializer):
     """What a client sends; only described here, since ``readings.intake`` judges every value."""
 
@@ -104,6 +92,7 @@ def submission_of(body: Any) -> Submission:
     )
 
 
+@extend_schema_serializer(examples=[OpenApiExample("one", value=examples.CORRECTION)])
 class CorrectionSerializer(serializers.Serializer):
     """A reading told anew; the energies are judged by ``readings.intake``."""
 
@@ -147,6 +136,7 @@ class OutcomeSerializer(serializers.Serializer):
     detail = BlankIsNull()
 
 
+@extend_schema_serializer(examples=[OpenApiExample("one", value=examples.OUTCOMES)])
 class OutcomesSerializer(serializers.Serializer):
     """What became of a list, in the order sent."""
 
@@ -163,7 +153,15 @@ def describe_outcomes(outcomes: Sequence[Outcome]) -> dict[str, Any]:
         "created": counts[OutcomeStatus.CREATED],
         "duplicates": counts[OutcomeStatus.DUPLICATE],
         "failed": counts[OutcomeStatus.CONFLICT] + counts[OutcomeStatus.INVALID],
-        "results": OutcomeSerializer(outcomes, many=True).data,
+        "results": [
+            {
+                "status": outcome.status.value,
+                "id": outcome.reading_id,
+                "code": outcome.code or None,
+                "detail": outcome.detail or None,
+            }
+            for outcome in outcomes
+        ],
     }
 
 

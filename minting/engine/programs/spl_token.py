@@ -20,6 +20,8 @@ class SplTokenProgram:
     """One ``MintToChecked`` per group; which token program, the mint says."""
 
     executed: int = 1
+    units: int = 0
+    """119 for p-token: sixty of them are far from any limit."""
 
     def mint(
         self, destination: Destination, mint: MintFacts, authority: Pubkey
@@ -30,6 +32,17 @@ class SplTokenProgram:
     def address(self, mint: MintFacts) -> Pubkey:
         """The token program of the mint."""
         return mint.token_program
+
+    def signers(self, authority: Pubkey) -> tuple[Pubkey, ...]:
+        """The mint's authority."""
+        return (authority,)
+
+    def minters(self) -> None:
+        """Our authority, and nobody else."""
+
+    def explain(self, code: int) -> str | None:  # noqa: ARG002 — the protocol's
+        """The token program's codes are ``blame``'s to judge."""
+        return None
 
     def read(self, instruction: Instruction) -> Minted:
         """Decodes a ``MintToChecked`` with one signing authority, by hand.

@@ -6,10 +6,18 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 from solders.pubkey import Pubkey
+from spl.token.constants import TOKEN_2022_PROGRAM_ID, TOKEN_PROGRAM_ID
 
 from minting.management.answers import AnsweringCommand, told
 from minting.service.create_mint import create_mint
 from minting.service.session import open_session
+
+
+def _address_or_name(text: str) -> Pubkey | str:
+    try:
+        return Pubkey.from_string(text)
+    except ValueError:
+        return text
 
 
 class Command(AnsweringCommand):
@@ -20,10 +28,16 @@ class Command(AnsweringCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--authority", type=Pubkey.from_string, help="who may mint; default: the signer"
+            "--authority",
+            type=_address_or_name,
+            help="who may mint, an address or an account of MINT_PROGRAM's; default: the signer",
         )
         parser.add_argument(
             "--freeze-authority", type=Pubkey.from_string, help="who may freeze; default: nobody"
+        )
+
+        parser.add_argument(
+            "--token-2022", action="store_true", help="of the program Token-2022, not SPL Token"
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:
@@ -32,6 +46,7 @@ class Command(AnsweringCommand):
                 session,
                 authority=options["authority"],
                 freeze_authority=options["freeze_authority"],
+                token_program=TOKEN_2022_PROGRAM_ID if options["token_2022"] else TOKEN_PROGRAM_ID,
             )
         self.say("The mint was made." if made.created else "The mint was there already.")
         self.stdout.write(str(made.facts.address))

@@ -130,7 +130,7 @@ class Command(AnsweringCommand):
 
     def _wait(self, batch: MintBatch) -> MintBatch:
         progress, hindrance, begun = None, None, time.monotonic()
-        while not batch.is_final:
+        while batch.is_worth_waiting_for:
             time.sleep(LOOK_EVERY)
             batch = MintBatch.objects.get(id=batch.id)
             now = (batch.status, batch.successful_mints, batch.failed_mints)
@@ -166,5 +166,7 @@ def _require_success(batch: MintBatch) -> None:
     """A non-zero exit unless all succeeded, with the seed's message where some did."""
     if batch.status == BatchStatus.PARTIALLY_SUCCEEDED:
         raise CommandError(str(PartiallySuccessful(batch.successful_mints, batch.total_readings)))
+    if batch.status == BatchStatus.AWAITING_APPROVAL:
+        raise CommandError("The batch waits for a second person's approval (admin, Approvals)")
     if batch.status != BatchStatus.SUCCEEDED:
         raise CommandError(f"Batch {batch.status}")

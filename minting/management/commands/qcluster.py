@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from minting import schedules
 from minting.management.answers import told
 from minting.service import gate
-from minting.service.preflight import inspect_patiently
+from minting.service.preflight import inspect_patiently, require_keys
 from minting.service.session import open_session
 from minting.watchdog.watchdog import Watchdog
 
@@ -32,6 +32,8 @@ class Command(BaseCommand):
                     f"MINT_AUTHORITY_ADDRESS says {session.config.need_authority()}"
                 )
             found = inspect_patiently(session)
+            if found is not None:
+                require_keys(session, found.facts, signer)
             gate.check_at_start(session, found.info if found else None)
         log.info("worker_starts", asked_the_chain=found is not None)
         watchdog = Watchdog()

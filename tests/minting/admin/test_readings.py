@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -11,8 +12,9 @@ from django.urls import reverse
 
 from minting.models import MintSelection
 from minting.service.selections import freeze
+from readings import intake
 from readings.models import MeterReading
-from tests.factories.readings import MeterReadingFactory, household, outsider
+from tests.factories.readings import MeterReadingFactory, address, household, outsider
 from tests.minting.admin import journal
 from tests.minting.admin.conftest import VIEWS, Staff
 
@@ -54,6 +56,39 @@ def test_filters(viewer: Client):
     assert shown(viewer, "period_end_to=2026-05-01") == {pending.pk}
     assert shown(viewer, "period_end_from=2026-05-02") == {held.pk}
     assert shown(viewer, "period_end_from=yesterday") == {pending.pk, held.pk}
+
+
+def test_amounts_are_filtered_by_both_ends(viewer: Client):
+    resident = household()
+    small, middle, large = (resident.reading(kwh_amount=each) for each in ("0.5", "1.5", "99"))
+    assert shown(viewer, "kwh_amount_from=1.5") == {middle.pk, large.pk}
+    assert shown(viewer, "kwh_amount_to=1.5") == {small.pk, middle.pk}
+    assert shown(viewer, "kwh_amount_from=0.6&kwh_amount_to=2") == {middle.pk}
+    everything = {small.pk, middle.pk, large.pk}
+    for nonsense in ("much", "NaN", "1e99", "-inf"):
+        assert shown(viewer, f"kwh_amount_from={nonsense}") == everything
+
+
+def test_a_row_shows_the_wallet_that_was_paid_else_the_owners_of_now(viewer: Client, settings: Any):
+    result = journal.minted_batch().results.get()
+    intake.register_wallet(owner=result.reading.owner, address=address("later"))
+    waiting = result.reading.owner and MeterReadingFactory(owner=result.reading.owner)
+    page = viewer.get(LIST).content.decode()
+    assert f'data-copy="{result.wallet_address}"' in page
+    assert f'data-copy="{address("later")}"' in page
+    assert f'data-copy="{result.tx_signature}"' in page
+    assert "open_in_new" not in page
+    settings.EXPLORER_URL = "https://explorer.example"
+    page = viewer.get(f"{LIST}?q={waiting.pk}").content.decode()
+    assert f"https://explorer.example/address/{address('later')}" in page
+
+
+def test_an_empty_list_says_what_to_do(viewer: Client):
+    assert "Readings come in by the API" in viewer.get(LIST).content.decode()
+    household().reading()
+    page = viewer.get(f"{LIST}?status__exact=failed").content.decode()
+    assert "Nothing matches" in page
+    assert "Show all" in page
 
 
 def test_the_list_shows_the_transaction_of_what_is_minted(viewer: Client):

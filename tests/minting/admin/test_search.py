@@ -11,9 +11,10 @@ from django.db import connection
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
+from minting.admin import show
 from minting.models import MintBatch, MintResult, MintTransaction
 from readings.admin.search import Kind, sought
-from readings.models import MeterReading
+from readings.models import MeterReading, Wallet
 from tests.factories.readings import MeterReadingFactory, household, outsider
 from tests.minting.admin import journal
 
@@ -45,6 +46,28 @@ def test_the_shape_tells_the_kind(text: str, kind: Kind):
     assert sought(text).kind is kind
 
 
+@pytest.mark.parametrize(
+    ("text", "begins"),
+    [
+        ("0199a3c2", {Kind.ID}),
+        ("1199a3c2", {Kind.ID, Kind.SIGNATURE, Kind.WALLET}),
+        ("1199a3c2-7f5e-7a", {Kind.ID}),
+        ("1199-a3c2", set()),
+        ("So11111111", {Kind.SIGNATURE, Kind.WALLET}),
+        ("5" * 60, {Kind.SIGNATURE}),
+        ("abc", set()),
+        ("HOUSE-1", set()),
+    ],
+)
+def test_a_text_tells_what_it_could_begin(text: str, begins: set[Kind]):
+    assert sought(text).begins == begins
+
+
+def test_what_pages_shorten_is_found_as_they_show_it():
+    assert sought("So111111…1112").text == "So111111"
+    assert sought("…").kind is Kind.NAME
+
+
 def test_a_signature_is_told():
     signature = journal.minted_batch().transactions.get().signature
     assert sought(signature).kind is Kind.SIGNATURE
@@ -64,6 +87,30 @@ def test_readings_of_a_dead_transaction_are_found_by_its_signature():
     batch = journal.failed_batch(readings=2)
     paid = set(batch.results.values_list("reading", flat=True))
     assert ids(search(MeterReading, batch.transactions.get().signature)) == paid
+
+
+def test_readings_are_found_by_how_id_wallet_and_signature_begin():
+    batch = journal.minted_batch(readings=2)
+    MeterReadingFactory()
+    mine = household().reading()
+    paid = set(batch.results.values_list("reading", flat=True))
+    signature = batch.transactions.get().signature
+    assert ids(search(MeterReading, str(mine.pk)[:13])) == {mine.pk}
+    assert ids(search(MeterReading, signature[:8])) == paid
+    assert ids(search(MeterReading, show.short(signature))) == paid
+    assert ids(search(MeterReading, signature[:60])) == paid
+    wallet = Wallet.objects.get(owner=mine.owner).address
+    assert ids(search(MeterReading, wallet[:8])) == {mine.pk}
+
+
+def test_what_begins_a_meter_and_a_signature_finds_both():
+    batch = journal.minted_batch()
+    resident = household()
+    resident.meter.serial = batch.transactions.get().signature[:6]
+    resident.meter.save()
+    mine = resident.reading()
+    found = {mine.pk, batch.results.get().reading_id}
+    assert ids(search(MeterReading, resident.meter.serial)) == found
 
 
 def test_readings_are_found_by_meter_owner_and_external_id():
@@ -103,7 +150,10 @@ def test_a_dead_transaction_is_found_by_the_reading_it_would_have_paid():
     assert ids(search(MintTransaction, reading)) == ids(batch.transactions.all())
 
 
-@pytest.mark.parametrize("what", ["id", "signature", "wallet", "meter", "owner", "nothing"])
+BEGUN = ("begun id", "begun signature", "begun wallet")
+
+
+@pytest.mark.parametrize("what", ["id", "signature", "wallet", *BEGUN, "meter", "owner", "nothing"])
 def test_no_search_of_readings_walks_the_table(what: str):
     resident = household()
     resident.reading()
@@ -112,6 +162,9 @@ def test_no_search_of_readings_walks_the_table(what: str):
         "id": batch.results.get().reading_id,
         "signature": batch.transactions.get().signature,
         "wallet": batch.results.get().wallet_address,
+        "begun id": str(batch.results.get().reading_id)[:13],
+        "begun signature": batch.transactions.get().signature[:10],
+        "begun wallet": resident.wallet.address[:10],
         "meter": resident.meter.serial,
         "owner": resident.owner.user_id,
         "nothing": "no such thing",

@@ -19,7 +19,7 @@ from solders.account import Account
 from solders.system_program import ID as SYSTEM_PROGRAM
 
 from minting.models import BatchSource, MintBatch, MintSelection, MintSelectionItem
-from minting.service.selections import KEPT, freeze, ids_of
+from minting.service.selections import KEPT, forget_old, freeze, ids_of
 from readings.models import MeterReading
 from tests.factories.readings import MeterReadingFactory, household, outsider
 from tests.minting.admin.conftest import VIEWS, Staff
@@ -104,6 +104,7 @@ def test_selections_that_nobody_confirmed_are_forgotten(db: None):
     old = freeze(MeterReading.objects.all(), user)
     MintSelection.objects.update(created_at=timezone.now() - KEPT - timedelta(minutes=1))
     new = freeze(MeterReading.objects.all(), user)
+    assert forget_old() == 1
     assert not MintSelection.objects.filter(pk=old.pk).exists()
     assert MintSelectionItem.objects.count() == new.items.count() == 1
 

@@ -163,7 +163,7 @@ def test_the_next_retry_is_shown(viewer: Client):
     batch = failed_batch(household())
     due = timezone.now() + timedelta(minutes=5)
     batch.results.update(retry_at=due)
-    assert "Next retry due" in text(viewer, page_of(batch))
+    assert "It is tried again by itself, at" in text(viewer, page_of(batch))
     assert f"{due:%H:%M:%S}" in text(viewer, page_of(batch))
 
 
@@ -199,8 +199,9 @@ def test_a_doubt_shows_its_evidence_and_when_it_ends(viewer: Client, doubtful):
     page = " ".join(text(viewer, transaction_page(doubtful)).split())
     assert "In doubt: neither landed nor proven dead" in page
     assert "2 of 3 null answers" in page
+    assert "final only up to block 149" in page
     assert "149 at" in page
-    assert "in 2 finalized blocks, about" in page
+    assert "In 2 finalized blocks, about" in page
     assert "127.0.0.1:8899 at slot 970: does not know it" in page
     assert "its ledger begins at block 0" in page
     assert "the authority&#x27;s finalized history lacks it" in page
@@ -221,7 +222,7 @@ def test_certainty_is_computed_from_the_pace_of_the_chain(doubtful):
 def test_past_its_height_certainty_comes_with_the_answers(viewer: Client, doubtful):
     doubtful.evidence["finalized"]["block_height"] = 151
     doubtful.save()
-    assert "with the next look that gets all its answers" in text(
+    assert "With the next look that gets all its answers" in text(
         viewer, transaction_page(doubtful)
     )
 
@@ -229,8 +230,8 @@ def test_past_its_height_certainty_comes_with_the_answers(viewer: Client, doubtf
 def test_before_any_answer_nothing_is_claimed(viewer: Client):
     row = journal.doubtful_batch().transactions.get()
     page = text(viewer, transaction_page(row))
-    assert "not told yet" in page
-    assert "after the next look" in page
+    assert "Not told yet" in page
+    assert "To be told after the next look" in page
 
 
 def test_the_list_filters_doubts(viewer: Client, doubtful):

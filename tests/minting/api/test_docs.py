@@ -9,7 +9,10 @@ import pytest
 
 from minting.access.scopes import Scope
 from minting.api import errors as api
+from minting.api.doors import errors as doors_errors
+from minting.api.doors import urls as doors
 from minting.api.filters import ReadingFilter
+from minting.api.registry import MeterFilter, OwnerFilter
 from minting.api.urls import urlpatterns
 from minting.engine import errors as engine
 from readings import errors as readings
@@ -51,6 +54,14 @@ def test_every_endpoint_is_told() -> None:
         assert route in DOCS
 
 
+def test_every_door_is_told() -> None:
+    assert issubclass(doors_errors.MintFailed, api.ApiError)  # its code is among those above
+    for pattern in doors.urlpatterns:
+        route = re.sub(r"<\w+:(\w+)>", lambda name: f"{{{name[1]}}}", str(pattern.pattern))
+        assert f"/{route.replace('{reading_id}', '{id}')}`" in DOCS
+
+
 def test_every_filter_and_scope_is_told() -> None:
-    for name in [*ReadingFilter.base_filters, *Scope]:
+    registry = [*OwnerFilter.base_filters, *MeterFilter.base_filters]
+    for name in [*ReadingFilter.base_filters, *registry, *Scope]:
         assert f"`{name}`" in DOCS

@@ -12,8 +12,10 @@ from django.test import Client
 from rest_framework.test import APIClient
 
 from minting.access.scopes import Scope
+from minting.api.doors import urls as doors
 from minting.api.urls import urlpatterns
 from tests.factories.readings import MeterReadingFactory, household
+from tests.minting.api.doors import clients
 from tests.minting.api.history import queued_batch
 
 pytestmark = pytest.mark.django_db
@@ -34,7 +36,8 @@ def test_it_has_no_warnings(tmp_path: Any) -> None:
 
 
 def test_it_tells_every_endpoint(schema: dict[str, Any]) -> None:
-    assert len(schema["paths"]) == len(urlpatterns) - 1  # but for what answers "nothing here"
+    own = len(urlpatterns) - 1  # but for what answers "nothing here"
+    assert len(schema["paths"]) == own + len(doors.urlpatterns)
 
 
 def test_the_docs_are_served_without_another_host(client: Client) -> None:
@@ -59,12 +62,26 @@ def test_whatever_writes_takes_a_key(schema: dict[str, Any]) -> None:
     }
     assert "mint-batch" in posts
     del posts["mint-batch/estimate"]  # writes nothing
-    for post in posts.values():
+    patches = [methods["patch"] for methods in schema["paths"].values() if "patch" in methods]
+    for post in [*posts.values(), *patches]:
         (header,) = [each for each in post["parameters"] if each["name"] == "Idempotency-Key"]
         assert header["in"] == "header"
         assert header["schema"]["maxLength"] == 255
         assert "Retry-After" in post["responses"]["409"]["headers"]
         assert {"400", "409", "422"} <= set(post["responses"])
+
+
+def test_what_a_door_answers_is_described(schema: dict[str, Any]) -> None:
+    components = schema["components"]["schemas"]
+    for name, members in (
+        ("Submitted", clients.SUBMITTED),
+        ("OfMeter", clients.OF_METER),
+        ("Accepted", clients.ACCEPTED),
+        ("Counted", {"success_count", "failed_count", "message"}),
+        ("Unminted", clients.SUBMITTED - {"message"} | {"user_id"}),
+        ("Paid", {"message", "transaction_signature", "kwh_amount", "wallet_address"}),
+    ):
+        assert set(components[name]["properties"]) == set(components[name]["required"]) == members
 
 
 def test_answers_have_the_members_described(

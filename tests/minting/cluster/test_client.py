@@ -24,6 +24,7 @@ from minting.engine.types import (
 from tests.minting.cluster.fake_node import FakeNode, Refusal, Stall, status, value
 
 AUTHORITY = Keypair.from_seed(bytes([1] * 32)).pubkey()
+NOBODY = Keypair.from_seed(bytes([2] * 32)).pubkey()
 WALLETS = [Pubkey(number.to_bytes(32, "big")) for number in range(1, 251)]
 
 
@@ -174,6 +175,28 @@ def test_simulation_asks_for_inner_instructions_and_replaces_the_blockhash():
             },
         ]
     ]
+
+
+def test_a_simulation_shows_the_accounts_that_it_is_asked_for():
+    shown = [account_json(), None]
+    simulation, fake = ask(
+        lambda node: node.simulate(b"raw", [AUTHORITY, NOBODY]),
+        simulateTransaction=value({**SIMULATED, "accounts": shown}),
+    )
+    assert [each and each.lamports for each in simulation.accounts] == [
+        account_json()["lamports"],
+        None,
+    ]
+    assert fake.params("simulateTransaction")[0][1]["accounts"] == {
+        "encoding": "base64",
+        "addresses": [str(AUTHORITY), str(NOBODY)],
+    }
+
+
+@pytest.mark.parametrize("shown", [None, [], [None, None], "all"])
+def test_a_good_simulation_without_the_accounts_asked_for_is_unusable(shown):
+    answer = value({**SIMULATED, "accounts": shown})
+    refused(lambda node: node.simulate(b"raw", [AUTHORITY]), simulateTransaction=answer)
 
 
 def test_a_failed_simulation_names_the_instruction():

@@ -37,7 +37,7 @@ TABLES: Mapping[type[StrEnum], frozenset[tuple[StrEnum, StrEnum]]] = {
 FIRST: Mapping[type[StrEnum], set[StrEnum]] = {
     TransactionStatus: {TransactionStatus.PLANNED},
     ResultStatus: {ResultStatus.PENDING},
-    SliceStatus: {SliceStatus.QUEUED},
+    SliceStatus: {SliceStatus.QUEUED, SliceStatus.AWAITING_APPROVAL},
     BatchStatus: {BatchStatus.QUEUED, BatchStatus.AWAITING_APPROVAL},
 }
 

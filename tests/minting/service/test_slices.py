@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minting.engine import batching
-from minting.engine.types import MintBatchData
+from minting.engine.types import Destination, MintBatchData
 from minting.service import slices
 from tests.minting.engine.cast import wallet
 
@@ -32,9 +32,8 @@ def payments_to(owners: list[int]) -> list[MintBatchData]:
 def groups_of(payments):
     for address in dict.fromkeys(each.wallet_address for each in payments):
         rows = [each for each in payments if each.wallet_address == address]
-        yield from (
-            (address, group) for group in batching.group_by_wallet(rows, max_tokens=MAX_TOKENS)
-        )
+        for group in batching.group_by_wallet(rows, max_tokens=MAX_TOKENS):
+            yield address, Destination(group, group.wallet, create=False)
 
 
 @given(wallets_of, st.integers(1, 9))
@@ -60,10 +59,10 @@ def test_a_planned_transaction_is_never_divided_between_slices(owners, size, ran
     deal = slices.Deal(MAX_TOKENS)
     with patch.object(slices, "READINGS_A_SLICE", size), _readings_a_transaction(size):
         planned: dict[UUID, int] = {}
-        for address, group in groups_of(payments):
+        for address, paid in groups_of(payments):
             number = random.randrange(20)
-            deal.note(address, group, number)
-            planned |= {payment.reading_id: number for payment in group.payments}
+            deal.note(address, paid, number)
+            planned |= {payment.reading_id: number for payment in paid.group.payments}
         dealt = list(deal.deal(payments))
 
     assert [each.data for each in dealt] == payments
@@ -81,10 +80,10 @@ def test_what_changed_since_the_plan_still_travels_once(owners, draw):
     payments = payments_to(owners)
     deal = slices.Deal(MAX_TOKENS)
     known = draw.draw(st.sets(st.sampled_from(payments))) if payments else set()
-    for number, (address, group) in enumerate(
+    for number, (address, paid) in enumerate(
         groups_of([each for each in payments if each in known])
     ):
-        deal.note(address, group, number)
+        deal.note(address, paid, number)
 
     dealt = list(deal.deal(payments))
 

@@ -1,0 +1,100 @@
+"""A file of owners, wallets and meters, registered in bulk inside the caller's transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO
+
+from django.db.models import Model
+
+from readings.formats.detect import detect
+from readings.formats.registry import BadEntry, Entry, read_registry
+from readings.imports.change_log import log_changes
+from readings.imports.options import options_of
+from readings.imports.progress import Tell
+from readings.imports.report import Decision, Finding, Findings, Report
+from readings.intake.registering import Change, Registered, register_many
+from readings.models import ImportFile, Meter, MeterAssignment, Owner, Wallet
+
+COUNTED: dict[type[Model], str] = {
+    Owner: "owners",
+    Wallet: "wallets",
+    Meter: "meters",
+    MeterAssignment: "assignments",
+}
+
+
+def take_registry(
+    imported: ImportFile,
+    file: BinaryIO,
+    *,
+    decision: Decision,  # noqa: ARG001 - all lines are alike: to be taken, or wrong
+    report: Report,
+    findings: Findings,
+    tell: Tell,
+) -> None:
+    """Registers every line, and logs what changed; whether it stays is the caller's.
+
+    Raises:
+        FileRefused: The file cannot be read to its end.
+    """
+    options = options_of(imported.options)
+    report.format = str(options.format or detect(file))
+    entries = list(_good(read_registry(file, options), report, findings))
+    tell(report.counts["rows"], 50)
+    done = register_many(entries)
+    _count(report, done, entries)
+    for entry, error in done.problems:
+        whose = entry.serial or entry.user_id
+        findings.add(Finding(entry.line, "invalid", error.code, whose, detail=str(error)))
+    for change in done.changes:
+        findings.add(_finding(change))
+    log_changes(done.changes, by=imported.decided_by or imported.brought_by, imported=imported)
+    tell(report.counts["rows"], 100)
+
+
+def _good(lines: Iterator[Entry | BadEntry], report: Report, findings: Findings) -> Iterator[Entry]:
+    for line in lines:
+        report.counts["rows"] += 1
+        if isinstance(line, Entry):
+            yield line
+        else:
+            report.counts["invalid"] += 1
+            findings.add(Finding(line.line, "invalid", line.error.code, detail=str(line.error)))
+
+
+def _count(report: Report, done: Registered, entries: Sequence[Entry]) -> None:
+    report.counts["invalid"] += len(done.problems)
+    new = {(type(each.row), each.row.pk) for each in done.changes if each.is_new}
+    for model, name in COUNTED.items():
+        report.counts[name] = sum(kind is model for kind, _ in new)
+    report.counts["changed"] = sum(not each.is_new for each in done.changes)
+    report.counts["released"] = done.rejudged
+    touched = {each.line for each in done.changes}
+    wrong = {entry.line for entry, _ in done.problems}
+    report.counts["duplicates"] = sum(each.line not in touched | wrong for each in entries)
+
+
+def _finding(change: Change) -> Finding:
+    return Finding(
+        change.line,
+        "new" if change.is_of_new else "changed",
+        subject=_whose(change.row),
+        what=f"{change.row._meta.verbose_name} {change.field}",
+        old=change.old,
+        new=change.new,
+    )
+
+
+def _whose(row: Model) -> str:
+    match row:
+        case Owner():
+            return row.user_id
+        case Wallet():
+            return row.owner.user_id
+        case Meter():
+            return row.serial
+        case MeterAssignment():
+            return row.meter.serial
+        case _:
+            raise AssertionError(row)

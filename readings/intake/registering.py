@@ -1,0 +1,311 @@
+"""The registry by the thousand: the rules of ``registry``, in as many statements as for one.
+
+Owners and meters are locked in the order of their ids before anything is compared. What a file asks
+for is worked out in memory, then written in bulk: nothing is written for what is so already.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from django.db.models import Model
+from django.utils import timezone
+
+from readings.errors import OverlappingAssignment, ReadingError, RegistryError
+from readings.formats.registry import Entry
+from readings.intake.holding import rejudge
+from readings.intake.registry import adopt_readings, check_wallet
+from readings.models import Meter, MeterAssignment, MeterReading, Owner, Wallet
+from readings.rules import ReadingCode
+
+AT_ONCE = 2_000
+"""Rows of one statement."""
+
+FIELDS: dict[type[Model], dict[str, str]] = {
+    Owner: {"name": "name", "email": "email"},
+    Meter: {"meter_name": "name", "location": "location", "interval": "interval_seconds"},
+}
+"""Of an entry → of the row."""
+
+
+HANGS_ON: dict[type[Model], str] = {Wallet: "owner", MeterAssignment: "meter"}
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One value of one row, before and after."""
+
+    line: int
+    row: Model
+    field: str
+    old: str
+    """Empty where there was none."""
+    new: str
+    is_new: bool
+    """The row itself is."""
+    is_of_new: bool
+    """So is what it hangs on: nothing that was there before is different now."""
+
+
+@dataclass(slots=True)
+class Registered:
+    """What a registration did."""
+
+    changes: list[Change] = field(default_factory=list)
+    problems: list[tuple[Entry, ReadingError]] = field(default_factory=list)
+    rejudged: int = 0
+
+
+def register_many(entries: Sequence[Entry]) -> Registered:
+    """Registers what the entries ask for, but for such as cannot be; call inside a transaction.
+
+    Returns:
+        What changed, and what is wrong with which entry; an entry with a problem did nothing.
+    """
+    return _Registration(entries).run()
+
+
+class _Registration:
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        self._entries = entries
+        self._done = Registered()
+        self._now = timezone.now()
+        self._meters = _locked(Meter, "serial", {each.serial for each in entries if each.serial})
+        self._owners = _locked(Owner, "user_id", {each.user_id for each in entries if each.user_id})
+        owners = [each.id for each in self._owners.values()]
+        self._wallets = {
+            wallet.owner_id: wallet for wallet in Wallet.objects.current().filter(owner__in=owners)
+        }
+        self._held = _assignments([each.id for each in self._meters.values()])
+        self._told: dict[tuple[str, str, str], tuple[int, object]] = {}
+        self._changed: dict[type[Model], dict[UUID, Any]] = defaultdict(dict)
+        self._new: dict[type[Model], list[Any]] = defaultdict(list)
+        self._retired: list[UUID] = []
+
+    def run(self) -> Registered:
+        for entry in self._entries:
+            try:
+                self._check(entry)
+                self._assign(entry, *self._register(entry))
+            except ReadingError as error:
+                self._done.problems.append((entry, error))
+        self._write()
+        self._judge()
+        return self._done
+
+    # What an entry asks for
+
+    def _check(self, entry: Entry) -> None:
+        """All that can be wrong with owner, wallet and meter, before anything is done."""
+        if entry.email:
+            try:
+                validate_email(entry.email)
+            except ValidationError:
+                raise RegistryError(f"{entry.email!r} is no address of mail") from None
+        if entry.wallet:
+            check_wallet(address=entry.wallet)
+        if entry.user_id and entry.user_id not in self._owners and not entry.name:
+            raise RegistryError(f"Owner {entry.user_id} is new and needs a name")
+        self._check_meeting(entry)
+        self._agree(entry)
+
+    def _check_meeting(self, entry: Entry) -> None:
+        """Whether this owner may hold this meter then; assigns nothing."""
+        if not (entry.user_id and entry.serial):
+            return
+        meter, owner = self._meters.get(entry.serial), self._owners.get(entry.user_id)
+        held = self._held[meter.id] if meter else []
+        if entry.held_from is not None:
+            _ending(held, entry, owner.id if owner else None)
+        elif owner is None or not any(
+            each.owner_id == owner.id and each.ends_at is None for each in held
+        ):
+            raise RegistryError(
+                f"From when {entry.user_id} holds meter {entry.serial} is not said (held_from)"
+            )
+
+    def _agree(self, entry: Entry) -> None:
+        """No two lines may tell one owner or meter otherwise.
+
+        Raises:
+            RegistryError: An earlier line does.
+        """
+        mine = [
+            ((what, key, name), getattr(entry, name))
+            for what, key, names in (
+                ("Owner", entry.user_id, ("name", "email", "wallet")),
+                ("Meter", entry.serial, tuple(FIELDS[Meter])),
+            )
+            for name in names
+            if getattr(entry, name)
+        ]
+        for (what, key, name), value in mine:
+            line, told = self._told.get((what, key, name), (0, value))
+            if told != value:
+                raise RegistryError(
+                    f"{what} {key}: line {line:,} tells another {name.replace('_', ' ')}"
+                )
+        for place, value in mine:
+            self._told.setdefault(place, (entry.line, value))
+
+    def _register(self, entry: Entry) -> tuple[Owner | None, Meter | None]:
+        owner = meter = None
+        if entry.user_id:
+            owner = self._row(Owner, self._owners, {"user_id": entry.user_id}, entry)
+            if entry.wallet:
+                self._pay(entry, owner)
+        if entry.serial:
+            meter = self._row(Meter, self._meters, {"serial": entry.serial}, entry)
+        return owner, meter
+
+    def _row(
+        self, model: type[Any], rows: dict[str, Any], key: dict[str, str], entry: Entry
+    ) -> Any:
+        """The owner or meter of an entry, made or changed as it says."""
+        ((name_of_key, value),) = key.items()
+        row = rows.get(value)
+        if row is None:
+            row = rows[value] = model(**key)
+            self._new[model].append(row)
+            self._note(entry, row, name_of_key, "", value)
+        for told, name in FIELDS[model].items():
+            wanted, old = getattr(entry, told), getattr(row, name)
+            if wanted and old != wanted:
+                setattr(row, name, wanted)
+                self._note(entry, row, name, "" if row._state.adding else old, wanted)
+                if not row._state.adding:
+                    self._changed[model][row.id] = row
+        return row
+
+    def _pay(self, entry: Entry, owner: Owner) -> None:
+        address = check_wallet(address=entry.wallet)
+        current = self._wallets.get(owner.id)
+        if current is not None and current.address == address:
+            return
+        if current is not None:
+            self._retired.append(current.id)
+        wallet = Wallet(owner=owner, address=address, registered_at=self._now)
+        self._wallets[owner.id] = wallet
+        self._new[Wallet].append(wallet)
+        self._note(entry, wallet, "address", current.address if current else "", address)
+
+    def _assign(self, entry: Entry, owner: Owner | None, meter: Meter | None) -> None:
+        if owner is None or meter is None or entry.held_from is None:
+            return
+        held = self._held[meter.id]
+        ending = _ending(held, entry, owner.id)
+        if ending is None:
+            return
+        before = ""
+        for each in ending:
+            before = str(each.owner)
+            each.ends_at = entry.held_from
+            if not each._state.adding:
+                self._changed[MeterAssignment][each.id] = each
+                self._note(entry, each, "ends_at", "", entry.held_from)
+        made = MeterAssignment(
+            meter=meter, owner=owner, starts_at=entry.held_from, ends_at=entry.held_until
+        )
+        held.append(made)
+        self._new[MeterAssignment].append(made)
+        self._note(entry, made, "owner", before, owner)
+
+    def _note(self, entry: Entry, row: Model, name: str, old: object, new: object) -> None:
+        hangs_on = getattr(row, HANGS_ON.get(type(row), ""), row)
+        self._done.changes.append(
+            Change(
+                entry.line,
+                row,
+                name,
+                str(old),
+                str(new),
+                is_new=row._state.adding,
+                is_of_new=hangs_on._state.adding,
+            )
+        )
+
+    # What is written
+
+    def _write(self) -> None:
+        Wallet.objects.filter(id__in=self._retired).update(retired_at=self._now)
+        fields = {model: list(names.values()) for model, names in FIELDS.items()}
+        for model, names in (fields | {MeterAssignment: ["ends_at"]}).items():
+            # As an upsert: Django's bulk_update writes a CASE of every row, and takes minutes.
+            model._default_manager.bulk_create(
+                self._changed[model].values(),
+                batch_size=AT_ONCE,
+                update_conflicts=True,
+                unique_fields=["id"],
+                update_fields=names,
+            )
+        made: tuple[type[Model], ...] = (Owner, Meter, Wallet, MeterAssignment)
+        for model in made:
+            model._default_manager.bulk_create(self._new[model], batch_size=AT_ONCE)
+
+    def _judge(self) -> None:
+        """Readings that waited for what is registered now."""
+        made = self._new[MeterAssignment]
+        orphaned = set(
+            MeterReading.objects.filter(owner=None, meter__in=[each.meter_id for each in made])
+            .values_list("meter", flat=True)
+            .distinct()
+        )
+        for assignment in made:
+            if assignment.meter_id in orphaned:
+                self._done.rejudged += adopt_readings(assignment)
+        paid = [wallet.owner_id for wallet in self._new[Wallet]]
+        held = MeterReading.objects.held(ReadingCode.NO_WALLET)
+        for at in range(0, len(paid), AT_ONCE):
+            self._done.rejudged += rejudge(held.filter(owner__in=paid[at : at + AT_ONCE]))
+
+
+def _ending(
+    held: Iterable[MeterAssignment], entry: Entry, owner_id: UUID | None
+) -> list[MeterAssignment] | None:
+    """The open assignments that this entry's would end; ``None``: it is so already.
+
+    As ``registry.assign_meter``; a finished assignment that is told again is so already, too.
+
+    Raises:
+        RegistryError: It ends before it starts.
+        OverlappingAssignment: Somebody else holds the meter in that time.
+    """
+    starts, ends = entry.held_from, entry.held_until
+    if starts is None:
+        return None
+    if ends is not None and ends <= starts:
+        raise RegistryError("An assignment must end after it starts")
+    same = [each for each in held if each.owner_id == owner_id]
+    if any((each.starts_at, each.ends_at) == (starts, ends) for each in same):
+        return None
+    before = [each for each in held if each.ends_at is None and each.starts_at <= starts]
+    if ends is None and any(each.owner_id == owner_id for each in before):
+        return None
+    ending = [each for each in before if each.starts_at != starts]
+    for each in held:
+        if each in ending:
+            continue
+        if (each.ends_at is None or each.ends_at > starts) and (
+            ends is None or each.starts_at < ends
+        ):
+            raise OverlappingAssignment(entry.serial, starts)
+    return ending
+
+
+def _locked(model: type[Any], key: str, values: set[str]) -> dict[str, Any]:
+    """Rows by key, locked in the order of their ids."""
+    rows = model.objects.select_for_update(no_key=True).filter(**{f"{key}__in": list(values)})
+    return {getattr(row, key): row for row in rows.order_by("id")}
+
+
+def _assignments(meters: Sequence[UUID]) -> dict[UUID, list[MeterAssignment]]:
+    held: dict[UUID, list[MeterAssignment]] = defaultdict(list)
+    for each in MeterAssignment.objects.filter(meter__in=meters).select_related("owner"):
+        held[each.meter_id].append(each)
+    return held

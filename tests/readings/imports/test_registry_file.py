@@ -1,0 +1,251 @@
+"""A registry that is brought: shown old to new, taken whole, by the rules of the admin."""
+
+from __future__ import annotations
+
+import io
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.core.management import CommandError, call_command
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.django import TestCase
+
+from readings import imports, intake
+from readings.errors import ReadingError
+from readings.formats import Options
+from readings.formats.registry import Entry, read_registry
+from readings.imports import Decision
+from readings.intake.registering import register_many
+from readings.models import ImportFile, Meter, MeterAssignment, MeterReading, Owner, Wallet
+from readings.models.import_file import ImportKind
+from tests.factories.readings import (
+    MeterFactory,
+    MeterReadingFactory,
+    OwnerFactory,
+    address,
+)
+from tests.readings.formats.files import xlsx_file
+
+pytestmark = pytest.mark.django_db
+
+HEADER = (
+    "user_id,name,email,wallet_address,meter_serial,meter_name,location,interval_seconds,held_from"
+)
+
+
+def csv(*lines: str) -> bytes:
+    return "\n".join([HEADER, *lines, ""]).encode()
+
+
+def looked_at(told: bytes) -> ImportFile:
+    imported = imports.bring(
+        io.BytesIO(told), kind=ImportKind.REGISTRY, name="registry.csv", options=Options()
+    )
+    imports.look(imported.id)
+    imported.refresh_from_db()
+    return imported
+
+
+def taken(told: bytes, operator, **decision) -> ImportFile:
+    imported = looked_at(told)
+    assert imports.confirm(imported, Decision(**decision), by=operator)
+    imports.take(imported.id)
+    imported.refresh_from_db()
+    return imported
+
+
+def test_a_new_registry_and_the_same_again(operator):
+    told = csv(
+        f"malee,Malee Srisuk,malee@example.com,{address('malee')},M-1,Roof,Bangkok,900,2025-01-01",
+        f"malee,,,{address('malee')},M-2,,,300,2025-01-01",
+        "somchai,Somchai,,,M-3,,,,2025-02-01T07:00+07:00",
+        ",,,,M-4,Spare,,,",
+    )
+    imported = taken(told, operator)
+    counts = {
+        name: imported.report[name]
+        for name in ("rows", "owners", "wallets", "meters", "assignments", "changed")
+    }
+    assert imported.status == "applied"
+    assert counts == {
+        "rows": 4, "owners": 2, "wallets": 1, "meters": 4, "assignments": 3, "changed": 0,
+    }  # fmt: skip
+    assert Wallet.objects.get().owner.user_id == "malee"
+    assert Meter.objects.get(serial="M-2").interval_seconds == 300
+    assert MeterAssignment.objects.get(meter__serial="M-3").starts_at == datetime(
+        2025, 2, 1, tzinfo=UTC
+    )
+    again = taken(told, operator)
+    assert (again.report["duplicates"], again.report["changes"]) == (4, [])
+
+
+def test_changes_are_shown_old_to_new_and_let_readings_go(household, outsider, operator):
+    held = outsider.reading(status="held", code="no_wallet")
+    orphan_meter = MeterFactory(serial="ORPHAN")
+    orphan = MeterReadingFactory(meter=orphan_meter, status="held", code="no_wallet")
+    MeterReading.objects.filter(id=orphan.id).update(owner=None)
+    told = csv(
+        f"anong,Anong S.,,{address('new')},HOUSE-1,,Nonthaburi,,",
+        f"niran,,,{address('niran')},,,,,",
+        "anong,,,,ORPHAN,,,,2025-01-01",
+    )
+    imported = looked_at(told)
+    assert [(each["what"], each["old"], each["new"]) for each in imported.report["changes"]] == [
+        ("owner name", "Anong Srisuk", "Anong S."),
+        ("wallet address", household.wallet.address, address("new")),
+        ("meter location", "", "Nonthaburi"),
+        ("wallet address", "", address("niran")),
+        ("meter assignment owner", "", "Anong S. (anong)"),
+    ]
+    assert Wallet.objects.current().get(owner=household.owner) == household.wallet
+
+    imported = taken(told, operator)
+    assert imported.report["released"] == 2
+    assert Wallet.objects.current().get(owner=household.owner).address == address("new")
+    household.wallet.refresh_from_db()
+    assert household.wallet.retired_at is not None
+    for reading in (held, orphan):
+        reading.refresh_from_db()
+        assert reading.status == "pending"
+    assert orphan.owner == household.owner
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("x,,,,,,,,", "is new and needs a name"),
+        ("x,X,not mail,,,,,,", "no address of mail"),
+        ("x,X,,abc,,,,,", "32 bytes in base58"),
+        ("x,X,,,M,,,,", "From when x holds meter M is not said"),
+        (",X,,,M,,,,", "is not said (user_id)"),
+        ("x,X,,,,Roof,,,", "is not said (meter_serial)"),
+        ("x,X,,,M,,,0,2025-01-01", "An interval lasts"),
+        ("x,X,,,M,,,,yesterday", "not a date and time"),
+        ("anong,Somebody,,,,,,,\nanong,Else,,,,,,,", "line 2 tells another name"),
+        ("niran,,,,HOUSE-1,,,,2023-01-01", "has another owner"),
+        (f"{'x' * 65},X,,,,,,,", "longer than 64"),
+    ],
+)
+def test_wrong_lines_say_what_is_wrong(household, outsider, line, sentence):
+    report = looked_at(csv(line)).report
+    assert report["invalid"] == 1
+    assert sentence in report["problems"][0]["detail"]
+
+
+def test_a_meter_changes_hands(household, outsider, operator):
+    taken(csv("niran,,,,HOUSE-1,,,,2025-06-01"), operator)
+    first, second = household.meter.assignments.order_by("starts_at")
+    assert first.ends_at == second.starts_at == datetime(2025, 6, 1, tzinfo=UTC)
+    assert second.owner == outsider.owner
+
+
+def test_a_workbook_and_a_file_that_is_no_registry(tmp_path, capsys):
+    since = datetime(2025, 1, 1)  # noqa: DTZ001 - as sheets keep it
+    rows: list[list] = [
+        ["Owner id", "Name", "Meter serial", "Held from"],
+        ["0123", "Malee", 4711, since],
+    ]
+    entries = list(read_registry(io.BytesIO(xlsx_file(rows)), Options()))
+    assert [(each.user_id, each.serial) for each in entries] == [("0123", "4711")]
+
+    file = tmp_path / "registry.xlsx"
+    file.write_bytes(xlsx_file(rows))
+    call_command("import_registry", str(file), "--dry-run", "--json")
+    document = json.loads(capsys.readouterr().out)
+    assert (document["owners"], document["imported"]) == (1, False)
+    assert not Owner.objects.exists()
+    call_command("import_registry", str(file))
+    assert "1 new owners" in capsys.readouterr().out
+    assert MeterAssignment.objects.get().owner.user_id == "0123"
+    file.write_bytes(csv("x,,,,,,,,"))
+    with pytest.raises(CommandError, match="--skip-invalid"):
+        call_command("import_registry", str(file))
+    file.write_bytes(b"temperature\n1\n")
+    with pytest.raises(CommandError, match="--map COLUMN=FIELD"):
+        call_command("import_registry", str(file))
+
+
+@pytest.mark.skipif(not apps.is_installed("auditlog"), reason="the change log is not installed")
+def test_what_is_written_in_bulk_is_in_the_change_log(household, operator):
+    entries: Any = apps.get_app_config("auditlog").get_model("LogEntry")._default_manager
+    entries.all().delete()
+    imported = taken(csv(f"anong,Anong S.,,{address('new')},,,,,"), operator)
+    logged = {each.content_type.model: each for each in entries.all()}
+    assert logged["owner"].changes == {"name": ["Anong Srisuk", "Anong S."]}
+    assert logged["owner"].actor == operator
+    assert logged["wallet"].additional_data["import"] == str(imported.id)
+
+
+DAYS = st.integers(0, 4).map(lambda day: datetime(2025, 1, 1, tzinfo=UTC) + timedelta(days=day))
+ASKED = st.lists(
+    st.builds(
+        Entry,
+        st.just(2),
+        user_id=st.sampled_from(["a", "b"]),
+        serial=st.sampled_from(["M-1", "M-2"]),
+        held_from=DAYS,
+        held_until=st.none() | DAYS.map(lambda day: day + timedelta(days=2)),
+    ),
+    max_size=6,
+)
+
+
+class TestBulk(TestCase):
+    """In bulk as one by one."""
+
+    @given(ASKED)
+    @settings(max_examples=40)
+    def test_holders_in_bulk_are_as_one_by_one(self, entries):
+        kinds = {}
+        for way in ("single", "bulk"):
+            owners = {name: OwnerFactory(user_id=f"{way}-{name}") for name in "ab"}
+            meters = {name: MeterFactory(serial=f"{way}-{name}") for name in ("M-1", "M-2")}
+            if way == "single":
+                for entry in entries:
+                    _assign_alone(meters[entry.serial], owners[entry.user_id], entry)
+            else:
+                register_many([_renamed(entry, way) for entry in entries])
+            kinds[way] = sorted(
+                (
+                    each.meter.serial.removeprefix(f"{way}-"),
+                    each.owner.user_id.removeprefix(f"{way}-"),
+                    each.starts_at,
+                    str(each.ends_at),
+                )
+                for each in MeterAssignment.objects.filter(meter__in=meters.values())
+            )
+        assert kinds["single"] == kinds["bulk"]
+
+
+def _assign_alone(meter, owner, entry):
+    try:
+        intake.assign_meter(
+            meter=meter, owner=owner, starts_at=entry.held_from, ends_at=entry.held_until
+        )
+    except ReadingError:
+        return
+
+
+def _renamed(entry, way):
+    return Entry(
+        entry.line,
+        user_id=f"{way}-{entry.user_id}",
+        serial=f"{way}-{entry.serial}",
+        held_from=entry.held_from,
+        held_until=entry.held_until,
+    )
+
+
+def test_a_large_registry_takes_a_constant_number_of_statements(
+    operator, django_assert_max_num_queries
+):
+    lines = [f"u{n},Owner {n},,{address(n % 50)},M{n},,,,2025-01-01" for n in range(1_500)]
+    imported = looked_at(csv(*lines))
+    imports.confirm(imported, Decision(), by=operator)
+    with django_assert_max_num_queries(60):
+        imports.take(imported.id)
+    assert Meter.objects.count() == 1_500

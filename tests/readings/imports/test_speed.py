@@ -1,0 +1,57 @@
+"""How an import grows: with its file in time, not at all in memory."""
+
+from __future__ import annotations
+
+import io
+import time
+import tracemalloc
+from datetime import timedelta
+from itertools import pairwise
+
+import pytest
+
+from readings import imports
+from readings.formats import Options
+from readings.imports import content, report
+from readings.models import ImportFile
+from readings.models.import_file import ImportKind
+from tests.factories.readings import QUARTER, last_quarter
+
+pytestmark = [pytest.mark.django_db, pytest.mark.speed]
+
+FEW, MANY = 2_000, 8_000
+
+
+def quarters(count: int) -> bytes:
+    end = last_quarter()
+    times = [(end - at * QUARTER).isoformat() for at in range(count + 1)]
+    lines = [f"HOUSE-1,{start},{until},0.25" for until, start in pairwise(times)]
+    return "\n".join(["meter,start,end,kwh", *lines]).encode()
+
+
+def measured(count: int, *, memory: bool) -> float:
+    """Seconds of this process, or bytes at most, that looking at so many rows takes."""
+    told = io.BytesIO(quarters(count))
+    imported = imports.bring(told, kind=ImportKind.READINGS, name="x", options=Options())
+    if memory:
+        tracemalloc.start()
+    began = time.process_time()
+    imports.look(imported.id)
+    took = time.process_time() - began
+    if memory:
+        _, took = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert ImportFile.objects.get(id=imported.id).report["new"] == count
+    return took
+
+
+def test_four_times_the_rows_take_four_times_the_time_and_the_same_memory(household, monkeypatch):
+    # What is kept in memory before it goes to disk: megabytes, else as large as these files.
+    for module, name in ((content, "PART"), (content, "IN_MEMORY"), (report, "IN_MEMORY")):
+        monkeypatch.setattr(module, name, 64 * 1024)
+    measured(FEW, memory=False)  # what is loaded once
+    per_row = measured(FEW, memory=False) / FEW
+    assert measured(MANY, memory=False) / MANY < 1.7 * per_row
+    assert measured(MANY, memory=True) < 1.5 * measured(FEW, memory=True)
+    # A year of quarter hours within ten seconds, were this process alone on its core.
+    assert per_row * timedelta(days=365) / QUARTER < 10
