@@ -12,6 +12,7 @@ from typing import Any
 
 from django.templatetags.static import static
 from django.urls import reverse_lazy
+from django.utils.module_loading import import_string
 
 from gridtoken import logs
 from gridtoken.embedded import postgres
@@ -247,7 +248,8 @@ UNFOLD: dict[str, Any] = {
                     _page("Readings", "electric_meter", "meterreading", "readings"),
                     _page("Batches", "inventory_2", "mintbatch"),
                     _page("Approvals", "how_to_reg", "mintapproval")
-                    | {"badge": "minting.admin.approvals.waiting_badge"},
+                    # Templates call what can be called: a path would leave an empty badge.
+                    | {"badge": lambda: import_string("minting.admin.approvals.waiting_badge")()},
                     _page("Results", "fact_check", "mintresult"),
                     _page("Transactions", "receipt_long", "minttransaction"),
                     _page("Mint", "toll", "mintinfo"),
@@ -279,8 +281,8 @@ UNFOLD: dict[str, Any] = {
                     _page("Users", "badge", "user", "auth"),
                     _page("Groups", "groups", "group", "auth"),
                     _page("API tokens", "key", "apitoken", "access"),
-                    _page("Changes", "history", "logentry", "auditlog"),
                     _page("API calls", "policy", "apicall", "access"),
+                    _page("Changes", "history", "logentry", "auditlog"),
                 ],
             },
             {

@@ -12,7 +12,7 @@
     ├── MintingStopped              minting_stopped       a person or a limit stopped minting
     │   └── DailyLimitPassed        daily_limit_passed    MINT_MAX_KWH_PER_DAY; stops minting
     ├── ApprovalRefused             approval_conflict     decided already, void, or by who asked
-    ├── ApprovalVoid                approval_void         not approved, not any more, or another batch
+    ├── ApprovalVoid                approval_void         not approved (any more), or another batch
     ├── NothingToRetry              nothing_to_retry      no failed reading that may be minted
     ├── InsufficientFunds           insufficient_funds    missing lamports
     ├── FeeEstimationDisabled       fee_estimation_disabled

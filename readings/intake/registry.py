@@ -206,6 +206,7 @@ def _lock_owner(owner: Owner) -> None:
 
 
 def _retire(owner: Owner) -> None:
+    # Saved one by one (there is one at most), so that the change log sees it.
     for wallet in owner.wallets.current():
         wallet.retired_at = timezone.now()
         wallet.save(update_fields=["retired_at"])

@@ -9,23 +9,26 @@ from minting.access.groups import grant, grant_along
 READINGS = ["owner", "wallet", "meter", "meterassignment", "meterreading", "importfile"]
 MINTING = [
     "mintbatch", "mintresult", "minttransaction", "mintinfo", "mintingstop", "reconcilerun",
-    "reconcilefinding", "mintapproval", "webhookendpoint", "webhookdelivery",
+    "reconcilefinding", "mintapproval",
 ]
 VIEWS = [f"readings.view_{each}" for each in READINGS] + [f"minting.view_{each}" for each in MINTING]
 ACCESS_VIEWS = [
-    "access.view_apitoken", "access.view_apicall", "auth.view_user", "auth.view_group", "auditlog.view_logentry",
+    "access.view_apitoken", "access.view_apicall", "auth.view_user", "auth.view_group",
+    "auditlog.view_logentry", "minting.view_webhookendpoint", "minting.view_webhookdelivery",
 ]
 GROUPS = {
     "Auditor": VIEWS + ACCESS_VIEWS,
     "Operator": VIEWS + [
         "minting.mint_readings", "readings.release_meterreading", "minting.stop_minting",
+        "readings.import_readings",
     ],
     "Approver": VIEWS + ["minting.approve_batch"],
     "Administrator": VIEWS + ACCESS_VIEWS + [
         "minting.mint_readings", "minting.approve_batch", "minting.stop_minting",
-        "minting.resume_minting", "minting.acknowledge_finding",
+        "minting.resume_minting", "minting.acknowledge_finding", "minting.manage_webhooks",
+        "readings.import_readings",
         "readings.release_meterreading", "readings.correct_meterreading",
-        "readings.add_meterreading", "readings.import_readings", "minting.manage_webhooks",
+        "readings.add_meterreading",
         "readings.add_owner", "readings.change_owner", "readings.delete_owner",
         "readings.add_meter", "readings.change_meter", "readings.delete_meter",
         "readings.add_wallet", "readings.add_meterassignment",

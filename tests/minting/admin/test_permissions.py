@@ -403,6 +403,7 @@ def test_the_others_have_what_their_work_needs(groups: None):
     assert rights_of("Operator") - work == {
         "minting.mint_readings",
         "minting.stop_minting",
+        "readings.import_readings",
         "readings.release_meterreading",
     }
     assert rights_of("Approver") - work == {"minting.approve_batch"}
