@@ -40,6 +40,11 @@ def note_repeat(request: Request, batch: MintBatch) -> None:
     vars(request)["kept_call"] = call
 
 
+def is_kept(request: Request) -> bool:
+    """Whether this request made, changed or was told of a batch, whatever it was asked for."""
+    return "kept_call" in vars(request)
+
+
 def keep_answer(request: Request, response: Response) -> None:
     """What the call was answered; whoever calls too often leaves one line in the log instead.
 

@@ -8,7 +8,9 @@ from unfold.decorators import display
 
 from minting.admin import copying, explorer, show
 from minting.admin.base import ReadOnlyAdmin
+from minting.conf import current
 from minting.models import MintInfo
+from minting.service.program import told_way
 
 
 @admin.register(MintInfo)
@@ -17,10 +19,10 @@ class MintInfoAdmin(ReadOnlyAdmin):
 
     list_display = ("address", "decimals", "mint_authority", "checked")
     ordering = ("-recorded_at",)
-    readonly_fields = ("whole", "program", "minter", "freezer", "recorded", "checked")
+    readonly_fields = ("whole", "program", "minter", "through", "freezer", "recorded", "checked")
     fieldsets = (
         (None, {"fields": ("whole", ("decimals", "account_size"), "program")}),
-        ("Authorities", {"fields": ("minter", "freezer")}),
+        ("Authorities", {"fields": ("minter", "through", "freezer")}),
         ("Cluster", {"fields": ("genesis_hash", ("recorded", "checked"))}),
     )
 
@@ -43,6 +45,12 @@ class MintInfoAdmin(ReadOnlyAdmin):
     def freezer(self, mint: MintInfo) -> SafeString | str:
         """Who may freeze token accounts."""
         return _shown(mint, mint.freeze_authority, "freeze authority")
+
+    @display(description="Minted through")
+    def through(self, mint: MintInfo) -> str:
+        """What this installation calls to mint it."""
+        config = current()
+        return told_way(config) if str(config.mint_address) == mint.address else ""
 
     @display(description="Recorded")
     def recorded(self, mint: MintInfo) -> SafeString | str:

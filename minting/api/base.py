@@ -55,7 +55,8 @@ class ApiView(APIView):
         answer: Response = super().finalize_response(request, response, *args, **kwargs)
         if isinstance(getattr(request, "accepted_renderer", None), BrowsableAPIRenderer):
             answer.content_type = None  # a problem's, which a page about it has not
-        if request.method in self.spends and answer.status_code not in UNKEPT:
+        spends = request.method in self.spends or trail.is_kept(request)
+        if spends and answer.status_code not in UNKEPT:
             trail.keep_answer(request, answer)
         return answer
 
