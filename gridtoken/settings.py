@@ -318,7 +318,7 @@ AUDITLOG_INCLUDE_TRACKING_MODELS: list[str | dict[str, Any]] = [
         "m2m_fields": ["groups", "user_permissions"],
     },
     {"model": "auth.Group", "m2m_fields": ["permissions"]},
-    {"model": "access.ApiToken", "exclude_fields": ["digest"]},
+    {"model": "access.ApiToken", "exclude_fields": ["digest", "calls", "last_used_at"]},
 ]
 
 # ------------------------------------------------------------------ static files
