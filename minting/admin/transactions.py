@@ -13,8 +13,9 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
 
 from minting.admin import copying, explorer, show, tables
-from minting.admin.doubts import DoubtFilter, DoubtPages
+from minting.admin.doubts import DoubtFilter
 from minting.admin.filters import BatchFilter
+from minting.admin.proof import ProofPages
 from minting.models import MintResult, MintTransaction
 from readings.admin.search import Kind, Sought
 
@@ -23,7 +24,7 @@ PAID_SHOWN = 200
 
 
 @admin.register(MintTransaction)
-class MintTransactionAdmin(DoubtPages):
+class MintTransactionAdmin(ProofPages):
     """Everything ever signed."""
 
     list_display = (
