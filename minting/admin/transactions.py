@@ -14,6 +14,7 @@ from unfold.decorators import display
 
 from minting.admin import copying, explorer, show, tables
 from minting.admin.doubts import DoubtFilter
+from minting.admin.exporting import TRANSACTION_COLUMNS, ExportedList
 from minting.admin.filters import BatchFilter
 from minting.admin.proof import ProofPages
 from minting.models import MintResult, MintTransaction
@@ -24,8 +25,10 @@ PAID_SHOWN = 200
 
 
 @admin.register(MintTransaction)
-class MintTransactionAdmin(ProofPages):
+class MintTransactionAdmin(ExportedList, ProofPages):
     """Everything ever signed."""
+
+    export_columns = TRANSACTION_COLUMNS
 
     list_display = (
         "short_signature",
