@@ -250,6 +250,8 @@ UNFOLD: dict[str, Any] = {
                     | {"badge": "minting.admin.approvals.waiting_badge"},
                     _page("Results", "fact_check", "mintresult"),
                     _page("Transactions", "receipt_long", "minttransaction"),
+                    _page("Statements", "request_quote", "minttransaction")
+                    | {"link": reverse_lazy("admin:minting_statements")},
                     _page("Mint", "toll", "mintinfo"),
                     _page("Stops", "block", "mintingstop"),
                     _page("Reconciliations", "balance", "reconcilerun"),

@@ -116,9 +116,7 @@ class ExportedList(FoundByShape):
             return redirect(page)
         if form == "csv":
             lines = csv_lines(list(self.export_columns), self.exported(found))
-            return _attached(
-                StreamingHttpResponse(lines, content_type="text/csv"), self._file(form)
-            )
+            return attached(StreamingHttpResponse(lines, content_type="text/csv"), self._file(form))
         if found.order_by().values("pk")[:MAX_XLSX_ROWS].count() == MAX_XLSX_ROWS:
             self.message_user(
                 request,
@@ -141,6 +139,7 @@ class ExportedList(FoundByShape):
         return f"{what}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.{form}"
 
 
-def _attached(answer: StreamingHttpResponse, name: str) -> StreamingHttpResponse:
+def attached(answer: StreamingHttpResponse, name: str) -> StreamingHttpResponse:
+    """The answer, to be saved as ``name``."""
     answer["Content-Disposition"] = f'attachment; filename="{name}"'
     return answer

@@ -14,9 +14,10 @@ from unfold.decorators import display
 
 from minting.admin import copying, explorer, show, tables
 from minting.admin.doubts import DoubtFilter
-from minting.admin.exporting import TRANSACTION_COLUMNS, ExportedList
+from minting.admin.exporting import TRANSACTION_COLUMNS
 from minting.admin.filters import BatchFilter
 from minting.admin.proof import ProofPages
+from minting.admin.statements import StatementPages
 from minting.models import MintResult, MintTransaction
 from readings.admin.search import Kind, Sought
 
@@ -25,7 +26,7 @@ PAID_SHOWN = 200
 
 
 @admin.register(MintTransaction)
-class MintTransactionAdmin(ExportedList, ProofPages):
+class MintTransactionAdmin(StatementPages, ProofPages):
     """Everything ever signed."""
 
     export_columns = TRANSACTION_COLUMNS
