@@ -51,7 +51,7 @@ def test_books(minting_chain, visitor: Visitor, worker):
     visitor.pictures("list")
     with page.expect_download() as download:
         page.get_by_text("Export CSV").click()
-    rows = list(csv.DictReader(Path(download.value.path()).open()))
+    rows = list(csv.DictReader(Path(download.value.path()).read_text().splitlines()))
     assert {row["Reading"] for row in rows} == {str(each) for each in ids}
 
     page.get_by_role("link", name=re.compile("Statements")).first.click()
