@@ -7,21 +7,20 @@ changes, and every final transaction, failed ones with their fees too, is in exa
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from itertools import groupby
 from typing import NamedTuple
-from uuid import UUID
 
 from django.db import connection, transaction
 
 from minting.engine.shares import shares
 from readings.corrected import corrected
 
-FETCHED = 5_000
-"""Rows of the database's cursor at a time."""
+FETCHED = 1_000
+"""Transactions that come from the database at a time."""
 
 
 @dataclass(slots=True)
@@ -71,40 +70,62 @@ class Statement:
     """Confirmed in this month and not final yet; not in ``total``."""
 
 
-class _Part(NamedTuple):
-    """What one transaction paid one owner."""
+# Each owner of what became so in the month.
+_MINTED = """
+SELECT r.user_id, count(*), sum(r.kwh_amount), sum(r.base_units)
+  FROM minting_minttransaction t JOIN minting_mintresult r ON r.transaction_id = t.id
+ WHERE t.status = %(status)s AND t.{moment} >= %(since)s AND t.{moment} < %(until)s
+ GROUP BY r.user_id
+"""
 
-    transaction: UUID
-    owner: str
-    readings: int
-    kwh: Decimal
-    base_units: Decimal
-    opened: int
-    """1 where a token account of theirs was missing when the batch was planned."""
+# A row a transaction: what it cost, its owners in the order of their ids, how many readings of each
+# it pays, and who had a token account that was missing when the batch was planned. The results of
+# one that failed were released: those that its bytes would have paid bear the fee.
+_COSTS = """
+WITH part AS (
+    SELECT t.id, r.user_id COLLATE "C" AS owner, count(*) AS readings,
+           bool_or(r.account_held IS NOT NULL AND NOT r.rent_elsewhere)::int AS opened
+      FROM minting_minttransaction t JOIN minting_mintresult r ON r.transaction_id = t.id
+     WHERE t.status = %(status)s AND t.{moment} >= %(since)s AND t.{moment} < %(until)s
+     GROUP BY t.id, owner
+    UNION ALL
+    SELECT t.id, r.user_id COLLATE "C", count(*), 0
+      FROM minting_minttransaction t
+      JOIN minting_mintresult r ON r.batch_id = t.batch_id AND r.reading_id = ANY(t.reading_ids)
+     WHERE t.status = 'failed' AND %(status)s = 'finalized'
+       AND t.finalized_at >= %(since)s AND t.finalized_at < %(until)s
+     GROUP BY t.id, r.user_id
+), together AS (
+    SELECT id, array_agg(owner ORDER BY owner) AS owners,
+           array_agg(readings ORDER BY owner) AS readings,
+           array_agg(opened ORDER BY owner) AS opened
+      FROM part GROUP BY id
+)
+SELECT t.status = 'failed', t.network_fee_lamports, t.priority_fee_lamports,
+       CASE WHEN t.status = 'failed' THEN 0 ELSE t.rent_lamports END,
+       together.owners, together.readings, together.opened
+  FROM together JOIN minting_minttransaction t USING (id)
+"""
+
+
+class _Cost(NamedTuple):
+    """One transaction; a place in the lists is an owner."""
+
     failed: bool
     network_fee: int
     priority_fee: int
     rent: int
+    owners: list[str]
+    readings: list[int]
+    opened: list[int]
 
 
-# Results of failed transactions were released: what their bytes would have paid bears the fee.
-_PARTS = """
-SELECT t.id, r.user_id, count(*), sum(r.kwh_amount), sum(r.base_units),
-       bool_or(r.account_held IS NOT NULL AND NOT r.rent_elsewhere)::int, false,
-       t.network_fee_lamports, t.priority_fee_lamports, t.rent_lamports
-  FROM minting_minttransaction t JOIN minting_mintresult r ON r.transaction_id = t.id
- WHERE t.status = %(status)s AND {moment} >= %(since)s AND {moment} < %(until)s
- GROUP BY t.id, r.user_id
-UNION ALL
-SELECT t.id, r.user_id, count(*), 0, 0, 0, true,
-       t.network_fee_lamports, t.priority_fee_lamports, 0
-  FROM minting_minttransaction t
-  JOIN minting_mintresult r ON r.batch_id = t.batch_id AND r.reading_id = ANY(t.reading_ids)
- WHERE t.status = 'failed' AND %(status)s = 'finalized'
-   AND t.finalized_at >= %(since)s AND t.finalized_at < %(until)s
- GROUP BY t.id, r.user_id
- ORDER BY 1, 2
-"""
+class _Lines(dict[str, Line]):
+    """By owner; made when they are first asked for."""
+
+    def __missing__(self, owner: str) -> Line:
+        line = self[owner] = Line(owner)
+        return line
 
 
 def statement(month: date) -> Statement:
@@ -114,26 +135,22 @@ def statement(month: date) -> Statement:
         month: Any day of it.
     """
     since, until = _bounds(month)
-    lines: dict[str, Line] = {}
-    counts = [0, 0]
     with transaction.atomic(), connection.cursor() as sql:
         sql.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        for parts in _transactions("finalized", "t.finalized_at", since, until):
-            counts[parts[0].failed] += 1
-            for line in _divided(parts):
-                lines.setdefault(line.owner, Line(line.owner)).add(line)
-        provisional = Line()
-        for parts in _transactions("confirmed", "t.confirmed_at", since, until):
-            for line in _divided(parts):
-                provisional.add(line)
+        lines, counts = _paid("finalized", "finalized_at", since, until)
+        confirmed, _ = _paid("confirmed", "confirmed_at", since, until)
         for each in corrected(since, until):
-            line = Line(each.owner, corrections=each.count, corrected_kwh=each.kwh)
-            lines.setdefault(each.owner, Line(each.owner)).add(line)
-    total = Line()
-    for line in lines.values():
-        total.add(line)
+            line = lines[each.owner]
+            line.corrections, line.corrected_kwh = each.count, each.kwh
     owners = [lines[owner] for owner in sorted(lines)]
-    return Statement(since.date(), total, owners, sum(counts), counts[True], provisional)
+    return Statement(
+        month=since.date(),
+        total=_summed(owners),
+        owners=owners,
+        transactions=counts.total(),
+        failed=counts[True],
+        provisional=_summed(confirmed.values()),
+    )
 
 
 def months() -> list[date]:
@@ -149,33 +166,50 @@ def months() -> list[date]:
     return found[::-1]
 
 
-def _transactions(
+def _paid(
     status: str, moment: str, since: datetime, until: datetime
-) -> Iterator[list[_Part]]:
-    """Each transaction's parts; a page of them in memory at a time."""
-    query = _PARTS.format(moment=moment)
+) -> tuple[_Lines, Counter[bool]]:
+    """What each owner got and bears, and how many transactions failed and did not."""
     values = {"status": status, "since": since, "until": until}
+    lines, counts = _Lines(), Counter[bool]()
+    with connection.cursor() as sql:
+        sql.execute(_MINTED.format(moment=moment), values)
+        for owner, readings, kwh, units in sql.fetchall():
+            lines[owner] = Line(owner, readings, kwh, int(units))
     with connection.chunked_cursor() as sql:
-        sql.execute(query, values)
-        rows = (_Part(*row) for page in iter(lambda: sql.fetchmany(FETCHED), []) for row in page)
-        for _, parts in groupby(rows, key=lambda part: part.transaction):
-            yield list(parts)
+        sql.execute(_COSTS.format(moment=moment), values)
+        for page in iter(lambda: sql.fetchmany(FETCHED), []):
+            for row in page:
+                cost = _Cost(*row)
+                counts[cost.failed] += 1
+                _divide(cost, lines)
+    return lines, counts
 
 
-def _divided(parts: Sequence[_Part]) -> Iterator[Line]:
+def _divide(cost: _Cost, lines: _Lines) -> None:
     """A transaction's cost among its owners.
 
     Fees in proportion to readings. Rent among the owners of accounts that were missing, or, where
     the journal does not tell (a transaction that was adopted), as the fees.
     """
-    first, readings = parts[0], [part.readings for part in parts]
-    opened = [part.opened for part in parts]
-    network = shares(first.network_fee, readings)
-    priority = shares(first.priority_fee, readings)
-    rent = shares(first.rent, opened if any(opened) else readings)
-    for part, *paid in zip(parts, network, priority, rent, strict=True):
-        minted = 0 if part.failed else part.readings
-        yield Line(part.owner, minted, part.kwh, int(part.base_units), *paid)
+    opened = cost.opened if any(cost.opened) else cost.readings
+    for name, whole, weights in (
+        ("network_fee", cost.network_fee, cost.readings),
+        ("priority_fee", cost.priority_fee, cost.readings),
+        ("rent", cost.rent, opened),
+    ):
+        if not whole:
+            continue
+        for owner, part in zip(cost.owners, shares(whole, weights), strict=True):
+            line = lines[owner]
+            setattr(line, name, getattr(line, name) + part)
+
+
+def _summed(lines: Iterable[Line]) -> Line:
+    total = Line()
+    for line in lines:
+        total.add(line)
+    return total
 
 
 def _bounds(month: date) -> tuple[datetime, datetime]:

@@ -37,7 +37,7 @@ def test_books(minting_chain, visitor: Visitor, worker):
     page = visitor.page
 
     visitor.go(f"/admin/readings/meterreading/{ids[0]}/change/")
-    page.locator("a[href*='/minttransaction/']").first.click()
+    page.locator("a[href*='/minttransaction/'][href$='/change/']").first.click()
     page.get_by_text("Verify on chain").click()
     expect(page.get_by_text("Journal and chain agree.")).to_be_visible()
     visitor.pictures("agrees")

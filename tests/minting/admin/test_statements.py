@@ -33,7 +33,7 @@ def mint(readings: list[MeterReading]) -> None:
 
 def corrected(reading: MeterReading, kwh: str) -> None:
     correct(
-        reading.id,
+        reading_id=reading.id,
         kwh_amount=Decimal(kwh),
         reason="read again",
         source=ReadingSource.API,
@@ -72,6 +72,7 @@ def test_statements_add_up_to_journal_chain_and_batches(minting_chain, drain, st
     check_provisional(late)
     minting_chain.net.wait_slots(40)
     with open_session() as session:
+        recover(session)
         run = reconcile(session, thorough=True).run
     corrected(harvested[0], "0.100000000")
     corrected(harvested[0], "0.300000000")
