@@ -19,7 +19,8 @@ SELECT coalesce(owner.user_id, ''), count(*),
          ON before.meter_id = told.meter_id AND before.period_end = told.period_end
         AND before.period_kind = told.period_kind AND before.revision = told.revision - 1
         AND (before.period_kind <> 'interval' OR before.period_start = told.period_start)
- WHERE told.code = 'corrected_after_minting'
+ WHERE told.code IN ('corrected_after_minting', 'superseded')
+   AND told.correction_difference IS NOT NULL
    AND told.submitted_at >= %s AND told.submitted_at < %s
  GROUP BY 1
 """

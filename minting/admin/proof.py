@@ -73,13 +73,16 @@ class ProofPages(DoubtPages):
 def _table(points: Sequence[Point]) -> dict[str, Any]:
     # What is red stands first: a transaction may pay a hundred accounts.
     ordered = sorted(points, key=lambda point: point.agrees is not False)
-    rows = [[each.name, _side(each.journal), _side(each.chain), _judged(each)] for each in ordered]
+    rows = [
+        [_whole(each.name), _whole(each.journal), _whole(each.chain), _judged(each)]
+        for each in ordered
+    ]
     return tables.table(["Point", "Journal", "Chain", ""], rows)
 
 
-def _side(text: str) -> SafeString:
+def _whole(text: str) -> SafeString:
     """Whole, since whoever compares wants every character; broken where it must be."""
-    return format_html('<span class="break-all">{}</span>', text)
+    return format_html('<span class="gt-whole">{}</span>', text)
 
 
 def _judged(point: Point) -> SafeString:

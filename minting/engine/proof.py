@@ -7,7 +7,7 @@ corrected or concluded here; reconciliation (``engine.audit``) does that for all
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -191,8 +191,8 @@ def _own_points(row: Journalled) -> Iterator[Point]:
     )
     yield _same(
         "Energy of results and readings",
-        f"{sum(each.kwh for each in row.paid):f} kWh in results",
-        f"{sum(each.reading_kwh for each in row.paid):f} kWh in readings",
+        f"{_kwh(each.kwh for each in row.paid)} in results",
+        f"{_kwh(each.reading_kwh for each in row.paid)} in readings",
         agrees=all(each.kwh == each.reading_kwh for each in row.paid),
     )
     if row.landed:
@@ -313,6 +313,10 @@ def _due(row: Journalled) -> tuple[Counter[Pubkey], dict[Pubkey, str]]:
 def _beside(name: str, journal: str, chain: str, *, known: bool) -> Point:
     """A point that is compared only where both sides know."""
     return Point(name, journal, chain, journal == chain if known else None)
+
+
+def _kwh(amounts: Iterable[Decimal]) -> str:
+    return f"{sum(amounts, Decimal(0)).normalize():f} kWh"
 
 
 def _number(value: int | None) -> str:

@@ -58,6 +58,7 @@ def test_books(minting_chain, visitor: Visitor, worker):
     expect(page.get_by_text("Owner by owner")).to_be_visible()
     visitor.pictures("statement")
     page.emulate_media(media="print")
+    visitor.picture("paper")
     page.pdf(path=PICTURES / "books-statement.pdf")
     page.emulate_media(media="screen")
     with page.expect_download() as download:
