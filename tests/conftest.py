@@ -74,7 +74,7 @@ def chain(localnet: Localnet, settings: Settings) -> Localnet:
 @pytest.fixture
 def groups(db: None) -> None:
     """The ready-made groups; a test that empties the tables takes them away for the next."""
-    made = import_module("minting.access.migrations.0002_groups")
+    made = import_module("minting.access.migrations.0003_groups")
     grant(apps, DEFAULT_DB_ALIAS, made.GROUPS)
 
 

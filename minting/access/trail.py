@@ -6,6 +6,7 @@ import time
 from datetime import timedelta
 
 import structlog
+from django.contrib.auth.models import User
 from django.db import DatabaseError
 from django.db.models.functions import Now
 from rest_framework.request import Request
@@ -38,6 +39,11 @@ def note_repeat(request: Request, batch: MintBatch) -> None:
     call = _call(request)
     call.batch = batch
     vars(request)["kept_call"] = call
+
+
+def is_kept(request: Request) -> bool:
+    """Whether this request made, changed or was told of a batch, whatever it was asked for."""
+    return "kept_call" in vars(request)
 
 
 def keep_answer(request: Request, response: Response) -> None:
@@ -84,9 +90,10 @@ def _keep_refused(call: ApiCall) -> None:
 
 def _call(request: Request) -> ApiCall:
     token = request.auth if isinstance(request.auth, ApiToken) else None
+    user = request.user if isinstance(request.user, User) else None
     match = request.resolver_match
     return ApiCall(
-        user=request.user,
+        user=user,
         username=request.user.get_username(),
         token=token,
         token_beginning=token.beginning if token else "",

@@ -193,7 +193,7 @@ def _sent(request: HttpRequest) -> QueryDict | None:
     return request.POST if request.method == "POST" else None
 
 
-def waiting_badge(_request: HttpRequest) -> str:
+def waiting_badge() -> str:
     """How many wait, beside the sidebar's entry; nothing where none does."""
     count = approving.waiting()
     return str(count) if count else ""

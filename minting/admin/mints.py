@@ -6,9 +6,11 @@ from django.contrib import admin
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
-from minting.admin import show
+from minting.admin import copying, explorer, show
 from minting.admin.base import ReadOnlyAdmin
+from minting.conf import current
 from minting.models import MintInfo
+from minting.service.program import told_way
 
 
 @admin.register(MintInfo)
@@ -17,12 +19,38 @@ class MintInfoAdmin(ReadOnlyAdmin):
 
     list_display = ("address", "decimals", "mint_authority", "checked")
     ordering = ("-recorded_at",)
-    readonly_fields = ("recorded", "checked")
+    readonly_fields = ("whole", "program", "minter", "through", "freezer", "recorded", "checked")
     fieldsets = (
-        (None, {"fields": ("address", ("decimals", "account_size"), "token_program")}),
-        ("Authorities", {"fields": ("mint_authority", "freeze_authority")}),
+        (None, {"fields": ("whole", ("decimals", "account_size"), "program")}),
+        ("Authorities", {"fields": ("minter", "through", "freezer")}),
         ("Cluster", {"fields": ("genesis_hash", ("recorded", "checked"))}),
     )
+
+    @display(description="Address")
+    def whole(self, mint: MintInfo) -> SafeString | str:
+        """To read, to copy, and to look at where the world sees it."""
+        return _shown(mint, mint.address, "mint")
+
+    @display(description="Token program")
+    def program(self, mint: MintInfo) -> SafeString | str:
+        """Likewise."""
+        return _shown(mint, mint.token_program, "token program")
+
+    @display(description="Mint authority")
+    def minter(self, mint: MintInfo) -> SafeString | str:
+        """Who may create tokens."""
+        return _shown(mint, mint.mint_authority, "mint authority")
+
+    @display(description="Freeze authority")
+    def freezer(self, mint: MintInfo) -> SafeString | str:
+        """Who may freeze token accounts."""
+        return _shown(mint, mint.freeze_authority, "freeze authority")
+
+    @display(description="Minted through")
+    def through(self, mint: MintInfo) -> str:
+        """What this installation calls to mint it."""
+        config = current()
+        return told_way(config) if str(config.mint_address) == mint.address else ""
 
     @display(description="Recorded")
     def recorded(self, mint: MintInfo) -> SafeString | str:
@@ -33,3 +61,13 @@ class MintInfoAdmin(ReadOnlyAdmin):
     def checked(self, mint: MintInfo) -> SafeString | str:
         """When it was last asked."""
         return show.time(mint.checked_at)
+
+
+def _shown(mint: MintInfo, address: str, what: str) -> SafeString | str:
+    if not address:
+        return "none"
+    return copying.together(
+        address,
+        copying.button(address, what),
+        explorer.address(address, mint.genesis_hash, f"the {what}"),
+    )

@@ -24,7 +24,7 @@ from minting.models import MintResult
 from minting.service.prepare import MATCHING, NAMED
 from minting.service.selections import freeze
 from readings.admin.search import Sought
-from readings.models import MeterReading
+from readings.models import MeterReading, MeterReadingQuerySet
 from readings.rules import IN_FLIGHT, ReadingStatus
 
 PAID = {*IN_FLIGHT, ReadingStatus.MINTED}
@@ -113,7 +113,7 @@ class MeterReadingAdmin(HeldPages, ExportedList):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[MeterReading]:
         """With what a row shows."""
-        readings: QuerySet[MeterReading] = super().get_queryset(request)
+        readings: MeterReadingQuerySet = super().get_queryset(request)
         return (
             readings.select_related("meter", "owner")
             .with_wallet_address()
@@ -183,9 +183,9 @@ class MeterReadingAdmin(HeldPages, ExportedList):
         return show.row_link(reading.meter)
 
     @display(description="Owner")
-    def owner_name(self, reading: MeterReading) -> str:
+    def owner_name(self, reading: MeterReading) -> SafeString | str:
         """Name and user id."""
-        return str(reading.owner) if reading.owner else ""
+        return format_html('<span class="gt-name">{}</span>', reading.owner or "")
 
     @display(description="Owner")
     def owner_link(self, reading: MeterReading) -> SafeString | str:
@@ -242,7 +242,7 @@ class MeterReadingAdmin(HeldPages, ExportedList):
         signature = getattr(reading, "tx_signature", None)
         if reading.status in PAID and signature:
             return addresses.signature(signature)
-        return self.reason(reading)
+        return reading.reason or reading.code.replace("_", " ")
 
     @display(description="Transaction", empty_value="")
     def signature(self, reading: MeterReading) -> SafeString | None:

@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
+from django.utils.safestring import SafeString
 from unfold.widgets import UnfoldAdminFileFieldWidget
 
 from minting.admin import show, tables
@@ -118,8 +119,8 @@ def _points(found: Checked) -> dict[str, object]:
         [
             [
                 each.name,
-                show.shortened(each.receipt),
-                show.shortened(each.chain),
+                _shown(each.receipt),
+                _shown(each.chain),
                 show.badge("confirmed", "agrees")
                 if each.agrees
                 else show.badge("failed", "differs"),
@@ -127,3 +128,8 @@ def _points(found: Checked) -> dict[str, object]:
             for each in found.checks
         ],
     )
+
+
+def _shown(value: str) -> SafeString | str:
+    """Sentences whole; of hashes and addresses the ends."""
+    return value if " " in value else show.shortened(value)

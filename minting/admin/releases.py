@@ -106,7 +106,7 @@ class ReleasePages(ReadOnlyAdmin):
         elif errand.error:
             context["refusal"] = errand.error
         else:
-            left = Counter(errand.answer["left"])
+            left: Counter[str] = Counter((errand.answer or {})["left"])
             told = _told(selection.size - left.total(), left)
             context |= {"title": f"{size}: done", "told": told}
         return TemplateResponse(

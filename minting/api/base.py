@@ -21,6 +21,10 @@ from minting.api.parsers import DecimalJSONParser
 class Pages(BrowsableAPIRenderer):
     """DRF's pages around the JSON, for people who look something up or try it out."""
 
+    def get_breadcrumbs(self, _request: Request) -> list[tuple[str, str]]:
+        """None: what lies above an address here is no page."""
+        return []
+
     def get_default_renderer(self, _view: Any) -> BaseRenderer:
         """What the page shows."""
         return JSONRenderer()
@@ -55,7 +59,8 @@ class ApiView(APIView):
         answer: Response = super().finalize_response(request, response, *args, **kwargs)
         if isinstance(getattr(request, "accepted_renderer", None), BrowsableAPIRenderer):
             answer.content_type = None  # a problem's, which a page about it has not
-        if request.method in self.spends and answer.status_code not in UNKEPT:
+        spends = request.method in self.spends or trail.is_kept(request)
+        if spends and answer.status_code not in UNKEPT:
             trail.keep_answer(request, answer)
         return answer
 

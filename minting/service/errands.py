@@ -165,10 +165,16 @@ def run(errand_id: UUID, works: Mapping[str, Work], *, worker: str) -> str:
     return _end(errand, ErrandStatus.DONE, answer=answer)
 
 
+@transaction.atomic
 def free(workers: Collection[str]) -> int:
-    """Frees what workers held that are known to be gone; returns how many."""
+    """Frees what workers held that are known to be gone, and calls others; returns how many."""
     held = Errand.objects.filter(status=ErrandStatus.RUNNING, claimed_by__in=list(workers))
-    return held.update(status=ErrandStatus.WAITING, claim=None, lease_until=None)
+    freed = 0
+    for errand in held:
+        if _held(errand).update(status=ErrandStatus.WAITING, claim=None, lease_until=None):
+            nudges.call_for_errand(errand.pk)
+            freed += 1
+    return freed
 
 
 def _free() -> Any:

@@ -13,8 +13,11 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.decorators import method_decorator
 from django.utils.http import content_disposition_header
 from django.utils.safestring import SafeString
+from django.views.decorators.http import require_POST
 from unfold.decorators import action, display
 
 from readings import formats, imports
@@ -26,6 +29,7 @@ from readings.admin.import_forms import (
 )
 from readings.admin.import_story import badge, format_words, moment, size, story
 from readings.admin.lists import ListAdmin
+from readings.admin.registry_export import FORMATS, registry_file
 from readings.errors import FileRefused
 from readings.formats import Options
 from readings.imports import content
@@ -75,6 +79,13 @@ class ImportFileAdmin(ListAdmin):
             "content": self.content_view,
         }
         own = [
+            path(
+                "registry.<str:kind>",
+                self.admin_site.admin_view(self.registry_view),
+                name="readings_importfile_registry",
+            )
+        ]
+        own += [
             path(
                 f"<uuid:import_id>/{name}/",
                 self.admin_site.admin_view(view),
@@ -173,6 +184,7 @@ class ImportFileAdmin(ListAdmin):
 
     # What is done with one file
 
+    @method_decorator(require_POST)
     def decide_view(self, request: HttpRequest, import_id: UUID) -> HttpResponse:
         """Takes it, as the person says."""
         imported = self._mine(request, import_id)
@@ -188,6 +200,7 @@ class ImportFileAdmin(ListAdmin):
             messages.success(request, f"{imported.name} is imported.")
         return answer
 
+    @method_decorator(require_POST)
     def options_view(self, request: HttpRequest, import_id: UUID) -> HttpResponse:
         """Has it read as the person says."""
         imported = self._mine(request, import_id)
@@ -199,6 +212,7 @@ class ImportFileAdmin(ListAdmin):
             return _to(imported)
         return self._go_on(imported, imports.look)
 
+    @method_decorator(require_POST)
     def discard_view(self, request: HttpRequest, import_id: UUID) -> HttpResponse:
         """Forgets its bytes."""
         imported = self._mine(request, import_id)
@@ -216,6 +230,17 @@ class ImportFileAdmin(ListAdmin):
         imported = self._find(request, import_id)
         return _download(imported, PartKind.CONTENT, imported.name, "application/octet-stream")
 
+    def registry_view(self, request: HttpRequest, kind: str) -> HttpResponse:
+        """The registry as it stands, to be changed and brought back."""
+        if not may_bring(request, ImportKind.REGISTRY):
+            raise PermissionDenied
+        if kind not in FORMATS:
+            raise Http404
+        name = f"registry-{timezone.now():%Y-%m-%d}.{kind}"
+        return HttpResponse(
+            registry_file(kind), content_type=FORMATS[kind], headers=_attached(name)
+        )
+
     def _find(self, request: HttpRequest, import_id: UUID) -> ImportFile:
         if not self.has_view_permission(request):
             raise PermissionDenied
@@ -225,7 +250,7 @@ class ImportFileAdmin(ListAdmin):
     def _mine(self, request: HttpRequest, import_id: UUID) -> ImportFile:
         """The file that a person is about to do something with."""
         imported = self._find(request, import_id)
-        if request.method != "POST" or not may_bring(request, imported.kind):
+        if not may_bring(request, imported.kind):
             raise PermissionDenied
         return imported
 
@@ -340,8 +365,10 @@ def _download(
     return StreamingHttpResponse(
         content.stream(imported, kind),
         content_type=content_type,
-        headers={
-            "Content-Disposition": content_disposition_header(as_attachment=True, filename=name)
-            or ""
-        },
+        headers=_attached(name),
     )
+
+
+def _attached(name: str) -> dict[str, str]:
+    disposition = content_disposition_header(as_attachment=True, filename=name)
+    return {"Content-Disposition": disposition or "attachment"}

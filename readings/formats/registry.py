@@ -70,6 +70,19 @@ class BadEntry:
     error: RegistryError
 
 
+FORMULA = ("=", "+", "-", "@")
+"""What spreadsheets take for the beginning of a formula."""
+
+
+def guarded(text: str) -> str:
+    """Text as a spreadsheet's user writes what begins like a formula: with an apostrophe.
+
+    >>> guarded("=1+1")
+    "'=1+1"
+    """
+    return f"'{text}" if text.startswith(FORMULA) else text
+
+
 def read_registry(file: BinaryIO, options: Options) -> Iterator[Entry | BadEntry]:
     """The lines of a CSV or XLSX file.
 
@@ -117,6 +130,8 @@ class _Cells:
         if isinstance(value, bool) or not isinstance(value, str | int):
             raise RegistryError(f"{field} is not text")
         text = str(value).strip()
+        if text.startswith("'") and text[1:].startswith(FORMULA):
+            text = text[1:]
         if len(text) > LONGEST[field]:
             raise RegistryError(f"{field} is longer than {LONGEST[field]} characters")
         if "\0" in text or any("\ud800" <= letter <= "\udfff" for letter in text):

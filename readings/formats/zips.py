@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from typing import BinaryIO
 
 from readings.errors import FileRefused
@@ -15,10 +16,11 @@ MAX_RATIO = 100
 RATIO_COUNTS_FROM = 16 * 1024 * 1024
 """Unpacked bytes below which a good ratio is only a small file of repetitions."""
 
-MAX_SHARED_STRINGS = 64 * 1024 * 1024
-"""Unpacked bytes of a workbook's texts, which are held in memory."""
+MAX_BESIDE = 64 * 1024 * 1024
+"""Unpacked bytes of anything but a sheet (a workbook's texts, say): it is held in memory."""
 
-SHARED_STRINGS = "sharedstrings.xml"
+BLOCK = 1024 * 1024
+SHEETS = "xl/worksheets/"
 
 
 def check_zip(file: BinaryIO) -> zipfile.ZipFile:
@@ -44,6 +46,19 @@ def check_zip(file: BinaryIO) -> zipfile.ZipFile:
     for entry in entries:
         if entry.flag_bits & 1:
             raise FileRefused("The workbook is locked with a password")
-        if entry.filename.lower().endswith(SHARED_STRINGS) and entry.file_size > MAX_SHARED_STRINGS:
-            raise FileRefused("The workbook holds too much text: save the sheet as CSV")
+        if entry.filename.startswith(SHEETS):
+            _check_rows(archive, entry)
+        elif entry.file_size > MAX_BESIDE:
+            raise FileRefused("The workbook holds too much beside its sheets: save one as CSV")
     return archive
+
+
+def _check_rows(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> None:
+    """Refuses a sheet with a row, or a text, that is too large to be held in memory."""
+    try:
+        with archive.open(entry) as sheet:
+            while block := sheet.read(BLOCK):
+                if len(block) == BLOCK and b"row" not in block:
+                    raise FileRefused("The sheet holds a megabyte without a row: save it as CSV")
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError):
+        raise FileRefused("The workbook is damaged: a sheet cannot be unpacked") from None

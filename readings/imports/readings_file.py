@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from decimal import Decimal
 from itertools import islice
 from typing import BinaryIO, cast
 
@@ -20,6 +21,8 @@ from readings.models import ImportFile, MeterReading
 from readings.rules import ReadingSource, ReadingStatus
 
 CHUNK = 1_000
+
+COUNTED = ("rows", "new", "duplicates", "conflicts", "corrected", "invalid", "not_minted")
 
 TWICE = "The file tells this meter and period twice, with other values"
 
@@ -40,6 +43,7 @@ def take_readings(
     """
     options = formats.with_format(options_of(imported.options), file)
     report.format = str(options.format)
+    report.counts.update(dict.fromkeys(COUNTED, 0))
     lock_all(formats.read(file, options))
     clerk = _Clerk(imported, decision, report, findings)
     rows = formats.read(file, options)
@@ -159,4 +163,4 @@ def _period(start: object, end: object) -> str:
 
 
 def _kwh(value: object) -> str:
-    return f"{value:f}"[:40] if hasattr(value, "as_tuple") else str(value)[:40]
+    return f"{value.normalize():f}"[:40] if isinstance(value, Decimal) else str(value)[:40]

@@ -13,7 +13,7 @@ from readings.imports.change_log import log_changes
 from readings.imports.options import options_of
 from readings.imports.progress import Tell
 from readings.imports.report import Decision, Finding, Findings, Report
-from readings.intake.registering import Change, Registered, register_many
+from readings.intake.registering import RETIRED, Change, Registered, register_many
 from readings.models import ImportFile, Meter, MeterAssignment, Owner, Wallet
 
 COUNTED: dict[type[Model], str] = {
@@ -40,14 +40,16 @@ def take_registry(
     """
     options = options_of(imported.options)
     report.format = str(options.format or detect(file))
+    report.counts.update({"rows": 0, "invalid": 0})
     entries = list(_good(read_registry(file, options), report, findings))
     tell(report.counts["rows"], 50)
     done = register_many(entries)
-    _count(report, done, entries)
+    shown = [change for change in done.changes if change.field != RETIRED]
+    _count(report, done, entries, shown)
     for entry, error in done.problems:
         whose = entry.serial or entry.user_id
         findings.add(Finding(entry.line, "invalid", error.code, whose, detail=str(error)))
-    for change in done.changes:
+    for change in shown:
         findings.add(_finding(change))
     log_changes(done.changes, by=imported.decided_by or imported.brought_by, imported=imported)
     tell(report.counts["rows"], 100)
@@ -63,14 +65,16 @@ def _good(lines: Iterator[Entry | BadEntry], report: Report, findings: Findings)
             findings.add(Finding(line.line, "invalid", line.error.code, detail=str(line.error)))
 
 
-def _count(report: Report, done: Registered, entries: Sequence[Entry]) -> None:
+def _count(
+    report: Report, done: Registered, entries: Sequence[Entry], changes: Sequence[Change]
+) -> None:
     report.counts["invalid"] += len(done.problems)
-    new = {(type(each.row), each.row.pk) for each in done.changes if each.is_new}
+    new = {(type(each.row), each.row.pk) for each in changes if each.is_new}
     for model, name in COUNTED.items():
         report.counts[name] = sum(kind is model for kind, _ in new)
-    report.counts["changed"] = sum(not each.is_new for each in done.changes)
+    report.counts["changed"] = sum(not each.is_new for each in changes)
     report.counts["released"] = done.rejudged
-    touched = {each.line for each in done.changes}
+    touched = {each.line for each in changes}
     wrong = {entry.line for entry, _ in done.problems}
     report.counts["duplicates"] = sum(each.line not in touched | wrong for each in entries)
 

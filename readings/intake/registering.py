@@ -34,6 +34,9 @@ FIELDS: dict[type[Model], dict[str, str]] = {
 """Of an entry → of the row."""
 
 
+RETIRED = "retired_at"
+"""Of a wallet that another one follows: logged, but the new one's address says the same."""
+
 HANGS_ON: dict[type[Model], str] = {Wallet: "owner", MeterAssignment: "meter"}
 
 
@@ -190,6 +193,7 @@ class _Registration:
             return
         if current is not None:
             self._retired.append(current.id)
+            self._note(entry, current, RETIRED, "", self._now)
         wallet = Wallet(owner=owner, address=address, registered_at=self._now)
         self._wallets[owner.id] = wallet
         self._new[Wallet].append(wallet)

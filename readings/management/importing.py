@@ -72,7 +72,8 @@ class ImportCommand(BaseCommand):
             document["already_imported"] = None if before is None else str(before.id)
             self.stdout.write(json.dumps(document, indent=2, ensure_ascii=False))
         else:
-            self.stdout.write(self.sentence(report))
+            end = "Imported." if taken else "Nothing is changed."
+            self.stdout.write(f"{self.sentence(report)}. {end}")
         self._tell_findings(report)
         if not fits:
             raise CommandError(self.refusal(report))

@@ -132,6 +132,7 @@ def mint_and_watch(chain: MintingChain, visitor: Visitor, *, freezing: str) -> s
     chain.net.wait_slots(40)
     elsewhere(partial(call_command, "recover"))  # as the schedule does every minute
     tells(value(page, "note"), "nothing of it can change any more")
+    tells(page.locator(".gt-story"), "Asked for in the admin by operator")
     tells(page.locator(".gt-story"), "Finalized")
     widths = page.evaluate("[...window.widths]")
     assert len(widths) > 2, widths
@@ -142,7 +143,7 @@ def mint_and_watch(chain: MintingChain, visitor: Visitor, *, freezing: str) -> s
 
 
 def open_a_signature(visitor: Visitor) -> None:
-    """The transaction with all that is known of it, and the way out to the explorer."""
+    """The transaction, the way out to the explorer, and the readings that it pays."""
     page = visitor.page
     signature = page.locator("#batch-details td a[href*=minttransaction]").first
     whole = signature.get_attribute("title")
@@ -151,7 +152,9 @@ def open_a_signature(visitor: Visitor) -> None:
     see(page.get_by_text(whole).first)
     out = page.get_by_role("link", name="Show the transaction in the explorer")
     expect(out).to_have_attribute("href", f"https://explorer.example/tx/{whole}")
-    visitor.pictures("transaction")
+    visitor.go(f"/admin/readings/meterreading/?q={whole}")
+    expect(page.locator("tr.data-row")).not_to_have_count(0)
+    see(page.locator(f"[title='{whole}']").first)
 
 
 def retry_what_failed(visitor: Visitor, first: str) -> None:

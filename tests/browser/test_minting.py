@@ -1,24 +1,19 @@
-"""The day's work: select, mint, see the signatures."""
+"""Every page about minting, in every state, for people to look at."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
-from typing import Any, Literal
+from typing import Literal
 
 import pytest
 from django.contrib.auth.models import Permission, User
 from playwright.sync_api import expect
 
-from minting.models import MintBatch, MintResult
 from readings.models import MeterReading
 from tests.browser.conftest import Visitor
-from tests.factories.readings import household, outsider, solar_farm
+from tests.factories.readings import outsider
 from tests.minting.admin import journal
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
-
-PENDING = 6
 
 
 @pytest.fixture
@@ -28,55 +23,6 @@ def operator() -> User:
         Permission.objects.filter(content_type__app_label__in=("readings", "minting"))
     )
     return user
-
-
-@pytest.fixture
-def readings() -> None:
-    for resident in (household(), solar_farm()):
-        for _ in range(PENDING // 2):
-            resident.reading()
-    outsider().reading(status="held", code="no_wallet")
-
-
-def test_pending_readings_are_selected_minted_and_seen(
-    minting_chain: Any, worker: Callable[[], None], operator: User, readings: None, visitor: Visitor
-):
-    page = visitor.page
-    visitor.log_in("operator", "password")
-    visitor.picture("index")
-    visitor.go("/admin/readings/meterreading/")
-    expect(page.locator("tr.data-row")).to_have_count(PENDING + 1)
-    visitor.picture("readings")
-    visitor.go("/admin/readings/meterreading/?status__exact=pending")
-    expect(page.locator("tr.data-row")).to_have_count(PENDING)
-
-    page.locator("#action-toggle").check()
-    page.locator("[name=action]").select_option("mint_selected")
-    visitor.picture("selected")
-    page.get_by_role("button", name="Run").click()
-
-    expect(
-        page.get_by_role("heading", name=f"Mint {PENDING} of {PENDING} readings?")
-    ).to_be_visible()
-    expect(page.get_by_text("1.5 tokens")).to_be_visible()
-    visitor.picture("confirm")
-    page.get_by_role("button", name=f"Mint {PENDING} readings").click()
-
-    page.wait_for_url(re.compile(r"/admin/minting/mintbatch/[0-9a-f-]+/change/"))
-    expect(page.get_by_text("queued", exact=True)).to_be_visible()
-    visitor.picture("batch-queued")
-    worker()
-    # Nobody loads the page again: it does so itself.
-    expect(page.get_by_text("succeeded", exact=True)).to_be_visible()
-    expect(page.locator("[data-value=minted]")).to_have_text(str(PENDING))
-    visitor.picture("batch-succeeded")
-
-    signature = MintResult.objects.first().tx_signature
-    visitor.go(f"/admin/readings/meterreading/?q={signature}")
-    expect(page.locator(f"[title='{signature}']").first).to_be_visible()
-    visitor.picture("readings-minted")
-    assert MintBatch.objects.get().created_by == operator
-    assert MeterReading.objects.minted().count() == PENDING
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

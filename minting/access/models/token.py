@@ -7,8 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
-from django.db import models
-from django.db.models.functions import Now
+from django.db import models, transaction
 from django.utils import timezone
 from knox.models import AbstractAuthToken, AuthTokenManager
 
@@ -82,7 +81,7 @@ class ApiToken(AbstractAuthToken):
     @property
     def beginning(self) -> str:
         """What people call it."""
-        return self.token_key[:SHOWN]
+        return str(self.token_key)[:SHOWN]
 
     @property
     def has_expired(self) -> bool:
@@ -100,4 +99,9 @@ class ApiToken(AbstractAuthToken):
 
     def revoke(self, *, by: str) -> None:
         """Ends it for good, from the next request on; who did so first stays named."""
-        ApiToken.objects.filter(pk=self.pk, revoked_at=None).update(revoked_at=Now(), revoked_by=by)
+        with transaction.atomic():
+            valid = ApiToken.objects.select_for_update(no_key=True).filter(revoked_at=None)
+            # Saved, so that the change log sees it.
+            for token in valid.filter(pk=self.pk):
+                token.revoked_at, token.revoked_by = timezone.now(), by
+                token.save(update_fields=["revoked_at", "revoked_by"])

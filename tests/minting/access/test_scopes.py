@@ -88,39 +88,6 @@ def test_only_a_digest_is_kept(user: User) -> None:
     assert len(row.token_key) < len(key) / 4
 
 
-SOME = "00000000-0000-4000-8000-000000000000"
-ENDPOINTS = [
-    ("get", READINGS, {Scope.READ}),
-    ("get", f"{READINGS}/{SOME}", {Scope.READ}),
-    ("post", READINGS, {Scope.SUBMIT}),
-    ("post", f"{READINGS}/{SOME}/corrections", {Scope.SUBMIT}),
-    ("post", f"{READINGS}/{SOME}/mint", {Scope.MINT}),
-    ("post", "/api/v1/mint-batch", {Scope.MINT}),
-    ("post", "/api/v1/mint-batch/estimate", {Scope.READ, Scope.MINT}),
-    ("get", "/api/v1/mint-batches", {Scope.READ, Scope.MINT}),
-    ("get", f"/api/v1/mint-batches/{SOME}", {Scope.READ, Scope.MINT}),
-    ("get", f"/api/v1/mint-batches/{SOME}/results", {Scope.READ, Scope.MINT}),
-    ("post", f"/api/v1/mint-batches/{SOME}/cancel", {Scope.MINT}),
-]
-
-
-@pytest.mark.parametrize(("method", "path", "sufficient"), ENDPOINTS)
-def test_each_endpoint_asks_for_its_scope(
-    user: User, method: str, path: str, sufficient: set[Scope]
-) -> None:
-    for scope in Scope:
-        response = getattr(APIClient(), method)(path, HTTP_X_API_KEY=token(user, scope))
-
-        assert (response.status_code != 403) == (scope in sufficient), scope
-        if response.status_code == 403:
-            assert response.json()["code"] == "permission_denied"
-
-
-@pytest.mark.parametrize(("method", "path", "_sufficient"), ENDPOINTS)
-def test_each_endpoint_is_closed(method: str, path: str, _sufficient: set[Scope]) -> None:
-    assert getattr(APIClient(), method)(path).status_code == 401
-
-
 def test_a_method_that_is_none_is_told_as_such(user: User) -> None:
     key = token(user, *Scope)
 

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Permission
 from django.urls import reverse
 
 from minting.models import BatchSource, MintApproval, MintResult
@@ -79,9 +80,7 @@ def test_whoever_asked_or_may_not_is_refused_by_page_and_by_address(waiting, sta
     for right in APPROVES:
         app, name = right.split(".")
         asker.user_permissions.add(
-            get_user_model().user_permissions.field.related_model.objects.get(
-                codename=name, content_type__app_label=app
-            )
+            Permission.objects.get(codename=name, content_type__app_label=app)
         )
     client.force_login(asker)
     for person in (client, staff("auditor", *SEES)):

@@ -182,7 +182,7 @@ def test_an_old_count_is_counted_anew(minting_chain: Any, operator: Client, long
     run_errand(str(errand.pk))
     errand.refresh_from_db()
     old = timezone.now() - selections.FRESH - timedelta(seconds=1)
-    Errand.objects.update(answer={**errand.answer, "made_at": old.isoformat()})
+    Errand.objects.update(answer={**(errand.answer or {}), "made_at": old.isoformat()})
     assert "Counting 2 readings" in words(operator.get(url))
 
 

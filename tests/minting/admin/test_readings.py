@@ -71,8 +71,10 @@ def test_amounts_are_filtered_by_both_ends(viewer: Client):
 
 def test_a_row_shows_the_wallet_that_was_paid_else_the_owners_of_now(viewer: Client, settings: Any):
     result = journal.minted_batch().results.get()
-    intake.register_wallet(owner=result.reading.owner, address=address("later"))
-    waiting = result.reading.owner and MeterReadingFactory(owner=result.reading.owner)
+    owner = result.reading.owner
+    assert owner is not None
+    intake.register_wallet(owner=owner, address=address("later"))
+    waiting = MeterReadingFactory(owner=owner)
     page = viewer.get(LIST).content.decode()
     assert f'data-copy="{result.wallet_address}"' in page
     assert f'data-copy="{address("later")}"' in page

@@ -117,7 +117,6 @@ def test_a_number_is_decimal_and_rounded_half_even(
         "1e400",
         "-1e400",
         "1e12",
-        '"\\ud800"',
         '"1_000"',
         '"٣"',
     ],
@@ -141,6 +140,8 @@ def test_what_is_no_energy_is_refused(submitter: APIClient, house: Resident, sen
         '{"kwh_amount": ' + "9" * 5_000 + "}",
         "[" * 100_000,
         b'{"kwh_amount": "\xff"}',
+        '{"kwh_amount": "\\ud800"}',
+        '{"meter_serial": "a\\u0000b"}',
         "{'kwh_amount': 1}",
     ],
 )
@@ -176,7 +177,6 @@ def test_a_body_has_a_largest_size(submitter: APIClient, settings: Any) -> None:
         ({"meter_serial": None}, "meter_serial"),
         ({"meter_serial": 7}, "meter_serial"),
         ({"meter_serial": "x" * 101}, "meter_serial"),
-        ({"meter_serial": "a\x00b"}, "meter_serial"),
         ({"period_start": None}, "period_start"),
         ({"period_end": None}, "period_end"),
         ({"period_end": "yesterday"}, "period_end"),
@@ -347,7 +347,7 @@ def test_corrections_that_cannot_be(submitter: APIClient, house: Resident) -> No
     problem(correct(submitter, still.id), 400, "invalid_reading")
     problem(correct(submitter, still.id, kwh_amount="a"), 400, "invalid_reading")
     problem(correct(submitter, still.id, kwh_amount="1", reason=["x"]), 400, "invalid_request")
-    problem(correct(submitter, still.id, kwh_amount="1", reason="a\x00"), 400, "invalid_request")
+    problem(correct(submitter, still.id, kwh_amount="1", reason="a\x00"), 400, "parse_error")
     assert MeterReading.objects.count() == 2
     assert correct(submitter, still.id, kwh_amount="1", reason=None).status_code == 201
 

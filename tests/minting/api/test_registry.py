@@ -9,6 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from auditlog.models import LogEntry
 from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -153,7 +154,7 @@ def test_an_owner_of_the_wrong_form_is_refused(registrar: APIClient, body: Any) 
     response = registrar.post(OWNERS, json.dumps(body), content_type="application/json")
 
     assert response.status_code in (400, 422)
-    assert response.json()["code"] in {"invalid_request", "invalid_wallet"}
+    assert response.json()["code"] in {"invalid_request", "invalid_wallet", "parse_error"}
     assert not Owner.objects.exists()
 
 
@@ -326,6 +327,28 @@ def test_a_session_may_what_the_admin_lets_it() -> None:
     assert session.patch(owner, wallet).status_code == 200
     assert session.patch(meter, {"owner": None}).status_code == 200
     assert session.post(METERS, {"serial": "M-1"}).status_code == 201
+
+
+def test_every_change_is_logged_with_the_tokens_user(registrar: APIClient) -> None:
+    house, farm = household(), solar_farm()
+    LogEntry.objects.all().delete()
+
+    registrar.patch(f"{OWNERS}/{house.owner.id}", {"name": "A.", "wallet_address": address("new")})
+    registrar.patch(f"{METERS}/{house.meter.id}", {"owner": "farm", "location": "Bangkok"})
+
+    logged = LogEntry.objects.order_by("id")
+    assert {each.actor.username for each in logged} == {"machine"}
+    told = [
+        (each.content_type.model, each.get_action_display(), set(each.changes)) for each in logged
+    ]
+    assert ("owner", "update", {"name"}) in told
+    assert ("wallet", "update", {"retired_at"}) in told
+    assert ("meterassignment", "update", {"ends_at"}) in told
+    assert ("meter", "update", {"location"}) in told
+    assert [(kind, action) for kind, action, _ in told if action == "create"] == [
+        *(("wallet", "create"), ("meterassignment", "create")),
+    ]
+    assert farm.owner.assignments.count() == 2
 
 
 def test_a_change_with_a_key_has_its_effect_once(registrar: APIClient) -> None:

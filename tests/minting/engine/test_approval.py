@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from hypothesis import given
@@ -51,7 +52,7 @@ def test_any_change_changes_the_digest(paid, draw):
 
 
 def test_a_batch_is_bound_to_its_cap_its_mint_and_each_slice_in_order():
-    told = {
+    told: dict[str, Any] = {
         "batch_id": UUID(int=1),
         "mint": "mint",
         "fee_cap_lamports": 5,

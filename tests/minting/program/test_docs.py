@@ -44,7 +44,7 @@ def test_the_worked_example_mints_and_reconciles(tmp_path):
         check=False,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=165,
     )
 
     assert run.returncode == 0, run.stderr[-3_000:]

@@ -15,9 +15,11 @@ from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
 from minting.engine.errors import MintingRefused
+from minting.engine.programs.anchor import AnchorProgram
 from minting.engine.types import AccountView, Simulation
 from minting.models import BatchSource, MintBatch, MintResult, MintTransaction
 from minting.service import faults, program, wave
+from minting.service.preflight import inspect_mint, inspect_patiently
 from minting.service.prepare import request_batch
 from minting.service.session import open_session
 from readings.models import MeterReading
@@ -119,8 +121,7 @@ def test_an_error_on_landing_is_told_by_its_name_and_frees_the_readings(platform
     genuine = wave.send
     with patch.object(wave, "send", send_paused):
         request_batch([reading.id], source=BatchSource.CLI, strict=True)
-        with patch.object(program, "refuses_everybody", return_value=True):
-            drain()
+        drain()
 
     failed = MintTransaction.objects.get(status="failed")
     assert failed.error
@@ -151,9 +152,7 @@ def test_a_worker_without_a_key_that_has_to_sign_does_not_start(platform, settin
         call_command("qcluster")
 
 
-def test_a_payer_who_cannot_pay_for_the_question_is_told_what_is_missing(platform, settings):
-    from minting.service.preflight import inspect_patiently
-
+def test_a_payer_who_cannot_pay_for_the_question_is_no_reason_not_to_start(platform):
     platform.net.set_account(platform.authority.pubkey(), Account(900_000, b"", Pubkey.default()))
     with open_session() as session:
         assert inspect_patiently(session) is not None
@@ -174,3 +173,17 @@ def test_a_program_that_keeps_a_share_is_refused():
             program._require_exact(named, shows(one), shows(two))
     with pytest.raises(MintingRefused, match="gave nothing"):
         program._require_exact(named, *(replace(shows(1), accounts=(None,)),) * 2)
+
+
+def test_a_program_that_takes_lamports_of_its_own_is_refused(platform, monkeypatch):
+    """It has our signature, so it could; the payer of a call too many would show it."""
+    balances = iter([9, 7, 9, 7, 9, 9, *[9, 7] * program.TRIES])
+    monkeypatch.setattr(program, "_lamports", lambda _simulation: next(balances))
+
+    with open_session() as session:
+        facts = inspect_mint(session).facts
+        bound = program.program_for(session.config, facts)
+        assert isinstance(bound, AnchorProgram)
+        assert session.run(program.ask(session.cluster, bound, facts)).executed == 2
+        with pytest.raises(MintingRefused, match="takes 2 lamports of its own for each mint"):
+            session.run(program.ask(session.cluster, bound, facts))

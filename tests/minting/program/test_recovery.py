@@ -8,12 +8,20 @@ from io import StringIO
 import pytest
 from django.core.management import call_command
 from django.test import Client
+from django.urls import reverse
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
 
 from minting.engine.types import Destination, Group, Payment
-from minting.models import MintBatch, MintResult, MintSelection, MintTransaction, ReconcileFinding
+from minting.models import (
+    MintBatch,
+    MintInfo,
+    MintResult,
+    MintSelection,
+    MintTransaction,
+    ReconcileFinding,
+)
 from minting.service.preflight import inspect_mint
 from minting.service.program import program_for
 from minting.service.session import open_session
@@ -118,6 +126,9 @@ def test_i7_a_restored_database_signs_nothing_and_adopts_what_the_program_minted
     page = operator.get(confirm_url(selection)).content.decode()
     assert "10,000" in page.replace("\xa0", " ") or "0.00001" in page
     operator.post(confirm_url(selection))
+    info = reverse("admin:minting_mintinfo_change", args=[MintInfo.objects.get().pk])
+    way = f"mint_tokens_direct of the program {cast.address('platform_mint')}"
+    assert f"{way}, signed by rec_validator too" in operator.get(info).content.decode()
     drain()
     lost = MintBatch.objects.get(source="admin")
     costs = lost.fee_paid_lamports, lost.rent_paid_lamports

@@ -9,6 +9,7 @@ import pytest
 from django.utils import timezone
 from pytest_django import Settings
 
+from minting import conf
 from minting.cluster.nodes import Cluster
 from minting.models import Pulse, PulseKind
 from minting.service import chain_health
@@ -122,10 +123,7 @@ def test_another_cluster_and_a_slot_that_stands_still_are_seen(
     long_ago = timezone.now() - timedelta(minutes=5)
     stuck = {**node.facts, "moved_at": long_ago.isoformat()}
     Pulse.objects.filter(pk=node.pk).update(facts=stuck)
-    assert (
-        "stands still since"
-        in chain_health._told(chain_health.current(), [node.name]).nodes[0].trouble
-    )
+    assert "stands still since" in chain_health._told(conf.current(), [node.name]).nodes[0].trouble
     assert chain_health.look().nodes[0].trouble == "", "it moved meanwhile"
 
     settings.SOLANA_GENESIS_HASH = GENESIS

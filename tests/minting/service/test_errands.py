@@ -14,7 +14,7 @@ from django_q.models import OrmQ
 from minting import tasks
 from minting.engine.errands import ErrandKind, ErrandStatus
 from minting.models import Errand, MintBatch, MintSelection
-from minting.service import errands, works
+from minting.service import errands, nudges, works
 from minting.service.previewing import Summary, summarise
 from minting.service.selections import freeze
 from minting.service.upkeep import release_the_dead, worker_name
@@ -57,13 +57,13 @@ def left_behind(errand: Errand) -> None:
 def test_a_worker_counts_what_a_page_would(minting_chain: Any, selection: MintSelection):
     errand = errands.ask(selection, ErrandKind.PREVIEW)
     assert errands.ask(selection, ErrandKind.PREVIEW) == errand
-    assert [each.func() for each in OrmQ.objects.all()] == [errands.nudges.ERRAND]
+    assert [each.func() for each in OrmQ.objects.all()] == [nudges.ERRAND]
 
     assert tasks.run_errand(str(errand.pk)) == "done"
 
     errand.refresh_from_db()
     assert (errand.total, errand.claim, errand.lease_until) == (2, None, None)
-    counted, here = Summary.of_json(errand.answer), summarise(selection)
+    counted, here = Summary.of_json(errand.answer or {}), summarise(selection)
     assert counted == Summary.of_json({**here.as_json(), "made_at": counted.made_at})
     assert (counted.readings, counted.wallets, counted.kwh) == (4, 2, "1.000000000")
     assert [(each.code, each.count) for each in counted.left_out] == [("no_wallet", 1)]
@@ -151,6 +151,7 @@ def test_the_watchdog_frees_what_the_dead_held(selection: MintSelection):
     release_the_dead([123])
     errand.refresh_from_db()
     assert (errand.status, errand.claim) == ("waiting", None)
+    assert OrmQ.objects.count() == 2  # and another one is called
 
 
 def test_one_batch_whenever_its_worker_dies(minting_chain: Any, selection: MintSelection):
@@ -181,7 +182,8 @@ def test_a_release_goes_on_where_its_worker_died(person: User, monkeypatch: pyte
     )
 
     def dies(mine: Errand, beat: errands.Beat) -> dict[str, Any]:
-        genuine, told = beat.keep, []
+        genuine = beat.keep
+        told: list[int] = []
 
         def keep(done: int, answer: dict[str, Any]) -> None:
             if told:

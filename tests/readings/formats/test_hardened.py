@@ -114,6 +114,10 @@ def archive(entries: dict[str, bytes]) -> bytes:
     return out.getvalue()
 
 
+def sheet(content: bytes) -> bytes:
+    return archive({"xl/workbook.xml": b"<a/>", "xl/worksheets/sheet1.xml": content})
+
+
 BOMB = archive({"xl/workbook.xml": b"", "xl/worksheets/sheet1.xml": bytes(64 * MEGABYTE)})
 
 
@@ -124,6 +128,8 @@ BOMB = archive({"xl/workbook.xml": b"", "xl/worksheets/sheet1.xml": bytes(64 * M
         (archive({f"xl/{n}": b"" for n in range(1_001)} | {"xl/workbook.xml": b""}), "entries"),
         (archive({"a.csv": b"meter,timestamp,kwh"}), "unpack it first"),
         (archive({"xl/workbook.xml": b"<a/>"}), "cannot be read"),
+        (sheet(b"<sheetData><row><c><v>" + bytes(range(1, 60)) * 50_000), "without a row"),
+        (sheet(b"<sheetData><row>" + b"<c/>" * MEGABYTE), "without a row"),
         (XLSX[:-30], "damaged"),
         (XLSX[: len(XLSX) // 2], "damaged"),
         (b"PK\x03\x04", "damaged"),

@@ -128,6 +128,18 @@ def test_a_registry_is_shown_old_to_new(utility, household):
     assert Owner.objects.get(user_id="anong").name == "Anong S."
 
 
+@pytest.mark.parametrize("kind", ["csv", "xlsx"])
+def test_the_registry_comes_back_as_it_went(utility, household, outsider, kind):
+    Owner.objects.filter(user_id="niran").update(name="=SUM(A1)")
+    answer = utility.get(page("registry", kind))
+    assert answer["Content-Disposition"].endswith(f'.{kind}"')
+    imported = bring(utility, answer.content, kind="registry", name=f"registry.{kind}")
+    imported.refresh_from_db()
+    assert (imported.report["rows"], imported.report["duplicates"]) == (2, 2)
+    assert (imported.report["changes"], imported.report["invalid"]) == ([], 0)
+    assert utility.get(page("registry", "exe")).status_code == 404
+
+
 def test_who_may(utility, household):
     imported = bring(utility, csv(*lines()))
     viewer = somebody("viewer", "view_importfile")
@@ -138,11 +150,13 @@ def test_who_may(utility, household):
         assert client.get(page("change", imported.id)).status_code == seen
         assert client.get(page("findings", imported.id)).status_code == seen
         assert client.get(page("add")).status_code == 403
+        exports = client.get(page("registry", "csv")).status_code
+        assert exports == (200 if client is registrar else 403)
         for name in ("decide", "options", "discard"):
             assert client.post(page(name, imported.id)).status_code == 403
     assert registrar.get(page("add") + "?kind=registry").status_code == 200
     assert utility.get(page("add") + "?kind=moon").status_code == 404
-    assert utility.get(page("decide", imported.id)).status_code == 403
+    assert utility.get(page("decide", imported.id)).status_code == 405
     assert utility.get(page("change", "nonsense")).status_code == 404
 
 
