@@ -256,7 +256,15 @@ UNFOLD: dict[str, Any] = {
                     _page("Approvals", "how_to_reg", "mintapproval")
                     | {"badge": _waiting_approvals},
                     _page("Results", "fact_check", "mintresult"),
-                    _page("Transactions", "receipt_long", "minttransaction"),
+                    _page("Transactions", "receipt_long", "minttransaction")
+                    | {
+                        "active": lambda request: (
+                            "/minttransaction/" in request.path
+                            and not request.path.endswith("/statements/")
+                        )
+                    },
+                    _page("Statements", "request_quote", "minttransaction")
+                    | {"link": reverse_lazy("admin:minting_statements")},
                     _page("Mint", "toll", "mintinfo"),
                     _page("Stops", "block", "mintingstop"),
                     _page("Reconciliations", "balance", "reconcilerun"),

@@ -16,7 +16,7 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action, display
 
 from minting.admin import addresses, filters, finding, show, tables
-from minting.admin.base import FoundByShape
+from minting.admin.exporting import READING_COLUMNS, ExportedList
 from minting.admin.held import HeldPages
 from minting.engine.amounts import tokens_for
 from minting.engine.errors import InvalidBatchData
@@ -37,8 +37,10 @@ def _of_result(column: str) -> Subquery:
 
 
 @admin.register(MeterReading)
-class MeterReadingAdmin(HeldPages, FoundByShape):
+class MeterReadingAdmin(HeldPages, ExportedList):
     """Readings come in by intake; here they are seen, released and minted."""
+
+    export_columns = READING_COLUMNS
 
     list_display = (
         "meter_serial",

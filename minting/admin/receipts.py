@@ -45,7 +45,6 @@ class ReceiptPages(FoundByShape):
     """The part of the results' pages that is about receipts."""
 
     change_form_outer_before_template = "admin/minting/receipt_button.html"
-    list_before_template = "admin/minting/receipt_link.html"
 
     def get_urls(self) -> list[URLPattern]:
         """Before the pages of rows."""

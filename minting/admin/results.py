@@ -12,6 +12,7 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter, RadioFilter
 from unfold.decorators import display
 
 from minting.admin import show, tables
+from minting.admin.exporting import RESULT_COLUMNS, ExportedList
 from minting.admin.filters import BatchFilter
 from minting.admin.receipts import ReceiptPages
 from minting.engine.states import SUCCEEDED_RESULTS
@@ -43,8 +44,10 @@ class SuccessFilter(RadioFilter):
 
 
 @admin.register(MintResult)
-class MintResultAdmin(ReceiptPages):
+class MintResultAdmin(ExportedList, ReceiptPages):
     """What became of each reading, batch by batch."""
+
+    export_columns = RESULT_COLUMNS
 
     list_display = (
         "reading_name",

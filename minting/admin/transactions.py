@@ -13,8 +13,11 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
 
 from minting.admin import copying, explorer, show, tables
-from minting.admin.doubts import DoubtFilter, DoubtPages
+from minting.admin.doubts import DoubtFilter
+from minting.admin.exporting import TRANSACTION_COLUMNS
 from minting.admin.filters import BatchFilter
+from minting.admin.proof import ProofPages
+from minting.admin.statements import StatementPages
 from minting.models import MintResult, MintTransaction
 from readings.admin.search import Kind, Sought
 
@@ -23,8 +26,10 @@ PAID_SHOWN = 200
 
 
 @admin.register(MintTransaction)
-class MintTransactionAdmin(DoubtPages):
+class MintTransactionAdmin(StatementPages, ProofPages):
     """Everything ever signed."""
+
+    export_columns = TRANSACTION_COLUMNS
 
     list_display = (
         "short_signature",

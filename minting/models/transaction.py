@@ -89,6 +89,12 @@ class MintTransaction(models.Model):
                 name="transaction_chain_slot",
                 include=["status", "base_units"],
             ),
+            # A month's statement.
+            models.Index(
+                fields=["finalized_at"],
+                name="transaction_by_end",
+                condition=Q(finalized_at__isnull=False),
+            ),
             models.Index(
                 fields=["id"],
                 name="transaction_not_audited",
