@@ -11,8 +11,6 @@ One statement counts a call: PostgreSQL's row lock makes it atomic and its clock
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from django.db import connection
 from django.db.models.functions import Now
 
@@ -20,15 +18,15 @@ from minting.access.models import Allowance
 
 _TAKE = """
 INSERT INTO access_allowance AS kept (subject, full_at)
-VALUES (%(subject)s, clock_timestamp() + %(step)s)
+VALUES (%(subject)s, clock_timestamp() + make_interval(secs => %(step)s))
 ON CONFLICT (subject) DO UPDATE
-   SET full_at = greatest(kept.full_at, clock_timestamp()) + %(step)s
- WHERE kept.full_at <= clock_timestamp() + %(room)s
+   SET full_at = greatest(kept.full_at, clock_timestamp()) + make_interval(secs => %(step)s)
+ WHERE kept.full_at <= clock_timestamp() + make_interval(secs => %(room)s)
 RETURNING true
 """
 
 _LEFT = """
-SELECT extract(epoch FROM full_at - clock_timestamp() - %(room)s)
+SELECT extract(epoch FROM full_at - clock_timestamp() - make_interval(secs => %(room)s))
   FROM access_allowance WHERE subject = %(subject)s
 """
 
@@ -42,8 +40,12 @@ def take(subject: str, *, calls: int, seconds: int) -> float:
     Returns:
         0 if it may go on, else the seconds until it may.
     """
-    step = timedelta(seconds=seconds / calls)
-    values = {"subject": subject, "step": step, "room": timedelta(seconds=seconds) - step}
+    step = seconds / calls
+    values: dict[str, str | float] = {
+        "subject": subject,
+        "step": step,
+        "room": seconds - step,
+    }
     with connection.cursor() as cursor:
         cursor.execute(_TAKE, values)
         if cursor.fetchone():

@@ -6,6 +6,7 @@ import time
 from datetime import timedelta
 
 import structlog
+from django.contrib.auth.models import User
 from django.db import DatabaseError
 from django.db.models.functions import Now
 from rest_framework.request import Request
@@ -89,9 +90,10 @@ def _keep_refused(call: ApiCall) -> None:
 
 def _call(request: Request) -> ApiCall:
     token = request.auth if isinstance(request.auth, ApiToken) else None
+    user = request.user if isinstance(request.user, User) else None
     match = request.resolver_match
     return ApiCall(
-        user=request.user,
+        user=user,
         username=request.user.get_username(),
         token=token,
         token_beginning=token.beginning if token else "",

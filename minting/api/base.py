@@ -21,6 +21,10 @@ from minting.api.parsers import DecimalJSONParser
 class Pages(BrowsableAPIRenderer):
     """DRF's pages around the JSON, for people who look something up or try it out."""
 
+    def get_breadcrumbs(self, _request: Request) -> list[tuple[str, str]]:
+        """None: what lies above an address here is no page."""
+        return []
+
     def get_default_renderer(self, _view: Any) -> BaseRenderer:
         """What the page shows."""
         return JSONRenderer()

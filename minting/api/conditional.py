@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from math import ceil
+from uuid import UUID
 
 from django.db import connection
 from django.utils import timezone
@@ -37,7 +38,7 @@ SELECT md5(concat_ws('|',
 """
 
 
-def batch_etag(batch_id: object) -> str:
+def batch_etag(batch_id: UUID) -> str:
     """What the description of a batch is called until anything in it changes.
 
     Weak, since pages and compressions of the same state bear it too. To be asked before the batch

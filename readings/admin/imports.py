@@ -14,8 +14,10 @@ from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
+from django.utils.decorators import method_decorator
 from django.utils.http import content_disposition_header
 from django.utils.safestring import SafeString
+from django.views.decorators.http import require_POST
 from unfold.decorators import action, display
 
 from readings import formats, imports
@@ -182,6 +184,7 @@ class ImportFileAdmin(ListAdmin):
 
     # What is done with one file
 
+    @method_decorator(require_POST)
     def decide_view(self, request: HttpRequest, import_id: UUID) -> HttpResponse:
         """Takes it, as the person says."""
         imported = self._mine(request, import_id)
@@ -197,6 +200,7 @@ class ImportFileAdmin(ListAdmin):
             messages.success(request, f"{imported.name} is imported.")
         return answer
 
+    @method_decorator(require_POST)
     def options_view(self, request: HttpRequest, import_id: UUID) -> HttpResponse:
         """Has it read as the person says."""
         imported = self._mine(request, import_id)
@@ -208,6 +212,7 @@ class ImportFileAdmin(ListAdmin):
             return _to(imported)
         return self._go_on(imported, imports.look)
 
+    @method_decorator(require_POST)
     def discard_view(self, request: HttpRequest, import_id: UUID) -> HttpResponse:
         """Forgets its bytes."""
         imported = self._mine(request, import_id)
@@ -245,7 +250,7 @@ class ImportFileAdmin(ListAdmin):
     def _mine(self, request: HttpRequest, import_id: UUID) -> ImportFile:
         """The file that a person is about to do something with."""
         imported = self._find(request, import_id)
-        if request.method != "POST" or not may_bring(request, imported.kind):
+        if not may_bring(request, imported.kind):
             raise PermissionDenied
         return imported
 

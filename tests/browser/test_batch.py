@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Request, expect
 
 from minting.models import MintBatch
 from tests.browser.conftest import Visitor
@@ -15,6 +16,8 @@ from tests.minting.admin import journal
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 PROGRESS = "**/progress/"
+CALM = 5
+"""Tenths of a second without a question: what one answer leads to is asked at once."""
 AWAY = """away => {
     window.away = away;
     Object.defineProperty(document, "hidden", { configurable: true, get: () => window.away });
@@ -26,13 +29,38 @@ def value(page: Page, name: str) -> Any:
     return page.locator(f"#batch-live [data-value={name}]")
 
 
-def watch(visitor: Visitor, batch: MintBatch) -> list[str]:
-    """Opens the batch's page; what it asks from then on."""
-    asked: list[str] = []
-    visitor.page.on("request", lambda request: asked.append(request.url.rsplit("/", 2)[1]))
-    visitor.go(f"/admin/minting/mintbatch/{batch.pk}/change/")
-    asked.clear()
-    return asked
+class Questions:
+    """What a page asks, from when it is open."""
+
+    def __init__(self, visitor: Visitor, batch: MintBatch) -> None:
+        self._page = page = visitor.page
+        self.asked: list[str] = []
+        self._unanswered: set[Request] = set()
+        page.on("request", self._note)
+        page.on("requestfinished", self._answered)
+        page.on("requestfailed", self._answered)
+        page.clock.install()
+        visitor.go(f"/admin/minting/mintbatch/{batch.pk}/change/")
+
+    def _note(self, request: Request) -> None:
+        if request.resource_type == "fetch":
+            self.asked.append(request.url)
+            self._unanswered.add(request)
+
+    def _answered(self, request: Request) -> None:
+        self._unanswered.discard(request)
+
+    def within(self, seconds: int) -> list[str]:
+        """All it asks in so long, once what it asked before is answered."""
+        calm, give_up = 0, time.monotonic() + 30
+        while calm < CALM:
+            assert time.monotonic() < give_up, self._unanswered
+            self._page.wait_for_timeout(100)
+            calm = 0 if self._unanswered else calm + 1
+        self.asked.clear()
+        self._page.clock.run_for(seconds * 1_000)
+        self._page.wait_for_timeout(100 * CALM)
+        return self.asked
 
 
 def test_a_page_tells_that_it_lost_its_connection_and_goes_on_when_it_has_it_again(
@@ -42,7 +70,7 @@ def test_a_page_tells_that_it_lost_its_connection_and_goes_on_when_it_has_it_aga
     staff("operator")
     batch = journal.open_batch(readings=2)
     visitor.log_in("operator", PASSWORD)
-    asked = watch(visitor, batch)
+    questions = Questions(visitor, batch)
     lost = page.locator("[data-connection]")
     expect(value(page, "note")).to_have_text("It waits for a worker.")
     expect(lost).to_be_hidden()
@@ -61,11 +89,9 @@ def test_a_page_tells_that_it_lost_its_connection_and_goes_on_when_it_has_it_aga
     expect(page.get_by_role("link", name="Audit pack")).to_be_focused()
 
     # Nobody looks: nothing is asked, until somebody does.
+    assert questions.within(30) != []
     page.evaluate(AWAY, True)
-    page.wait_for_timeout(500)
-    asked.clear()
-    page.wait_for_timeout(2_500)
-    assert asked == []
+    assert questions.within(30) == []
     with page.expect_request(PROGRESS):
         page.evaluate(AWAY, False)
 
@@ -75,10 +101,7 @@ def test_a_page_tells_that_it_lost_its_connection_and_goes_on_when_it_has_it_aga
     expect(value(page, "note")).to_contain_text("nothing of it can change any more")
     expect(page.locator("#batch-details").get_by_text("succeeded", exact=True)).to_be_visible()
     expect(page.get_by_role("heading", name="In doubt: neither landed")).to_have_count(0)
-    page.wait_for_timeout(500)
-    asked.clear()
-    page.wait_for_timeout(2_500)
-    assert asked == []
+    assert questions.within(30) == []
 
 
 def test_who_is_logged_out_is_told_and_a_signature_is_copied(visitor: Visitor):
@@ -87,7 +110,7 @@ def test_who_is_logged_out_is_told_and_a_signature_is_copied(visitor: Visitor):
     staff("operator")
     batch = journal.doubtful_batch()
     visitor.log_in("operator", PASSWORD)
-    watch(visitor, batch)
+    visitor.go(f"/admin/minting/mintbatch/{batch.pk}/change/")
 
     page.get_by_role("button", name="Copy the signature").first.click()
     expect(page.get_by_role("button", name="Copied").first).to_be_visible()

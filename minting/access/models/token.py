@@ -81,7 +81,7 @@ class ApiToken(AbstractAuthToken):
     @property
     def beginning(self) -> str:
         """What people call it."""
-        return self.token_key[:SHOWN]
+        return str(self.token_key)[:SHOWN]
 
     @property
     def has_expired(self) -> bool:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from unittest.mock import patch
 
@@ -28,9 +29,9 @@ pytestmark = pytest.mark.django_db
 READINGS = "/api/v1/readings"
 
 
-def client_of(user: User, **headers: str) -> APIClient:
+def client_of(user: User) -> APIClient:
     _, secret = ApiToken.objects.issue(user=user, scopes=[Scope.READ], expires_in=None)
-    client = APIClient(REMOTE_ADDR="192.0.2.7", **headers)
+    client = APIClient(REMOTE_ADDR="192.0.2.7")
     client.credentials(HTTP_AUTHORIZATION=f"Bearer {secret}")
     return client
 
@@ -110,8 +111,8 @@ def test_wrong_tokens_are_counted_by_address_and_right_ones_still_open(user: Use
         for _ in range(3):
             answer = guessing.get(READINGS, HTTP_X_API_KEY="f" * 64)
             problem(answer, 401, "authentication_failed")
-        for headers in ({"HTTP_X_API_KEY": "e" * 64}, {"HTTP_AUTHORIZATION": "Bearer a b"}):
-            answer = guessing.get(READINGS, **headers)
+        for headers in ({"X-API-KEY": "e" * 64}, {"Authorization": "Bearer a b"}):
+            answer = guessing.get(READINGS, headers=headers)
             problem(answer, 429, "throttled")
             assert int(answer["Retry-After"]) > 1_000
         assert elsewhere.get(READINGS, HTTP_X_API_KEY="f" * 64).status_code == 401
@@ -139,7 +140,9 @@ def test_the_table_costs_no_log_and_is_swept() -> None:
 
 @pytest.mark.parametrize("made", ["revoked", "expired", "inactive"])
 def test_what_is_over_opens_nothing_and_stays(
-    user: User, made: str, django_assert_num_queries: Callable[[int], object]
+    user: User,
+    made: str,
+    django_assert_num_queries: Callable[[int], AbstractContextManager[object]],
 ) -> None:
     client = client_of(user)
     assert client.get(READINGS).status_code == 200

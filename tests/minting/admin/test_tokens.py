@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
@@ -58,7 +60,13 @@ def test_nobody_hands_out_more_than_he_has_or_a_colleague_s_name() -> None:
     colleague = User.objects.create_user("colleague", is_staff=True)
     asked = {"name": "x", "user": machine.pk, "scopes": ["read"], "days": ""}
 
-    for wrong in ({"scopes": ["mint"]}, {"user": colleague.pk}, {"scopes": []}, {"days": "0"}):
+    refused: list[dict[str, Any]] = [
+        {"scopes": ["mint"]},
+        {"user": colleague.pk},
+        {"scopes": []},
+        {"days": "0"},
+    ]
+    for wrong in refused:
         answer = client.post(NEW, asked | wrong)
         assert answer.context["form"].errors
         assert not ApiToken.objects.exists()

@@ -31,6 +31,8 @@ NEVER_TOLD = {
     "blockchain_error", "reading_error", "error",  # roots
     "partially_successful",  # of a batch, not of a request
     "pack_refused", "mint_not_final",  # of `reconcile`
+    "receipt_refused", "approval_void", "approval_conflict",  # of the admin
+    "file_refused", "answer_needed",  # of imports
     "verification_failed",  # of the worker that signs
 }  # fmt: skip
 

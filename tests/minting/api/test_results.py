@@ -45,7 +45,7 @@ def test_what_was_paid_is_found_by_reading_wallet_and_signature(
     drain()
     result = MintResult.objects.get(reading=mine)
 
-    (told,) = client.get(RESULTS, {"reading": mine.id}).json()["results"]
+    (told,) = client.get(RESULTS, {"reading": str(mine.id)}).json()["results"]
     assert told == {
         "id": str(result.id),
         "reading_id": str(mine.id),

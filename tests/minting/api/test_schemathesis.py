@@ -55,7 +55,7 @@ def test_every_answer_is_as_described(
 ) -> None:
     """Ids in addresses are of rows that are there in every other round, and drawn in the others."""
     client = machine(*Scope)
-    headers = {"Authorization": client._credentials["HTTP_AUTHORIZATION"]}
+    headers = {"Authorization": vars(client)["_credentials"]["HTTP_AUTHORIZATION"]}
     house = household()
     batch = queued_batch([house.reading(), house.reading()])
     there = {
@@ -74,7 +74,7 @@ def test_every_answer_is_as_described(
         }
         for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
             known = {name: rows[name] for name in names if name in rows}
-            drawn = {"path_parameters": known} if known and mode.is_positive else {}
+            drawn: Any = {"path_parameters": known} if known and mode.is_positive else {}
 
             @seed(20261124)
             @settings(

@@ -7,12 +7,16 @@ from io import BytesIO
 
 import pytest
 
+from minting.engine.receipt_file import write_receipt
 from minting.models import MintBatch, MintResult, MintTransaction
 from minting.service.audit_pack import write_pack
 from minting.service.prepare import estimate_readings
+from minting.service.receipts import receipt_of
 from minting.service.reconcile import reconcile_after_recovery
 from minting.service.session import open_session
 from tests.factories.readings import MeterReadingFactory, WalletFactory, keypair
+from tests.minting.admin.test_receipts import checked
+from tests.minting.admin.test_receipts import program as verify_receipt
 from tests.minting.service.test_minting import mint
 from tests.verify.packs import verify
 
@@ -81,6 +85,9 @@ def test_what_a_program_mints_is_estimated_paid_compared_and_proven(
         compared = reconcile_after_recovery(session, patience=30)
     assert compared.clean
     assert compared.run.audited == MintTransaction.objects.count()
+    receipt = write_receipt(receipt_of(MintResult.objects.filter(batch=batch)[0].id))
+    assert checked(receipt).holds
+    assert verify_receipt(receipt, tmp_path, chain.net.url)[0] == 0
     pack = BytesIO()
     write_pack(batch.id, pack.write)
     assert verify(pack.getvalue(), tmp_path)[0] == 2

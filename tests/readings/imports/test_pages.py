@@ -156,7 +156,7 @@ def test_who_may(utility, household):
             assert client.post(page(name, imported.id)).status_code == 403
     assert registrar.get(page("add") + "?kind=registry").status_code == 200
     assert utility.get(page("add") + "?kind=moon").status_code == 404
-    assert utility.get(page("decide", imported.id)).status_code == 403
+    assert utility.get(page("decide", imported.id)).status_code == 405
     assert utility.get(page("change", "nonsense")).status_code == 404
 
 

@@ -19,7 +19,7 @@ from tests.factories.readings import QUARTER, last_quarter
 
 pytestmark = [pytest.mark.django_db, pytest.mark.speed]
 
-FEW, MANY = 2_000, 8_000
+FEW, MANY = 1_000, 4_000
 
 
 def quarters(count: int) -> bytes:
