@@ -31,6 +31,4 @@ class Lamports(serializers.IntegerField):
 
 def like(value: Any) -> Callable[[Any], Any]:
     """Decorates a serializer with what its body looks like."""
-    return extend_schema_serializer(  # type: ignore[no-any-return]
-        examples=[OpenApiExample("one", value=value)]
-    )
+    return extend_schema_serializer(examples=[OpenApiExample("one", value=value)])
