@@ -284,7 +284,7 @@ def _amounts(row: Journalled, kept: Kept) -> Iterator[Point]:
     yield _beside("Minted by", row.authority, authorities or NOTHING, known=told)
     due, wallets = _due(row)
     got = contents.by_account
-    for account in sorted(due.keys() | got.keys()):
+    for account in sorted(due.keys() | got.keys(), key=bytes):
         whose = f", of {wallets[account]}" if account in wallets else ", which no result names"
         yield _beside(
             f"To {account}{whose}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.db import transaction
@@ -119,7 +120,7 @@ def test_it_is_green_where_true_and_red_for_every_tampering(minting_chain, drain
 def absent(told: Journalled) -> None:
     """What no node knows is judged by what the journal says of it."""
 
-    def judged(status: TransactionStatus, **columns: object) -> Proof:
+    def judged(status: TransactionStatus, **columns: Any) -> Proof:
         return prove(replace(told, status=status, **columns), None, oldest_block=7)
 
     assert judged(TransactionStatus.FINALIZED).verdict is Verdict.DIFFERS
