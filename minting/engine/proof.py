@@ -196,7 +196,10 @@ def _own_points(row: Journalled) -> Iterator[Point]:
         agrees=all(each.kwh == each.reading_kwh for each in row.paid),
     )
     if row.landed:
-        agrees = all(each.signature == row.signature and each.slot == row.slot for each in row.paid)
+        final = row.status is TransactionStatus.FINALIZED
+        # With SOLANA_COMMITMENT=finalized results name neither before that.
+        naming = [each for each in row.paid if final or each.signature or each.slot is not None]
+        agrees = all((each.signature, each.slot) == (row.signature, row.slot) for each in naming)
         yield _same(
             "Results name signature and slot",
             "all of them" if agrees else "not all of them",

@@ -129,6 +129,9 @@ def absent(told: Journalled) -> None:
     sent = judged(TransactionStatus.SENT)
     assert sent.verdict is Verdict.OPEN
     assert "proves nothing" in sent.sentence
+    unnamed = tuple(replace(each, signature="", slot=None) for each in told.paid)
+    assert red(judged(TransactionStatus.CONFIRMED, paid=unnamed)) == set(), "not final yet"
+    assert red(judged(TransactionStatus.FINALIZED, paid=unnamed)) != set()
     paid = tuple(replace(each, slot=6) for each in told.paid)
     old = judged(TransactionStatus.FINALIZED, slot=6, paid=paid)
     assert old.verdict is Verdict.OPEN
