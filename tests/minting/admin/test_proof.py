@@ -49,7 +49,12 @@ def results(**columns: object) -> Callable[[MintTransaction], None]:
 
 
 def journal(**columns: object) -> Callable[[MintTransaction], None]:
-    return lambda row: MintTransaction.objects.filter(id=row.id).update(**columns) and None
+    """The transaction's row is."""
+
+    def tamper(row: MintTransaction) -> None:
+        MintTransaction.objects.filter(id=row.id).update(**columns)
+
+    return tamper
 
 
 def bytes_changed(at: int) -> Callable[[MintTransaction], None]:
