@@ -10,10 +10,13 @@ from typing import Any
 import pytest
 from django.db import transaction
 from django.urls import reverse
+from solders.pubkey import Pubkey
 
-from minting.engine.proof import Journalled, Proof, Verdict, prove
+from minting.engine.proof import Journalled, Kept, Proof, Verdict, prove
 from minting.engine.states import TransactionStatus
+from minting.engine.types import Commitment
 from minting.models import BatchSource, MintResult, MintTransaction
+from minting.service.auditing import landed_contents
 from minting.service.prepare import request_batch
 from minting.service.proof import journalled, verify_on_chain
 from minting.service.recover import recover
@@ -119,6 +122,7 @@ def test_it_is_green_where_true_and_red_for_every_tampering(minting_chain, drain
         transaction.set_rollback(True)
 
     absent(journalled(row.id))
+    ended_otherwise(journalled(row.id))
     pages(row, staff)
 
 
@@ -141,6 +145,27 @@ def absent(told: Journalled) -> None:
     old = judged(TransactionStatus.FINALIZED, slot=6, paid=paid)
     assert old.verdict is Verdict.OPEN
     assert "nothing older than block 7" in old.sentence
+
+
+def ended_otherwise(told: Journalled) -> None:
+    """Errors on chain, landings of what was called dead, and nodes that keep less."""
+    with open_session() as session:
+        landed = session.run(session.cluster.transaction(told.signature))
+    assert landed is not None
+    contents = landed_contents(landed, Pubkey.from_string(told.mint))
+    kept = Kept(landed, contents, Commitment.FINALIZED, told.genesis_hash)
+    err = {"InstructionError": [0, {"Custom": 1}]}
+    spent = (landed.pre_balances[0] - landed.fee, *landed.post_balances[1:])
+    errored = replace(kept, landed=replace(landed, err=err, post_balances=spent))
+
+    failed = replace(told, status=TransactionStatus.FAILED, error=err)
+    assert prove(failed, errored).verdict is Verdict.AGREES
+    assert {"Error it landed with", "Minted"} <= red(prove(told, errored))
+    dead = replace(told, status=TransactionStatus.EXPIRED)
+    assert "Whether it landed" in red(prove(dead, kept))
+    assert prove(told, replace(kept, mints_told=False)).verdict is Verdict.OPEN
+    early = prove(told, replace(kept, commitment=Commitment.CONFIRMED))
+    assert (early.verdict, "provisionally" in early.sentence) == (Verdict.PROVISIONAL, True)
 
 
 def pages(row: MintTransaction, staff) -> None:
