@@ -44,5 +44,6 @@ class ChangeLogMiddleware(AuditlogMiddleware):
 
 def _name_of(request: HttpRequest) -> dict[str, str] | None:
     user = getattr(request, "user", None)
-    known = user is not None and user.is_authenticated
-    return {"actor": user.get_username()} if known else None
+    if user is None or not user.is_authenticated:
+        return None
+    return {"actor": user.get_username()}

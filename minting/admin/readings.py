@@ -236,7 +236,7 @@ class MeterReadingAdmin(HeldPages, ExportedList):
         """Why it stands there, in a sentence; for codes of minting, in their words."""
         return reading.reason or reading.code.replace("_", " ")
 
-    @display(description="Reason or transaction", empty_value="")
+    @display(description="Outcome", empty_value="")
     def outcome(self, reading: MeterReading) -> SafeString | str | None:
         """The transaction that pays it, else the reason why none does."""
         signature = getattr(reading, "tx_signature", None)

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 from django.urls import reverse
-from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema
+from drf_spectacular.utils import OpenApiExample, PolymorphicProxySerializer, extend_schema
 from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -19,6 +19,7 @@ from minting.api.errors import TooManyReadings
 from minting.api.filters import ReadingFilter
 from minting.api.idempotency import Answer, answer_once
 from minting.api.pagination import KeysetPagination
+from minting.api.serializers import examples
 from minting.api.serializers.readings import (
     CorrectedReadingSerializer,
     CorrectionSerializer,
@@ -88,6 +89,19 @@ class ReadingList(ApiView, GenericAPIView):
             ),
             **problems(400, 404, 409, 413, 422),
         },
+        examples=[
+            OpenApiExample("one", value=examples.SUBMISSION, request_only=True),
+            OpenApiExample("many", value=[examples.SUBMISSION], request_only=True),
+            OpenApiExample(
+                "a new one", value=examples.READING, response_only=True, status_codes=["201"]
+            ),
+            OpenApiExample(
+                "a repeat", value=examples.READING, response_only=True, status_codes=["200"]
+            ),
+            OpenApiExample(
+                "a list", value=examples.OUTCOMES, response_only=True, status_codes=["200"]
+            ),
+        ],
     )
     def post(self, request: Request) -> Response:
         """Takes one reading, or a list of up to 1,000.

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from django.apps import apps
+from auditlog.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.db.models import Model
 
@@ -17,17 +17,13 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
 
 AT_ONCE = 2_000
-CREATED, UPDATED = 0, 1
-"""As ``auditlog.models.LogEntry.Action``."""
+ACTIONS = {True: LogEntry.Action.CREATE, False: LogEntry.Action.UPDATE}
 
 
 def log_changes(
     changes: Sequence[Change], *, by: AbstractBaseUser | None, imported: ImportFile
 ) -> None:
     """One entry a row: who, when, from what to what, and by which file."""
-    if not apps.is_installed("auditlog"):
-        return
-    entries: Any = apps.get_app_config("auditlog").get_model("LogEntry")
     by_row: dict[tuple[type[Model], Any], list[Change]] = defaultdict(list)
     for change in changes:
         by_row[type(change.row), change.row.pk].append(change)
@@ -35,13 +31,13 @@ def log_changes(
     told = {"import": str(imported.id), "file": imported.name}
     if by is not None:
         told["actor"] = by.get_username()
-    entries.objects.bulk_create(
+    LogEntry.objects.bulk_create(
         (
-            entries(
+            LogEntry(
                 content_type=types[model],
                 object_pk=str(pk),
                 object_repr=str(own[0].row),
-                action=CREATED if own[0].is_new else UPDATED,
+                action=ACTIONS[own[0].is_new],
                 changes={each.field: [each.old or "None", each.new] for each in own},
                 actor=by,
                 additional_data=told,

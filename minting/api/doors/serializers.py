@@ -6,6 +6,8 @@ from typing import Any
 
 from rest_framework import serializers
 
+from minting.api.doors import examples
+from minting.api.serializers.fields import like
 from readings.rules import KWH_PLACES, OBIS_EXPORT, OBIS_IMPORT
 
 
@@ -16,6 +18,7 @@ def _kwh(**extra: Any) -> serializers.DecimalField:
     )
 
 
+@like(examples.DOOR_READING)
 class DoorReadingSerializer(serializers.Serializer):
     """A reading of the gateway's clients; other members are ignored, nulls are absent."""
 
@@ -42,12 +45,14 @@ class DoorReadingSerializer(serializers.Serializer):
     )
 
 
+@like(examples.DOOR_READINGS)
 class DoorReadingsSerializer(serializers.Serializer):
     """Up to 1,000 of them."""
 
     readings = DoorReadingSerializer(many=True)
 
 
+@like(examples.DLMS)
 class DlmsSerializer(serializers.Serializer):
     """A meter's registers by OBIS code, of one interval."""
 
@@ -59,6 +64,7 @@ class DlmsSerializer(serializers.Serializer):
     )
 
 
+@like(examples.DLMS_BATCH)
 class DlmsBatchSerializer(serializers.Serializer):
     """Up to 1,000, the payload's members flat beside device_id."""
 
@@ -66,6 +72,7 @@ class DlmsBatchSerializer(serializers.Serializer):
     readings = serializers.ListField(child=serializers.DictField())
 
 
+@like(examples.SUBMITTED)
 class SubmittedSerializer(serializers.Serializer):
     """What ``submit-reading`` answers."""
 
@@ -79,6 +86,7 @@ class SubmittedSerializer(serializers.Serializer):
     message = serializers.CharField()
 
 
+@like(examples.OF_METER)
 class OfMeterSerializer(serializers.Serializer):
     """What a meter's ``readings`` answer."""
 
@@ -91,6 +99,7 @@ class OfMeterSerializer(serializers.Serializer):
     message = serializers.CharField()
 
 
+@like(examples.COUNTED)
 class CountedSerializer(serializers.Serializer):
     """What a batch of the gateway's clients answers."""
 
@@ -99,6 +108,7 @@ class CountedSerializer(serializers.Serializer):
     message = serializers.CharField(help_text="What failed, by position, and why.")
 
 
+@like(examples.ACCEPTED)
 class AcceptedSerializer(serializers.Serializer):
     """What the ingest doors answer, in a batch for each reading in the order sent."""
 
@@ -107,6 +117,7 @@ class AcceptedSerializer(serializers.Serializer):
     message = serializers.CharField()
 
 
+@like(examples.UNMINTED)
 class UnmintedSerializer(serializers.Serializer):
     """A reading that is not minted yet."""
 
@@ -120,6 +131,7 @@ class UnmintedSerializer(serializers.Serializer):
     mint_tx_signature = serializers.CharField(allow_null=True)
 
 
+@like(examples.MINE)
 class MineSerializer(serializers.Serializer):
     """A reading as the trading UI lists it."""
 
@@ -132,6 +144,7 @@ class MineSerializer(serializers.Serializer):
     tx_signature = serializers.CharField(allow_null=True)
 
 
+@like(examples.STATS)
 class StatsSerializer(serializers.Serializer):
     """Sums over all readings."""
 
@@ -144,12 +157,14 @@ class StatsSerializer(serializers.Serializer):
     pending_mint_count = serializers.IntegerField()
 
 
+@like(examples.MINT_FROM)
 class MintFromReadingSerializer(serializers.Serializer):
     """Which reading."""
 
     reading_id = serializers.UUIDField()
 
 
+@like(examples.PAID)
 class PaidSerializer(serializers.Serializer):
     """What was minted."""
 

@@ -152,3 +152,40 @@ ESTIMATE: dict[str, Any] = {
         }
     ],
 }
+
+OWNER_REGISTRATION: dict[str, Any] = {
+    "user_id": "user-7",
+    "name": "Anong Srisai",
+    "wallet_address": WALLET,
+}
+OWNER_CHANGE: dict[str, Any] = {"wallet_address": WALLET}
+OWNER: dict[str, Any] = {
+    "id": "019ab8e4-0a00-7c11-9d2e-5f60718a9b0c",
+    "user_id": "user-7",
+    "name": "Anong Srisai",
+    "email": None,
+    "wallet_address": WALLET,
+    "wallets": [
+        {"address": WALLET, "registered_at": "2026-11-01T08:00:00Z", "retired_at": None},
+    ],
+    "created_at": "2026-11-01T08:00:00Z",
+}
+METER_REGISTRATION: dict[str, Any] = {
+    "serial": "METER-1",
+    "interval_seconds": 900,
+    "owner": "user-7",
+    "owner_since": "2026-11-01T08:00:00Z",
+}
+METER_CHANGE: dict[str, Any] = {"owner": "user-8", "owner_since": "2026-12-01T00:00:00Z"}
+METER: dict[str, Any] = {
+    "id": "019ab8e4-0b00-7c11-9d2e-5f60718a9b0d",
+    "serial": "METER-1",
+    "name": None,
+    "location": None,
+    "interval_seconds": 900,
+    "owner": "user-7",
+    "assignments": [
+        {"owner": "user-7", "starts_at": "2026-11-01T08:00:00Z", "ends_at": None},
+    ],
+    "registered_at": "2026-11-01T08:00:00Z",
+}

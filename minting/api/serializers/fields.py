@@ -1,9 +1,11 @@
-"""Fields that several bodies share."""
+"""Fields that several bodies share, and how they are shown in the API's description."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
 LAMPORTS = 2**63 - 1
@@ -25,3 +27,8 @@ class Lamports(serializers.IntegerField):
 
     def __init__(self, **extra: Any) -> None:
         super().__init__(max_value=LAMPORTS, **extra)
+
+
+def like(value: Any) -> Callable[[Any], Any]:
+    """Decorates a serializer with what its body looks like."""
+    return extend_schema_serializer(examples=[OpenApiExample("one", value=value)])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from rest_framework import serializers
 
-from minting.api.serializers.fields import BlankIsNull
+from minting.api.serializers import examples
+from minting.api.serializers.fields import BlankIsNull, like
 
 LONGEST_INTERVAL = 86_400
 """Seconds: a day."""
@@ -18,6 +19,7 @@ class OwnerWalletSerializer(serializers.Serializer):
     retired_at = serializers.DateTimeField(allow_null=True, help_text="Null: paid now.")
 
 
+@like(examples.OWNER)
 class OwnerSerializer(serializers.Serializer):
     """The person paid."""
 
@@ -35,6 +37,7 @@ class OwnerSerializer(serializers.Serializer):
         return next((each.address for each in wallets if each.retired_at is None), None)
 
 
+@like(examples.OWNER_REGISTRATION)
 class OwnerRegistrationSerializer(serializers.Serializer):
     """A new owner."""
 
@@ -44,6 +47,7 @@ class OwnerRegistrationSerializer(serializers.Serializer):
     wallet_address = serializers.CharField(required=False, allow_null=True, max_length=100)
 
 
+@like(examples.OWNER_CHANGE)
 class OwnerChangeSerializer(serializers.Serializer):
     """What changes; what is not named stays."""
 
@@ -65,6 +69,7 @@ class AssignmentSerializer(serializers.Serializer):
     ends_at = serializers.DateTimeField(allow_null=True, help_text="Null: until further notice.")
 
 
+@like(examples.METER)
 class MeterSerializer(serializers.Serializer):
     """A meter, and who holds it when."""
 
@@ -101,11 +106,13 @@ class _MeterBody(serializers.Serializer):
     owner_since = serializers.DateTimeField(required=False, help_text="Unless told: now.")
 
 
+@like(examples.METER_REGISTRATION)
 class MeterRegistrationSerializer(_MeterBody):
     """A new meter."""
 
     serial = serializers.CharField(max_length=100, help_text="Clients name it so; it stays.")
 
 
+@like(examples.METER_CHANGE)
 class MeterChangeSerializer(_MeterBody):
     """What changes; what is not named stays."""

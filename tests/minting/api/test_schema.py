@@ -40,6 +40,24 @@ def test_it_tells_every_endpoint(schema: dict[str, Any]) -> None:
     assert len(schema["paths"]) == own + len(doors.urlpatterns)
 
 
+def test_every_body_and_every_answer_has_an_example(schema: dict[str, Any]) -> None:
+    def shown(content: dict[str, Any]) -> bool:
+        return any("example" in each or "examples" in each for each in content.values())
+
+    for path, operations in schema["paths"].items():
+        for method, operation in operations.items():
+            bodies = {
+                code: answer["content"]
+                for code, answer in operation["responses"].items()
+                if "content" in answer
+            }
+            if "requestBody" in operation:
+                bodies["request"] = operation["requestBody"]["content"]
+            assert bodies
+            bare = [name for name, content in bodies.items() if not shown(content)]
+            assert not bare, f"{method} {path}: {bare}"
+
+
 def test_the_docs_are_served_without_another_host(client: Client) -> None:
     response = client.get("/api/docs/")
 
