@@ -99,14 +99,14 @@ class ExportedList(FoundByShape):
     def get_urls(self) -> list[URLPattern]:
         """Before the pages of rows."""
         name = f"{self.opts.app_label}_{self.opts.model_name}_export"
-        own = path("export/<str:form>/", self.admin_site.admin_view(self.export_view), name=name)
+        own = path("export/<str:kind>/", self.admin_site.admin_view(self.export_view), name=name)
         return [own, *super().get_urls()]
 
-    def export_view(self, request: HttpRequest, form: str) -> HttpResponseBase:
+    def export_view(self, request: HttpRequest, kind: str) -> HttpResponseBase:
         """The list that the query string describes, as ``csv`` or ``xlsx``."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        if form not in ("csv", "xlsx"):
+        if kind not in ("csv", "xlsx"):
             return HttpResponse(status=404)
         page = f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist"
         back = redirect(f"{reverse(page)}?{request.GET.urlencode()}")
@@ -114,9 +114,9 @@ class ExportedList(FoundByShape):
             found = self.get_changelist_instance(request).queryset
         except IncorrectLookupParameters:
             return redirect(page)
-        if form == "csv":
+        if kind == "csv":
             lines = csv_lines(list(self.export_columns), self.exported(found))
-            return attached(StreamingHttpResponse(lines, content_type="text/csv"), self._file(form))
+            return attached(StreamingHttpResponse(lines, content_type="text/csv"), self._file(kind))
         if found.order_by().values("pk")[:MAX_XLSX_ROWS].count() == MAX_XLSX_ROWS:
             self.message_user(
                 request,
@@ -127,16 +127,16 @@ class ExportedList(FoundByShape):
             return back
         title = str(self.opts.verbose_name_plural).capitalize()
         file = xlsx_file(title, list(self.export_columns), self.exported(found))
-        return FileResponse(file, as_attachment=True, filename=self._file(form), content_type=XLSX)
+        return FileResponse(file, as_attachment=True, filename=self._file(kind), content_type=XLSX)
 
     def exported(self, found: QuerySet[Any]) -> Iterator[Row]:
         """Rows from a cursor of the server's: no more in memory than are fetched at once."""
         rows = found.values_list(*self.export_columns.values())
         return iter(rows.iterator(chunk_size=FETCHED))
 
-    def _file(self, form: str) -> str:
+    def _file(self, kind: str) -> str:
         what = str(self.opts.verbose_name_plural).replace(" ", "-")
-        return f"{what}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.{form}"
+        return f"{what}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.{kind}"
 
 
 def attached(answer: StreamingHttpResponse, name: str) -> StreamingHttpResponse:

@@ -77,7 +77,7 @@ def _table(points: Sequence[Point]) -> dict[str, Any]:
         [_whole(each.name), _whole(each.journal), _whole(each.chain), _judged(each)]
         for each in ordered
     ]
-    return tables.table(["Point", "Journal", "Chain", ""], rows)
+    return tables.table(["Point", "Journal", "Chain, or what it rests on", ""], rows)
 
 
 def _whole(text: str) -> SafeString:

@@ -196,7 +196,10 @@ def _own_points(row: Journalled) -> Iterator[Point]:
         agrees=all(each.kwh == each.reading_kwh for each in row.paid),
     )
     if row.landed:
-        agrees = all(each.signature == row.signature and each.slot == row.slot for each in row.paid)
+        final = row.status is TransactionStatus.FINALIZED
+        # With SOLANA_COMMITMENT=finalized results name neither before that.
+        naming = [each for each in row.paid if final or each.signature or each.slot is not None]
+        agrees = all((each.signature, each.slot) == (row.signature, row.slot) for each in naming)
         yield _same(
             "Results name signature and slot",
             "all of them" if agrees else "not all of them",
@@ -284,7 +287,7 @@ def _amounts(row: Journalled, kept: Kept) -> Iterator[Point]:
     yield _beside("Minted by", row.authority, authorities or NOTHING, known=told)
     due, wallets = _due(row)
     got = contents.by_account
-    for account in sorted(due.keys() | got.keys()):
+    for account in sorted(due.keys() | got.keys(), key=bytes):
         whose = f", of {wallets[account]}" if account in wallets else ", which no result names"
         yield _beside(
             f"To {account}{whose}",

@@ -170,7 +170,7 @@ def _paid(
     status: str, moment: str, since: datetime, until: datetime
 ) -> tuple[_Lines, Counter[bool]]:
     """What each owner got and bears, and how many transactions failed and did not."""
-    values = {"status": status, "since": since, "until": until}
+    values: dict[str, str | datetime] = {"status": status, "since": since, "until": until}
     lines, counts = _Lines(), Counter[bool]()
     with connection.cursor() as sql:
         sql.execute(_MINTED.format(moment=moment), values)

@@ -68,6 +68,11 @@ OWN_PAGES = {
     "minting_mintingstop_stop": "minting.stop_minting",
     "minting_mintingstop_resume": "minting.resume_minting",
     "minting_minttransaction_look": "minting.mint_readings",
+    "minting_minttransaction_verify": "minting.view_minttransaction",
+    "minting_minttransaction_export": "minting.view_minttransaction",
+    "minting_mintresult_export": "minting.view_mintresult",
+    "readings_meterreading_export": "readings.view_meterreading",
+    "minting_statements": "minting.view_minttransaction",
     "minting_reconcilefinding_acknowledge": "minting.acknowledge_finding",
     "readings_meterreading_release": "readings.release_meterreading",
     "readings_meter_assign": "readings.add_meterassignment",
@@ -103,6 +108,8 @@ OWN_PAGES = {
 NOT_OPENED = {
     "logout",  # would end the visit
     "minting_mintbatch_pack",  # wants a transaction of its own: test_pack opens it
+    "minting_statements",  # likewise: test_statements
+    "minting_minttransaction_verify",  # asks a node: test_proof
     "readings_importfile_decide",  # refuse whatever is not a POST: tests of imports do
     "readings_importfile_options",
     "readings_importfile_discard",

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.db import transaction
 from django.urls import reverse
+from solders.pubkey import Pubkey
 
-from minting.engine.proof import Journalled, Proof, Verdict, prove
+from minting.engine.proof import Journalled, Kept, Proof, Verdict, prove
 from minting.engine.states import TransactionStatus
+from minting.engine.types import Commitment
 from minting.models import BatchSource, MintResult, MintTransaction
+from minting.service.auditing import landed_contents
 from minting.service.prepare import request_batch
 from minting.service.proof import journalled, verify_on_chain
 from minting.service.recover import recover
@@ -48,7 +52,12 @@ def results(**columns: object) -> Callable[[MintTransaction], None]:
 
 
 def journal(**columns: object) -> Callable[[MintTransaction], None]:
-    return lambda row: MintTransaction.objects.filter(id=row.id).update(**columns) and None
+    """The transaction's row is."""
+
+    def tamper(row: MintTransaction) -> None:
+        MintTransaction.objects.filter(id=row.id).update(**columns)
+
+    return tamper
 
 
 def bytes_changed(at: int) -> Callable[[MintTransaction], None]:
@@ -113,13 +122,14 @@ def test_it_is_green_where_true_and_red_for_every_tampering(minting_chain, drain
         transaction.set_rollback(True)
 
     absent(journalled(row.id))
+    ended_otherwise(journalled(row.id))
     pages(row, staff)
 
 
 def absent(told: Journalled) -> None:
     """What no node knows is judged by what the journal says of it."""
 
-    def judged(status: TransactionStatus, **columns: object) -> Proof:
+    def judged(status: TransactionStatus, **columns: Any) -> Proof:
         return prove(replace(told, status=status, **columns), None, oldest_block=7)
 
     assert judged(TransactionStatus.FINALIZED).verdict is Verdict.DIFFERS
@@ -128,10 +138,34 @@ def absent(told: Journalled) -> None:
     sent = judged(TransactionStatus.SENT)
     assert sent.verdict is Verdict.OPEN
     assert "proves nothing" in sent.sentence
+    unnamed = tuple(replace(each, signature="", slot=None) for each in told.paid)
+    assert red(judged(TransactionStatus.CONFIRMED, paid=unnamed)) == set(), "not final yet"
+    assert red(judged(TransactionStatus.FINALIZED, paid=unnamed)) != set()
     paid = tuple(replace(each, slot=6) for each in told.paid)
     old = judged(TransactionStatus.FINALIZED, slot=6, paid=paid)
     assert old.verdict is Verdict.OPEN
     assert "nothing older than block 7" in old.sentence
+
+
+def ended_otherwise(told: Journalled) -> None:
+    """Errors on chain, landings of what was called dead, and nodes that keep less."""
+    with open_session() as session:
+        landed = session.run(session.cluster.transaction(told.signature))
+    assert landed is not None
+    contents = landed_contents(landed, Pubkey.from_string(told.mint))
+    kept = Kept(landed, contents, Commitment.FINALIZED, told.genesis_hash)
+    err = {"InstructionError": [0, {"Custom": 1}]}
+    spent = (landed.pre_balances[0] - landed.fee, *landed.post_balances[1:])
+    errored = replace(kept, landed=replace(landed, err=err, post_balances=spent))
+
+    failed = replace(told, status=TransactionStatus.FAILED, error=err)
+    assert prove(failed, errored).verdict is Verdict.AGREES
+    assert {"Error it landed with", "Minted"} <= red(prove(told, errored))
+    dead = replace(told, status=TransactionStatus.EXPIRED)
+    assert "Whether it landed" in red(prove(dead, kept))
+    assert prove(told, replace(kept, mints_told=False)).verdict is Verdict.OPEN
+    early = prove(told, replace(kept, commitment=Commitment.CONFIRMED))
+    assert (early.verdict, "provisionally" in early.sentence) == (Verdict.PROVISIONAL, True)
 
 
 def pages(row: MintTransaction, staff) -> None:
