@@ -175,7 +175,6 @@ def test_a_correction_is_repeated(submitter: APIClient) -> None:
     [
         b'{"reading_ids":["%s"]}',
         b'\xef\xbb\xbf{\n "reading_ids" : [ "%s" ]\n}',
-        b'{"reading_ids": [], "reading_ids": ["%s"]}',
     ],
 )
 def test_json_counts_and_not_its_spelling(
