@@ -9,7 +9,7 @@ from random import Random
 from typing import Any
 
 from django.db import connection
-from django.db.models import NOT_PROVIDED, Model
+from django.db.models import Model
 from solders.keypair import Keypair
 from solders.signature import Signature
 
@@ -41,9 +41,7 @@ class Table:
         names = ", ".join(f'"{each.column}"' for each in columns)
         self._copy = f'COPY "{model._meta.db_table}" ({names}) FROM STDIN'
         self._place = {each.attname: at for at, each in enumerate(columns)}
-        self._defaults = [
-            each.get_default() if _is_plain(each.default) else None for each in columns
-        ]
+        self._defaults = [_default_of(each) for each in columns]
         self._lines: list[str] = []
         self.rows = 0
 
@@ -110,9 +108,13 @@ def binary(content: bytes) -> str:
     return rf"\\x{content.hex()}"
 
 
-def _is_plain(default: Any) -> bool:
-    """Whether every row may have it: an id or a time of now is each row's own."""
-    return default is NOT_PROVIDED or not callable(default)
+def _default_of(field: Any) -> Any:
+    """What every row may have: an id or a time of now is each row's own."""
+    if field.has_default() and callable(field.default):
+        return None
+    if field.has_db_default() and not field.has_default():
+        return field.db_default  # a plain value, as long as no column computes one
+    return field.get_default()
 
 
 def _uuid(bits: int, *, version: int) -> str:

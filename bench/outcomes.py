@@ -89,6 +89,7 @@ class Batch:
     counts: Counter[ResultStatus] = field(default_factory=Counter)
     transactions: int = 0
     accounts: int = 0
+    wh: int = 0
 
     def write(self) -> None:
         """The batch, and the retry of what failed in it for a while."""
@@ -205,6 +206,7 @@ class Batch:
     def _result(self, reading: Measured, status: ResultStatus, **more: Any) -> None:
         id_ = self.pen.uuid7(self.at)
         self.counts[status] += 1
+        self.wh += reading.wh
         reading.last_result = id_
         self.pen.add(
             MintResult,
@@ -242,6 +244,7 @@ class Batch:
             genesis_hash=GENESIS,
             mint_address=MINT,
             total_readings=self.counts.total(),
+            total_kwh=f"{self.wh // 1000}.{self.wh % 1000:03d}",
             successful_mints=minted,
             failed_mints=ended,
             excluded="[]",
