@@ -17,6 +17,7 @@ from minting.service.figures import Day, RecentCost
 from minting.service.keeping import Kept
 from minting.service.runway import runway
 from readings.backlog import Amount, piles, total
+from readings.models import MeterReading
 from readings.rules import ReadingStatus
 from tests.factories.readings import household, outsider
 from tests.minting.admin import journal
@@ -45,10 +46,13 @@ class TestTables:
         assert total(heap, ReadingStatus.FAILED) == Amount()
 
     def test_the_index_alone_answers(self):
+        # What a planner prefers in a small table says nothing: this index can, without the others.
+        others = {index.name for index in MeterReading._meta.indexes} - {"reading_backlog"}
         with connection.cursor() as cursor:
-            # Whatever the statistics say that an earlier test left: only this one can.
-            for way in ("seqscan", "bitmapscan", "indexscan"):
-                cursor.execute(f"SET LOCAL enable_{way} = off")
+            for name in others:
+                cursor.execute(f"DROP INDEX {name}")  # until the test's transaction is rolled back
+            cursor.execute("SET LOCAL enable_seqscan = off")
+            cursor.execute("SET LOCAL enable_bitmapscan = off")
         with CaptureQueriesContext(connection) as asked:
             piles()
         with connection.cursor() as cursor:
