@@ -9,7 +9,7 @@ import argparse
 import socket
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
@@ -62,7 +62,7 @@ class Options:
     faults_seed: int = 0
     control: bool = False
     port_file: Path | None = None
-    program: Sequence[Program] = ()
+    program: list[Program] = field(default_factory=list)
 
 
 class Server(uvicorn.Server):

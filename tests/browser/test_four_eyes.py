@@ -20,12 +20,12 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 
 @pytest.fixture
-def people(db: None) -> dict[str, User]:
+def people(groups: None) -> dict[str, User]:
     """One of each group; the operator may approve, too, but not what she asked for."""
     found = {}
-    for name, groups in (("operator", ["Operator", "Approver"]), ("approver", ["Approver"])):
+    for name, theirs in (("operator", ["Operator", "Approver"]), ("approver", ["Approver"])):
         found[name] = User.objects.create_user(name, password="password", is_staff=True)
-        found[name].groups.set(Group.objects.filter(name__in=groups))
+        found[name].groups.set(Group.objects.filter(name__in=theirs))
     return found
 
 
