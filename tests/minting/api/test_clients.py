@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -47,6 +48,7 @@ def script(api: str) -> str:
     return whole.replace("http://127.0.0.1:8000/api/v1", api)
 
 
+@pytest.mark.skipif(not shutil.which("curl"), reason="the page's examples are of curl")
 def test_the_examples_of_the_page_run_as_they_stand(
     live_server: Any,
     minting_chain: MintingChain,

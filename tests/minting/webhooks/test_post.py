@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import ssl
 import subprocess
 import time
@@ -106,6 +107,7 @@ def test_a_name_is_resolved_once_a_connection_and_the_next_address_is_tried(rece
     assert answers[0].address == "127.0.0.1"
 
 
+@pytest.mark.skipif(not shutil.which("openssl"), reason="openssl makes the certificate")
 def test_tls_is_for_the_name_though_an_address_is_connected_to(receiver, tmp_path):
     certificate = make_certificate(tmp_path)
     asked_for = []
