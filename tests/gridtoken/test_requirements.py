@@ -20,7 +20,7 @@ def asked(path: Path) -> set[str]:
 
 
 def locked(path: Path) -> dict[str, str]:
-    return dict(re.findall(r"^([a-z0-9.-]+)==(\S+)", path.read_text(), re.MULTILINE))
+    return dict(re.findall(r"^([a-z0-9.-]+)(?:\[.*\])?==(\S+)", path.read_text(), re.MULTILINE))
 
 
 @pytest.mark.parametrize("name", ["base", "dev"])
@@ -30,7 +30,8 @@ def test_everything_asked_for_is_locked_with_hashes(name):
     assert asked(folder / f"{name}.in") <= versions.keys()
     text = (folder / f"{name}.txt").read_text()
     assert "://" not in text
-    packages = re.split(r"^(?=[a-z0-9.-]+==)", text, flags=re.MULTILINE)[1:]
+    packages = re.split(r"^(?=[a-z0-9.-]+(?:\[.*\])?==)", text, flags=re.MULTILINE)[1:]
+    assert len(packages) == len(versions)
     assert all("--hash=sha256:" in package for package in packages)
 
 
