@@ -10,11 +10,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from django.templatetags.static import static
-from django.urls import reverse_lazy
-from django.utils.module_loading import import_string
-
-from gridtoken import logs
+from gridtoken import logs, sidebar
 from gridtoken.embedded import postgres
 from gridtoken.env import BASE_DIR, load
 
@@ -206,108 +202,7 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 
 
-def _page(title: str, icon: str, model: str, app: str = "minting") -> dict[str, Any]:
-    """A page of the sidebar, for those who may see its rows."""
-    return {
-        "title": title,
-        "icon": icon,
-        "link": reverse_lazy(f"admin:{app}_{model}_changelist"),
-        "permission": lambda request: request.user.has_perm(f"{app}.view_{model}"),
-    }
-
-
-def _waiting_approvals() -> str:
-    """Beside a page of the sidebar. Templates call it; a dotted path would leave an empty badge."""
-    badge: str = import_string("minting.admin.approvals.waiting_badge")()
-    return badge
-
-
-UNFOLD: dict[str, Any] = {
-    "SITE_TITLE": "GridToken",
-    "SITE_HEADER": "GridToken",
-    "SITE_SUBHEADER": "Energy tokens for meter readings",
-    "SITE_SYMBOL": "bolt",
-    "DASHBOARD_CALLBACK": "minting.admin.dashboard.dashboard",
-    "SHOW_HISTORY": True,
-    "SHOW_VIEW_ON_SITE": False,
-    "STYLES": [lambda _request: static("minting/admin.css")],
-    "SCRIPTS": [
-        lambda _request: static("minting/times.js"),
-        lambda _request: static("minting/copy.js"),
-        lambda _request: static("minting/pages.js"),
-    ],
-    "SIDEBAR": {
-        "navigation": [
-            {
-                "title": "",
-                "items": [
-                    {
-                        "title": "Dashboard",
-                        "icon": "dashboard",
-                        "link": reverse_lazy("admin:index"),
-                    }
-                ],
-            },
-            {
-                "title": "Minting",
-                "items": [
-                    _page("Readings", "electric_meter", "meterreading", "readings"),
-                    _page("Batches", "inventory_2", "mintbatch"),
-                    _page("Approvals", "how_to_reg", "mintapproval")
-                    | {"badge": _waiting_approvals},
-                    _page("Results", "fact_check", "mintresult"),
-                    _page("Transactions", "receipt_long", "minttransaction")
-                    | {
-                        "active": lambda request: (
-                            "/minttransaction/" in request.path
-                            and not request.path.endswith("/statements/")
-                        )
-                    },
-                    _page("Statements", "request_quote", "minttransaction")
-                    | {"link": reverse_lazy("admin:minting_statements")},
-                    _page("Mint", "toll", "mintinfo"),
-                    _page("Stops", "block", "mintingstop"),
-                    _page("Reconciliations", "balance", "reconcilerun"),
-                    _page("Differences", "difference", "reconcilefinding"),
-                ],
-            },
-            {
-                "title": "Registry",
-                "items": [
-                    _page("Owners", "person", "owner", "readings"),
-                    _page("Wallets", "account_balance_wallet", "wallet", "readings"),
-                    _page("Meters", "speed", "meter", "readings"),
-                    {
-                        "title": "Imports",
-                        "icon": "upload_file",
-                        "link": reverse_lazy("admin:readings_importfile_changelist"),
-                        "permission": lambda request: (
-                            request.user.has_perm("readings.view_importfile")
-                            or request.user.has_perm("readings.import_readings")
-                        ),
-                    },
-                ],
-            },
-            {
-                "title": "Access",
-                "items": [
-                    _page("Users", "badge", "user", "auth"),
-                    _page("Groups", "groups", "group", "auth"),
-                    _page("API tokens", "key", "apitoken", "access"),
-                    _page("API calls", "policy", "apicall", "access"),
-                    _page("Changes", "history", "logentry", "auditlog"),
-                ],
-            },
-            {
-                "title": "Webhooks",
-                "items": [
-                    _page("Endpoints", "webhook", "webhookendpoint"),
-                    _page("Deliveries", "outgoing_mail", "webhookdelivery"),
-                ],
-            },
-        ],
-    },
-}
+UNFOLD = sidebar.UNFOLD
 
 # ------------------------------------------------------------------ the change log
 # Who may be paid where, and who may do what. Never readings, results or the journal: these are
