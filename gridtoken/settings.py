@@ -208,8 +208,12 @@ UNFOLD = sidebar.UNFOLD
 # Who may be paid where, and who may do what. Never readings, results or the journal: these are
 # written in bulk, and tell who and when themselves.
 AUDITLOG_INCLUDE_TRACKING_MODELS: list[str | dict[str, Any]] = [
-    {"model": "readings.Owner", "exclude_fields": ["wallets", "assignments", "readings"]},
+    {
+        "model": "readings.Owner",
+        "exclude_fields": ["wallets", "wallet_changes", "assignments", "readings"],
+    },
     "readings.Wallet",
+    "readings.WalletChange",
     {"model": "readings.Meter", "exclude_fields": ["assignments", "readings"]},
     "readings.MeterAssignment",
     {

@@ -16,6 +16,7 @@ SCHEDULES: dict[str, tuple[str, int]] = {
     "reconcile": ("minting.tasks.reconcile", 10),
     "reconcile_all": ("minting.tasks.reconcile_all", 24 * 60),
     "expire_approvals": ("minting.tasks.expire_approvals", 1),
+    "expire_wallet_changes": ("readings.tasks.expire_wallet_changes", 1),
     "forget_keys": ("minting.tasks.forget_keys", 60),
     "forget_selections": ("minting.tasks.forget_selections", 60),
     "deliver": ("minting.tasks.deliver", 1),
