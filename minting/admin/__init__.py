@@ -3,9 +3,9 @@
 from minting.admin import mints, stops
 from minting.admin.access import calls, changes, staff, tokens
 from minting.admin.audit import reconcile, results, transactions
-from minting.admin.batches import approvals
 from minting.admin.batches import pages as batches
 from minting.admin.dashboard import pages as dashboard
+from minting.admin.inbox import approvals, wallets
 from minting.admin.readings import pages as readings
 from minting.admin.readings import selections
 from minting.admin.webhooks import deliveries as webhook_deliveries
@@ -26,6 +26,7 @@ __all__ = [
     "stops",
     "tokens",
     "transactions",
+    "wallets",
     "webhook_deliveries",
     "webhook_endpoints",
 ]

@@ -6,13 +6,13 @@ the clock takes none, and passes by what somebody else has in hand.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 import structlog
 from django.db import transaction
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -123,7 +123,7 @@ def digest_of(change: WalletChange) -> str:
     )
 
 
-def also_paid_at(change: WalletChange) -> Iterable[Owner]:
+def also_paid_at(change: WalletChange) -> QuerySet[Owner]:
     """Other owners whose wallet the new address is, too: a landlord's, or a stranger's."""
     theirs = Wallet.objects.current().filter(address=change.address).values("owner")
     return Owner.objects.filter(id__in=theirs).exclude(id=change.owner_id).order_by("user_id")
@@ -211,7 +211,7 @@ def expire_wallet_changes() -> int:
 
 def _standing(owner: Owner) -> WalletChange | None:
     """The owner's request, locked; the owner is locked, but the clock does not ask for that."""
-    return owner.wallet_changes.proposed().select_for_update().first()
+    return WalletChange.objects.proposed().filter(owner=owner).select_for_update().first()
 
 
 def _locked(change_id: UUID) -> WalletChange:
@@ -242,7 +242,7 @@ def _require_another(change: WalletChange, by: AbstractBaseUser) -> None:
 def askers_of(change: WalletChange) -> frozenset[int]:
     """Users who asked: of a file both who confirmed it and who brought it."""
     brought_by = change.import_file.brought_by_id if change.import_file else None
-    return frozenset({change.proposed_by_id, brought_by} - {None})
+    return frozenset(each for each in (change.proposed_by_id, brought_by) if each is not None)
 
 
 def _end(

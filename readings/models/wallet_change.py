@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
@@ -18,15 +20,8 @@ _DECIDED = [ChangeStatus.APPROVED.value, ChangeStatus.REFUSED.value]
 _BY_PEOPLE = [ChangeWay.ADMIN.value, ChangeWay.API.value]
 
 
-def _user(**more: object) -> models.ForeignKey:
-    return models.ForeignKey(
-        settings.AUTH_USER_MODEL,
-        on_delete=models.PROTECT,
-        related_name="+",
-        null=True,
-        blank=True,
-        **more,
-    )
+def _choices(words: type[StrEnum]) -> list[tuple[str, str]]:
+    return [(each.value, each.value.capitalize()) for each in words]
 
 
 class WalletChangeQuerySet(models.QuerySet["WalletChange"]):
@@ -63,16 +58,32 @@ class WalletChange(models.Model):
     allow_program_owned = models.BooleanField(default=False)
     exception_reason = models.TextField(blank=True)
 
-    way = models.CharField(max_length=10)
+    way = models.CharField(max_length=10, choices=_choices(ChangeWay))
     import_file = models.ForeignKey(
         ImportFile, on_delete=models.PROTECT, related_name="+", null=True, blank=True
     )
-    proposed_by = _user(help_text="Nobody: a command.")
+    proposed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.PROTECT,
+        related_name="+",
+        null=True,
+        blank=True,
+        help_text="Nobody: a command.",
+    )
     proposed_at = models.DateTimeField(default=timezone.now, editable=False)
     expires_at = models.DateTimeField(help_text="Undecided until then, it is void.")
 
-    status = models.CharField(max_length=10, default=ChangeStatus.PROPOSED.value)
-    decided_by = _user(help_text="Also who withdrew it; nobody: the clock, or a command.")
+    status = models.CharField(
+        max_length=10, choices=_choices(ChangeStatus), default=ChangeStatus.PROPOSED.value
+    )
+    decided_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.PROTECT,
+        related_name="+",
+        null=True,
+        blank=True,
+        help_text="Also who withdrew it; nobody: the clock, or a command.",
+    )
     decided_at = models.DateTimeField(null=True, blank=True)
     reason = models.TextField(blank=True, help_text="Why it was refused or withdrawn, or a remark.")
     wallet = models.OneToOneField(
