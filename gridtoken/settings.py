@@ -213,7 +213,11 @@ AUDITLOG_INCLUDE_TRACKING_MODELS: list[str | dict[str, Any]] = [
         "exclude_fields": ["wallets", "wallet_changes", "assignments", "readings"],
     },
     "readings.Wallet",
-    "readings.WalletChange",
+    {
+        "model": "readings.WalletChange",
+        # Who and when stand beside every entry.
+        "exclude_fields": ["proposed_by", "proposed_at", "decided_by", "decided_at"],
+    },
     {"model": "readings.Meter", "exclude_fields": ["assignments", "readings"]},
     "readings.MeterAssignment",
     {

@@ -65,7 +65,9 @@ def propose(owner: Owner, wanted: Wanted, asker: Asker) -> WalletChange:
         standing.save()
     change = new_change(owner, wanted, current, asker)
     change.save(force_insert=True)
-    log.info("wallet_change_proposed", change_id=str(change.id), owner=owner.user_id, way=asker.way)
+    log.info(
+        "wallet_change_proposed", change_id=str(change.id), owner=owner.user_id, way=change.way
+    )
     return change
 
 
@@ -203,7 +205,8 @@ def withdraw_wallet_change(
 def expire_wallet_changes() -> int:
     """Ends what nobody decided about in time; returns how many."""
     late = WalletChange.objects.proposed().filter(expires_at__lte=Now()).order_by("id")
-    ended = list(late.select_for_update(skip_locked=True)[:EXPIRED_AT_ONCE])
+    free = late.select_related("owner").select_for_update(skip_locked=True, of=("self",))
+    ended = list(free[:EXPIRED_AT_ONCE])
     for change in ended:
         _decide(change, ChangeStatus.EXPIRED, by=None, reason="")
     return len(ended)
@@ -265,7 +268,7 @@ def _decide(
     log.info(
         "wallet_change_decided",
         change_id=str(change.id),
-        owner=change.owner_id,
+        owner=change.owner.user_id,
         decision=status.value,
         by=by.get_username() if by else "",
     )
