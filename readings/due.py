@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from decimal import Decimal
 from itertools import groupby
 from uuid import UUID
@@ -16,8 +15,8 @@ from readings.rules import ReadingStatus, Verification
 FETCH_CHUNK = 10_000
 """Rows fetched at a time from a server-side cursor."""
 
-# What speaks against a pending reading and may have come since intake is what
-# ``rules.judge_again`` says: a missing wallet, a lowered limit. It would be left out of every batch.
+# What speaks against a pending reading may have come since intake (``rules.judge_again``): a wallet
+# that is gone, a lowered limit. It would be left out of every batch, and is not asked for.
 _DUE = """
 SELECT owner_id, count(*) AS readings, sum(kwh_amount) AS kwh, min(period_end) AS since
   FROM readings_meterreading
@@ -53,15 +52,7 @@ SELECT coalesce(sum(due.readings), 0)
 """  # noqa: S608 — of constants
 
 
-@dataclass(frozen=True, slots=True)
-class Portion:
-    """Readings of one batch."""
-
-    ids: list[UUID]
-    wallets: int
-
-
-def portions(*, threshold: Decimal, most: int) -> Iterator[Portion]:
+def portions(*, threshold: Decimal, most: int) -> Iterator[list[UUID]]:
     """All that is due at this moment, a batch at a time, by the age of each wallet's oldest.
 
     A wallet's readings stay together; those of one that has more than ``most`` fill portions of
@@ -72,18 +63,17 @@ def portions(*, threshold: Decimal, most: int) -> Iterator[Portion]:
         most: Readings of a portion.
     """
     taken: list[UUID] = []
-    wallets = 0
     for _, rows in groupby(_rows(threshold), key=lambda row: row[1]):
         ids = [id_ for id_, _ in rows]
         if taken and len(taken) + len(ids) > most:
-            yield Portion(taken, wallets)
-            taken, wallets = [], 0
-        while len(ids) > most:
-            yield Portion(ids[:most], 1)
-            ids = ids[most:]
-        taken, wallets = taken + ids, wallets + 1
+            yield taken
+            taken = []
+        taken += ids
+        while len(taken) > most:
+            yield taken[:most]
+            taken = taken[most:]
     if taken:
-        yield Portion(taken, wallets)
+        yield taken
 
 
 def below(threshold: Decimal) -> int:

@@ -48,8 +48,7 @@ class Polling(models.Model):
             models.UniqueConstraint(models.Value(1), name="one_polling"),
             models.CheckConstraint(
                 name="polling_trouble_has_code",
-                condition=Q(trouble="", trouble_code="")
-                | (~Q(trouble="") & ~Q(trouble_code="")),
+                condition=Q(trouble="", trouble_code="") | (~Q(trouble="") & ~Q(trouble_code="")),
             ),
         ]
 
