@@ -100,6 +100,7 @@ UNFOLD: dict[str, Any] = {
                     | {"link": reverse_lazy("admin:minting_statements")},
                     _page("Mint", "toll", "mintinfo"),
                     _page("Stops", "block", "mintingstop"),
+                    _page("Polling", "autorenew", "pollingpause"),
                     _page("Reconciliations", "balance", "reconcilerun"),
                     _page("Differences", "difference", "reconcilefinding"),
                 ],

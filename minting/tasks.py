@@ -22,6 +22,7 @@ from minting.service.drive.doubt import collect_proof
 from minting.service.drive.recover import recover
 from minting.service.drive.submit import drive_waiting
 from minting.service.drive.upkeep import worker_name
+from minting.service.polling.meter_polling_service import MeterPollingService
 from minting.service.requests import approving, errands, repeats, retry, selections
 from minting.service.requests.works import WORKS
 from minting.webhooks import courier, upkeep
@@ -52,6 +53,11 @@ def prove(transaction_id: str) -> bool:
 def run_errand(errand_id: str) -> str:
     """What a person who looks at a page waits for: a preview, a batch, a release."""
     return errands.run(UUID(errand_id), WORKS, worker=worker_name(os.getpid()))
+
+
+def poll() -> dict[str, Any]:
+    """Every ``TOKENIZATION_POLLING_INTERVAL_SECS``: batches of what is pending."""
+    return asdict(MeterPollingService().poll())
 
 
 def retry_due() -> dict[str, Any]:

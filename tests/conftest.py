@@ -74,8 +74,9 @@ def chain(localnet: Localnet, settings: Settings) -> Localnet:
 @pytest.fixture
 def groups(db: None) -> None:
     """The ready-made groups; a test that empties the tables takes them away for the next."""
-    made = import_module("minting.access.migrations.0003_groups")
-    grant(apps, DEFAULT_DB_ALIAS, made.GROUPS)
+    for name in ("0003_groups", "0004_polling"):
+        made = import_module(f"minting.access.migrations.{name}")
+        grant(apps, DEFAULT_DB_ALIAS, made.GROUPS)
 
 
 @pytest.fixture

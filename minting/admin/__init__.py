@@ -1,6 +1,6 @@
 """Screens that show or cause minting, one noun a file. The readings' too: they show their mint."""
 
-from minting.admin import mints, stops
+from minting.admin import mints, polling, stops
 from minting.admin.access import calls, changes, staff, tokens
 from minting.admin.audit import reconcile, results, transactions
 from minting.admin.batches import pages as batches
@@ -18,6 +18,7 @@ __all__ = [
     "changes",
     "dashboard",
     "mints",
+    "polling",
     "readings",
     "reconcile",
     "results",

@@ -5,6 +5,7 @@ from minting.models.batch import BatchSource, MintBatch, MintSlice
 from minting.models.errand import Errand
 from minting.models.idempotency import IdempotencyKey
 from minting.models.mint import Landmark, MintInfo
+from minting.models.polling import Polling, PollingPause
 from minting.models.pulse import Pulse, PulseKind
 from minting.models.reconcile import (
     MintingGate,
@@ -39,6 +40,8 @@ __all__ = [
     "MintTransaction",
     "MintingGate",
     "MintingStop",
+    "Polling",
+    "PollingPause",
     "Pulse",
     "PulseKind",
     "ReconcileCursor",
