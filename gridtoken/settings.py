@@ -166,9 +166,10 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "gridtoken.proxy.TrustedProxyMiddleware",
+    "gridtoken.requests.ProbeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "django_structlog.middlewares.RequestMiddleware",
+    "gridtoken.requests.RequestLogMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -306,5 +307,8 @@ AUTH_PASSWORD_VALIDATORS = [
 
 # ------------------------------------------------------------------ logs
 LOGGING_CONFIG = "gridtoken.logs.configure"
-LOGGING = logs.config(debug=DEBUG)
+LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", "DEBUG", "WARNING", "ERROR")
+LOG_FORMAT = env.choice("LOG_FORMAT", "auto", "json", "text")
+LOGGING = logs.config(debug=DEBUG, level=LOG_LEVEL, form=LOG_FORMAT)
+DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = True  # what is not usable as one is replaced first
 DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = logging.DEBUG  # one line a request: its end
