@@ -52,7 +52,11 @@ def config(*, debug: bool, level: str = "INFO", form: str = "auto") -> dict[str,
             **{room: {"level": level} for room in ("gridtoken", "minting", "readings")},
             # Django's own console and mail handlers make way for the root's.
             "django": {"handlers": [], "level": _at_least("INFO", level), "propagate": True},
-            "django.server": {"handlers": [], "level": _at_least("WARNING", level), "propagate": True},
+            "django.server": {
+                "handlers": [],
+                "level": _at_least("WARNING", level),
+                "propagate": True,
+            },
             # Told by django-structlog, with the request's id.
             "django.request": {"level": "ERROR"},
             "httpx": {"level": "WARNING"},
