@@ -13,6 +13,7 @@ from uuid import UUID
 
 import structlog
 
+from gridtoken import following
 from minting.access import rates, trail
 from minting.engine.errors import MintNotFinal
 from minting.service.audit import reconcile as reconciling
@@ -31,6 +32,7 @@ log = structlog.get_logger(__name__)
 
 def look() -> dict[str, Any]:
     """Drives slices that nobody drives, as many at once as ``BLOCKCHAIN_CONCURRENT_BATCHES``."""
+    following.forget_request()
     with open_session() as session:
         report = drive_waiting(session, worker=worker_name(os.getpid()))
     upkeep.call_if_due()
@@ -81,6 +83,7 @@ def _reconcile(*, thorough: bool) -> dict[str, Any]:
 
 def deliver() -> dict[str, Any]:
     """Tells other systems what happened: a short stint of one courier."""
+    following.forget_request()
     report = courier.deliver()
     upkeep.call_if_due()
     return asdict(report)
