@@ -165,6 +165,7 @@ INSTALLED_APPS = [
     "django_q",
 ]
 MIDDLEWARE = [
+    "minting.monitoring.requests.RequestTimingMiddleware",
     "gridtoken.proxy.TrustedProxyMiddleware",
     "gridtoken.requests.ProbeMiddleware",
     "django.middleware.security.SecurityMiddleware",
@@ -304,6 +305,9 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
+
+# ------------------------------------------------------------------ metrics
+METRICS_TOKEN = env.text("METRICS_TOKEN")
 
 # ------------------------------------------------------------------ logs
 LOGGING_CONFIG = "gridtoken.logs.configure"

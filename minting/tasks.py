@@ -25,6 +25,7 @@ from minting.service.drive.submit import drive_waiting
 from minting.service.drive.upkeep import worker_name
 from minting.service.requests import approving, errands, repeats, retry, selections
 from minting.service.requests.works import WORKS
+from minting.service.watch import chain_health
 from minting.webhooks import courier, upkeep
 
 log = structlog.get_logger(__name__)
@@ -59,6 +60,11 @@ def run_errand(errand_id: str) -> str:
 def retry_due() -> dict[str, Any]:
     """Every minute: new batches of the failures whose retry is due."""
     return asdict(retry.retry_due())
+
+
+def look_at_chain() -> bool:
+    """Every minute: nodes and the account that pays, so that figures know them unwatched."""
+    return chain_health.look().answers
 
 
 def reconcile() -> dict[str, Any]:
