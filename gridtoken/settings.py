@@ -170,10 +170,12 @@ INSTALLED_APPS = [
     "django_q",
 ]
 MIDDLEWARE = [
+    "minting.monitoring.requests.RequestTimingMiddleware",
     "gridtoken.proxy.TrustedProxyMiddleware",
+    "gridtoken.requests.ProbeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "django_structlog.middlewares.RequestMiddleware",
+    "gridtoken.requests.RequestLogMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -317,7 +319,13 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 
+# ------------------------------------------------------------------ metrics
+METRICS_TOKEN = env.text("METRICS_TOKEN")
+
 # ------------------------------------------------------------------ logs
 LOGGING_CONFIG = "gridtoken.logs.configure"
-LOGGING = logs.config(debug=DEBUG)
+LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", "DEBUG", "WARNING", "ERROR")
+LOG_FORMAT = env.choice("LOG_FORMAT", "auto", "json", "text")
+LOGGING = logs.config(debug=DEBUG, level=LOG_LEVEL, form=LOG_FORMAT)
+DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = True  # what is not usable as one is replaced first
 DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = logging.DEBUG  # one line a request: its end

@@ -13,6 +13,7 @@ from uuid import UUID
 
 import structlog
 
+from gridtoken import following
 from minting.access import rates, trail
 from minting.engine.errors import MintNotFinal
 from minting.service.audit import reconcile as reconciling
@@ -25,6 +26,7 @@ from minting.service.drive.upkeep import worker_name
 from minting.service.polling.meter_polling_service import MeterPollingService
 from minting.service.requests import approving, errands, repeats, retry, selections
 from minting.service.requests.works import WORKS
+from minting.service.watch import chain_health
 from minting.webhooks import courier, upkeep
 
 log = structlog.get_logger(__name__)
@@ -32,6 +34,7 @@ log = structlog.get_logger(__name__)
 
 def look() -> dict[str, Any]:
     """Drives slices that nobody drives, as many at once as ``BLOCKCHAIN_CONCURRENT_BATCHES``."""
+    following.forget_request()
     with open_session() as session:
         report = drive_waiting(session, worker=worker_name(os.getpid()))
     upkeep.call_if_due()
@@ -65,6 +68,11 @@ def retry_due() -> dict[str, Any]:
     return asdict(retry.retry_due())
 
 
+def look_at_chain() -> bool:
+    """Every minute: nodes and the account that pays, so that figures know them unwatched."""
+    return chain_health.look().answers
+
+
 def reconcile() -> dict[str, Any]:
     """Every ten minutes: the chain against the journal, what is new of both."""
     return _reconcile(thorough=False)
@@ -87,6 +95,7 @@ def _reconcile(*, thorough: bool) -> dict[str, Any]:
 
 def deliver() -> dict[str, Any]:
     """Tells other systems what happened: a short stint of one courier."""
+    following.forget_request()
     report = courier.deliver()
     upkeep.call_if_due()
     return asdict(report)

@@ -2,6 +2,7 @@
 
 from minting.models.approval import MintApproval
 from minting.models.batch import BatchSource, MintBatch, MintSlice
+from minting.models.digest import Digest
 from minting.models.errand import Errand
 from minting.models.idempotency import IdempotencyKey
 from minting.models.mint import Landmark, MintInfo
@@ -17,6 +18,7 @@ from minting.models.reconcile import (
 from minting.models.result import MintResult
 from minting.models.selection import MintSelection, MintSelectionItem
 from minting.models.stop import MintingStop
+from minting.models.tally import Tally
 from minting.models.transaction import MintTransaction
 from minting.models.webhook import (
     WebhookAttempt,
@@ -27,6 +29,7 @@ from minting.models.webhook import (
 
 __all__ = [
     "BatchSource",
+    "Digest",
     "Errand",
     "IdempotencyKey",
     "Landmark",
@@ -48,6 +51,7 @@ __all__ = [
     "ReconcileFinding",
     "ReconcileRun",
     "RunStatus",
+    "Tally",
     "WebhookAttempt",
     "WebhookDelivery",
     "WebhookEndpoint",
