@@ -28,7 +28,7 @@ def test_a_cli_keypair_file_signs(keyfile):
     with capture_logs() as logs:
         signer = open_signer("keypair", keypair_path=str(keyfile))
     assert signer.address == KEYPAIR.pubkey()
-    signature = asyncio.run(signer.sign(b"message"))
+    (signature,) = asyncio.run(signer.sign([b"message"]))
     assert signature.verify(KEYPAIR.pubkey(), b"message")
     assert logs == []
 
