@@ -6,7 +6,7 @@ from gunicorn.config import Config
 from gunicorn.glogging import Logger
 
 from gridtoken.web import POOL
-from minting.service.session import keep_sessions
+from minting.service.chain.session import keep_sessions
 
 wsgi_app = "gridtoken.wsgi:application"
 bind = os.environ.get("BIND", "127.0.0.1:8000")

@@ -35,7 +35,7 @@ from rest_framework.test import APIClient
 from minting.access.models import ApiToken
 from minting.access.scopes import Scope
 from minting.models import MintBatch, MintResult, MintTransaction
-from minting.service.cancel import cancel_batch
+from minting.service.requests.cancel import cancel_batch
 from readings.models import Meter, MeterReading, Owner, Wallet
 from readings.rules import ReadingStatus
 

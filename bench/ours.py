@@ -22,8 +22,8 @@ from bench.hall import BenchError, Hall, Task, Watch, wallets_of
 from bench.probe import STEPS, tally
 from gridtoken.processes import Child
 from minting.models import BatchSource, MintBatch
-from minting.service.prepare import request_batch
-from minting.service.recover import slices_wait
+from minting.service.drive.recover import slices_wait
+from minting.service.requests.prepare import request_batch
 from minting.tasks import look
 
 READY = 60.0

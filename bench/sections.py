@@ -32,7 +32,7 @@ from bench.hall import Hall, Task, whole
 from bench.lists import measure
 from bench.million import fill
 from bench.people import Village
-from minting.service.session import keep_sessions
+from minting.service.chain.session import keep_sessions
 
 LIMIT = 100
 """Requests a second of the node that rations them."""

@@ -22,7 +22,7 @@ from chaos.schedule import DEEPEST_FORK, KILLS, Event, Kind
 from gridtoken.processes import Child, ProcessError
 from minting.engine.errors import BlockchainError
 from minting.models import MintResult, MintSlice, MintTransaction
-from minting.service.recover import nudge_if_waiting
+from minting.service.drive.recover import nudge_if_waiting
 from minting.tasks import sweep
 from readings.models import MeterReading
 from stage.chain import ChainError

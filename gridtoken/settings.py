@@ -188,7 +188,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "minting.admin.stops.banner",
-                "minting.admin.webhook_endpoints.banner",
+                "minting.admin.webhooks.endpoints.banner",
             ]
         },
     }

@@ -21,7 +21,7 @@ def _page(title: str, icon: str, model: str, app: str = "minting") -> dict[str, 
 
 def _waiting_approvals() -> str:
     """Beside a page of the sidebar. Templates call it; a dotted path would leave an empty badge."""
-    badge: str = import_string("minting.admin.approvals.waiting_badge")()
+    badge: str = import_string("minting.admin.batches.approvals.waiting_badge")()
     return badge
 
 
@@ -30,7 +30,7 @@ UNFOLD: dict[str, Any] = {
     "SITE_HEADER": "GridToken",
     "SITE_SUBHEADER": "Energy tokens for meter readings",
     "SITE_SYMBOL": "bolt",
-    "DASHBOARD_CALLBACK": "minting.admin.dashboard.dashboard",
+    "DASHBOARD_CALLBACK": "minting.admin.dashboard.pages.dashboard",
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "STYLES": [lambda _request: static("minting/admin.css")],

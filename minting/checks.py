@@ -7,8 +7,8 @@ from typing import Any
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004 (Django's own name)
 
 from minting.engine.errors import MintingRefused, SolanaError
-from minting.service.preflight import inspect_patiently
-from minting.service.session import open_session
+from minting.service.chain.preflight import inspect_patiently
+from minting.service.chain.session import open_session
 
 
 def check_chain(**_: Any) -> list[CheckMessage]:

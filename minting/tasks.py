@@ -15,15 +15,15 @@ import structlog
 
 from minting.access import rates, trail
 from minting.engine.errors import MintNotFinal
-from minting.service import approving, errands, repeats, retry, selections
-from minting.service import reconcile as reconciling
+from minting.service.audit import reconcile as reconciling
+from minting.service.chain.session import open_session
 from minting.service.describe import describe_reconciliation
-from minting.service.doubt import collect_proof
-from minting.service.recover import recover
-from minting.service.session import open_session
-from minting.service.submit import drive_waiting
-from minting.service.upkeep import worker_name
-from minting.service.works import WORKS
+from minting.service.drive.doubt import collect_proof
+from minting.service.drive.recover import recover
+from minting.service.drive.submit import drive_waiting
+from minting.service.drive.upkeep import worker_name
+from minting.service.requests import approving, errands, repeats, retry, selections
+from minting.service.requests.works import WORKS
 from minting.webhooks import courier, upkeep
 
 log = structlog.get_logger(__name__)

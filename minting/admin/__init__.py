@@ -1,23 +1,15 @@
 """Screens that show or cause minting, one noun a file. The readings' too: they show their mint."""
 
-from minting.admin import (
-    approvals,
-    batches,
-    calls,
-    changes,
-    dashboard,
-    mints,
-    readings,
-    reconcile,
-    results,
-    selections,
-    staff,
-    stops,
-    tokens,
-    transactions,
-    webhook_deliveries,
-    webhook_endpoints,
-)
+from minting.admin import mints, stops
+from minting.admin.access import calls, changes, staff, tokens
+from minting.admin.audit import reconcile, results, transactions
+from minting.admin.batches import approvals
+from minting.admin.batches import pages as batches
+from minting.admin.dashboard import pages as dashboard
+from minting.admin.readings import pages as readings
+from minting.admin.readings import selections
+from minting.admin.webhooks import deliveries as webhook_deliveries
+from minting.admin.webhooks import endpoints as webhook_endpoints
 
 __all__ = [
     "approvals",

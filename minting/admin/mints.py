@@ -10,7 +10,7 @@ from minting.admin import copying, explorer, show
 from minting.admin.base import ReadOnlyAdmin
 from minting.conf import current
 from minting.models import MintInfo
-from minting.service.program import told_way
+from minting.service.chain.program import told_way
 
 
 @admin.register(MintInfo)

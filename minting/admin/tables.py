@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 
 from minting.admin import copying, explorer, show
 from minting.models import MintResult, MintTransaction
-from minting.service.doubt import doubt_of
+from minting.service.drive.doubt import doubt_of
 from readings import queries
 from readings.models import MeterReading
 

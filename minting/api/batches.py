@@ -30,9 +30,9 @@ from minting.api.idempotency import Written, batch_once
 from minting.api.pagination import KeysetPagination
 from minting.api.serializers.batches import BatchSerializer, ResultSerializer
 from minting.models import MintBatch, MintResult
-from minting.service.cancel import cancel_batch
 from minting.service.describe import describe_batches, describe_result
-from minting.service.retry import retry_batch
+from minting.service.requests.cancel import cancel_batch
+from minting.service.requests.retry import retry_batch
 
 READ = (Scope.READ, Scope.MINT)
 """Whoever may mint may see what became of it."""

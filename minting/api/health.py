@@ -14,7 +14,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from django_q.brokers import get_broker
 
-from minting.service.session import open_session
+from minting.service.chain.session import open_session
 
 log = structlog.get_logger(__name__)
 

@@ -31,7 +31,7 @@ from minting.api.errors import (
 )
 from minting.journal import KeyedRequest
 from minting.models import IdempotencyKey, MintBatch
-from minting.service import repeats
+from minting.service.requests import repeats
 
 log = structlog.get_logger(__name__)
 

@@ -27,7 +27,7 @@ from minting.api.serializers.batches import (
 from minting.api.shown import shown_reading
 from minting.models import BatchSource, MintBatch, MintResult
 from minting.service.describe import describe_estimate, describe_result
-from minting.service.prepare import estimate_readings, request_batch
+from minting.service.requests.prepare import estimate_readings, request_batch
 
 BODY = (*OF_A_BODY, "invalid_request", "empty_batch", "batch_too_large")
 """What a list of ids may be told of its form."""

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.core.management.base import CommandError, CommandParser
 
-from minting.service.prepare import MATCHING, NAMED
+from minting.service.requests.prepare import MATCHING, NAMED
 from readings import queries
 from readings.queries import Ids
 from readings.rules import ReadingStatus

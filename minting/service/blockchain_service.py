@@ -35,12 +35,12 @@ from minting.engine.types import (
 from minting.engine.wallets import associated_token_address, judge_token_account, parse_wallet
 from minting.models import BatchSource, MintBatch
 from minting.models import MintResult as MintResultRow
-from minting.service.estimate import Estimate, estimate_payments
-from minting.service.preflight import inspect_mint
-from minting.service.prepare import NAMED, request_batch
-from minting.service.program import program_for
-from minting.service.session import open_session
-from minting.service.submit import drive_waiting
+from minting.service.chain.preflight import inspect_mint
+from minting.service.chain.program import program_for
+from minting.service.chain.session import open_session
+from minting.service.drive.submit import drive_waiting
+from minting.service.plan.estimate import Estimate, estimate_payments
+from minting.service.requests.prepare import NAMED, request_batch
 from readings import queries
 from readings.queries import MintableRow
 

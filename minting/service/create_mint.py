@@ -22,9 +22,9 @@ from minting.engine.instructions import (
 )
 from minting.engine.mints import decode_mint
 from minting.engine.types import MintFacts, Signer
-from minting.service import landmarks
-from minting.service.preflight import record_mint
-from minting.service.session import Session
+from minting.service.chain.preflight import record_mint
+from minting.service.chain.session import Session
+from minting.service.history import landmarks
 
 log = structlog.get_logger(__name__)
 

@@ -17,8 +17,8 @@ from django.db.models import Count
 from minting.engine.states import TransactionStatus
 from minting.journal import open_findings
 from minting.models import MintBatch, MintResult, MintTransaction, ReconcileFinding
-from minting.service.prepare import Preview
-from minting.service.reconcile import ReconcileReport
+from minting.service.audit.reconcile import ReconcileReport
+from minting.service.requests.prepare import Preview
 
 WHOLE_RESULTS = 1_000
 """Readings up to which the API carries a batch's results in its description."""

@@ -30,7 +30,7 @@ from django_q.queues import Queue
 from django_q.scheduler import scheduler
 from django_q.worker import worker
 
-from minting.service.session import keep_sessions
+from minting.service.chain.session import keep_sessions
 from minting.watchdog import processes
 from minting.watchdog.board import FIRST_WORKER, MONITOR, PUSHER, Board
 

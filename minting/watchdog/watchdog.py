@@ -17,8 +17,9 @@ from django.db import close_old_connections, connections
 from django_q.conf import Conf
 from redis import RedisError
 
-from minting.service import upkeep, worker_health
-from minting.service.upkeep import Fallen, QueueWatch
+from minting.service.drive import upkeep
+from minting.service.drive.upkeep import Fallen, QueueWatch
+from minting.service.watch import worker_health
 from minting.watchdog import processes
 from minting.watchdog.board import Board
 from minting.watchdog.sentinel import HAND_OVER, LONGEST_STOP, run_sentinel

@@ -18,7 +18,7 @@ from django.conf import settings
 from django.db import DatabaseError, connection
 
 from minting.models import WebhookEndpoint
-from minting.service.recover import slices_wait
+from minting.service.drive.recover import slices_wait
 from minting.webhooks import ledger, outbox
 from minting.webhooks.ledger import Claim, Errand
 from minting.webhooks.post import Answer, Post, Resolver

@@ -23,7 +23,7 @@ from minting.models import (
     ReconcileFinding,
     ReconcileRun,
 )
-from minting.service.auditing import audit_statuses
+from minting.service.history.auditing import audit_statuses
 from readings import intake
 from readings.models import MeterReading, Wallet
 from readings.rules import ReadingCode, ReadingStatus

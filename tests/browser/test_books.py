@@ -10,9 +10,9 @@ import pytest
 from playwright.sync_api import expect
 
 from minting.models import BatchSource, MintResult, MintTransaction
-from minting.service.prepare import request_batch
-from minting.service.recover import recover
-from minting.service.session import open_session
+from minting.service.chain.session import open_session
+from minting.service.drive.recover import recover
+from minting.service.requests.prepare import request_batch
 from tests.browser.conftest import PICTURES, Visitor, elsewhere
 from tests.browser.staging import PASSWORD, staff
 from tests.factories.village import harvest, village

@@ -12,8 +12,8 @@ from django.contrib.auth.models import Group, User
 from playwright.sync_api import expect
 
 from minting.models import BatchSource, MintBatch, MintingStop
-from minting.service import chain_health, worker_health
-from minting.service.prepare import request_batch
+from minting.service.requests.prepare import request_batch
+from minting.service.watch import chain_health, worker_health
 from readings.models import MeterReading, Owner
 from tests.browser.conftest import Visitor, elsewhere
 from tests.factories.readings import household, outsider, solar_farm

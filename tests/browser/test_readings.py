@@ -16,7 +16,7 @@ from django.db import connections
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
-from minting.admin import releases, selections
+from minting.admin.readings import releases, selections
 from minting.engine.errands import ErrandKind
 from minting.models import Errand, MintBatch, MintSelection
 from minting.tasks import run_errand

@@ -22,7 +22,7 @@ _RUN = "minting.api.mint.request_batch"
 _OPEN = "minting.journal.open_batch"
 _KEEP = "minting.journal.keep_batch"
 _KEEP_ANSWER = "minting.journal.keep_answer"
-_LET_GO = "minting.service.repeats._let_go"
+_LET_GO = "minting.service.requests.repeats._let_go"
 
 KEYED_POINTS = (
     Point(1, "alone, nothing done", _RUN),

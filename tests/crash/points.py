@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 from minting.engine.types import Commitment
 
 if TYPE_CHECKING:
-    from minting.service.tracking import Sighting  # the worker reads this before Django is set up
+    from minting.service.drive.tracking import (
+        Sighting,  # the worker reads this before Django is set up
+    )
 
 
 class When(StrEnum):
@@ -68,17 +70,17 @@ POINTS = (
     Point(1, "readings claimed", "minting.journal.claim_slices", When.COMMIT),
     Point(1, "readings claimed", "minting.journal.claim_slices", When.COMMITTED),
     Point(1, "readings claimed", "minting.journal.renew_claims", When.COMMITTED),
-    Point(2, "planned, simulated", "minting.service.wave.sign"),
-    Point(3, "signed in memory", "minting.service.journal_file.append"),
-    Point(3, "signed in memory", "minting.service.journal_file.append", When.AFTER),
+    Point(2, "planned, simulated", "minting.service.drive.wave.sign"),
+    Point(3, "signed in memory", "minting.service.drive.journal_file.append"),
+    Point(3, "signed in memory", "minting.service.drive.journal_file.append", When.AFTER),
     Point(4, "journal's commit", "minting.journal.record_signed", When.COMMIT),
     Point(4, "journal's commit", "minting.journal.record_signed", When.COMMITTED),
     Point(4, "journal's commit", "minting.journal.record_signed", When.COMMIT, Deed.LOSE),
     Point(4, "journal's commit", "minting.journal.record_signed", When.COMMITTED, Deed.LOSE),
-    Point(5, "journalled, not sent", "minting.service.wave.send"),
+    Point(5, "journalled, not sent", "minting.service.drive.wave.send"),
     Point(6, "sent, reply lost", "minting.cluster.client.Node.submit", When.AFTER),
     Point(6, "sent, reply lost", "minting.journal.record_sent", When.COMMITTED),
-    Point(7, "processed", "minting.service.tracking._settle", only=_is_processed),
+    Point(7, "processed", "minting.service.drive.tracking._settle", only=_is_processed),
     Point(8, "confirmed, not settled", "minting.journal.record_landed"),
     Point(9, "settling's commit", "minting.journal.record_landed", When.COMMIT),
     Point(9, "settling's commit", "minting.journal.record_landed", When.COMMITTED),
@@ -101,14 +103,14 @@ POINTS = (
     Point(
         16,
         "paused at 3, woken after the readings were given away",
-        "minting.service.journal_file.append",
+        "minting.service.drive.journal_file.append",
         When.AFTER,
         Deed.STOP,
     ),
     Point(
         17,
         "paused at 5, woken after death was proven",
-        "minting.service.wave.send",
+        "minting.service.drive.wave.send",
         When.BEFORE,
         Deed.STOP,
     ),

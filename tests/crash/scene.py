@@ -16,9 +16,9 @@ import pytest
 from chaos.audit import Books, audit
 from minting.engine.states import LIVE_TRANSACTIONS
 from minting.models import BatchSource, MintBatch, MintSlice, MintTransaction
-from minting.service.prepare import request_batch
-from minting.service.recover import recover
-from minting.service.session import open_session
+from minting.service.chain.session import open_session
+from minting.service.drive.recover import recover
+from minting.service.requests.prepare import request_batch
 from readings.models import MeterReading
 from stage.chain import Chain
 from tests.crash.points import ELSEWHERE, POINTS, Deed, Point

@@ -24,7 +24,7 @@ from minting.access.scopes import Scope
 from minting.engine.states import ResultStatus
 from minting.journal.results import move_results
 from minting.models import IdempotencyKey, MintBatch
-from minting.service.preflight import inspect_or_recall
+from minting.service.chain.preflight import inspect_or_recall
 from readings.models import MeterReading
 from tests.crash.caller import EFFECT, KEYED_POINTS
 from tests.crash.points import Deed, Point, When
@@ -177,7 +177,7 @@ def test_a_database_that_ends_our_session_gives_the_key_back(scene, mint_all):
         return inspect_or_recall(session)
 
     client = APIClient(raise_request_exception=False)
-    with patch("minting.service.prepare.inspect_or_recall", interrupted):
+    with patch("minting.service.requests.prepare.inspect_or_recall", interrupted):
         first = client.post(mint_all.path, mint_all.body, headers=mint_all.headers)
 
     assert first.status_code == 500

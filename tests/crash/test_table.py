@@ -24,8 +24,8 @@ OF_A_LIFE = {
 stops, retries or parks begins before it or comes after, and is tested where it belongs."""
 
 OUTSIDE = {
-    "minting.service.journal_file.append",
-    "minting.service.wave.send",
+    "minting.service.drive.journal_file.append",
+    "minting.service.drive.wave.send",
     "minting.cluster.client.Node.submit",
 }
 """What else leaves a trace outside the process: the file, and the wire."""

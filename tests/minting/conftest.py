@@ -33,9 +33,9 @@ from spl.token.models import (
 )
 
 from gridtoken.embedded.localnet import Localnet
+from minting.service.chain.session import open_session
 from minting.service.create_mint import create_mint
-from minting.service.recover import slices_wait
-from minting.service.session import open_session
+from minting.service.drive.recover import slices_wait
 from minting.tasks import look
 
 SOL = 1_000_000_000

@@ -34,22 +34,22 @@ from minting.engine.states import (
     TransactionStatus,
 )
 from minting.models import BatchSource, MintBatch, MintResult, MintSlice, MintTransaction
-from minting.service import share, submit, tracking
-from minting.service.cancel import cancel_batch
-from minting.service.prepare import request_batch
-from minting.service.recover import recover, slices_wait
-from minting.service.session import open_session
+from minting.service.chain.session import open_session
+from minting.service.drive import share, submit, tracking
+from minting.service.drive.recover import recover, slices_wait
+from minting.service.requests.cancel import cancel_batch
+from minting.service.requests.prepare import request_batch
 from readings.models import MeterReading
 from tests.factories.readings import MeterReadingFactory
 
 SECONDS_A_SLOT = 0.4
 
 PHASES = (
-    "minting.service.submit.plan_payments",
-    "minting.service.wave.sign",
-    "minting.service.journal_file.append",
+    "minting.service.drive.submit.plan_payments",
+    "minting.service.drive.wave.sign",
+    "minting.service.drive.journal_file.append",
     "minting.journal.record_signed",
-    "minting.service.wave.send",
+    "minting.service.drive.wave.send",
     "minting.journal.record_sent",
     "minting.journal.record_landed",
     "minting.journal.record_expired",

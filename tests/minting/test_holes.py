@@ -25,9 +25,9 @@ from minting.cluster.client import Node
 from minting.cluster.evidence import collect_death_evidence
 from minting.engine.errors import BlockchainError
 from minting.models import MintBatch, MintResult, MintSlice, MintTransaction
-from minting.service.recover import recover
-from minting.service.session import open_session
-from minting.service.tracking import Flight
+from minting.service.chain.session import open_session
+from minting.service.drive.recover import recover
+from minting.service.drive.tracking import Flight
 from tests.factories.readings import MeterReadingFactory, household, keypair
 from tests.minting.service.test_recovery import KilledError, assert_minted_once, die, queue
 from tests.minting.service.test_refusals import outcome, reading_of
@@ -55,7 +55,7 @@ def recover_once() -> None:
 def signed_and_not_sent(drain, reading) -> MintTransaction:
     """A transaction in the journal whose worker died before it sent anything."""
     queue(reading)
-    die(drain, "minting.service.wave.send")
+    die(drain, "minting.service.drive.wave.send")
     return MintTransaction.objects.get()
 
 
@@ -148,7 +148,7 @@ def test_a_landed_failed_transaction_is_not_counted_as_confirmed(minting_chain, 
     wallet = str(keypair("frozen in flight").pubkey())
     minting_chain.open_account(wallet)
     queue(reading)
-    die(drain, "minting.service.wave.send")
+    die(drain, "minting.service.drive.wave.send")
     minting_chain.freeze(wallet)
 
     recover_once()

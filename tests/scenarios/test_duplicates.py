@@ -243,7 +243,7 @@ def test_a_lock_that_fails_mints_nothing_twice(
             connection.close()
 
     with (
-        patch("minting.service.repeats.alone", _everybody_is_alone),
+        patch("minting.service.requests.repeats.alone", _everybody_is_alone),
         ThreadPoolExecutor(8) as threads,
     ):
         answers = list(threads.map(send, range(8)))

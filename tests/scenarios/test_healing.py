@@ -16,8 +16,8 @@ from django_q.tasks import async_task
 from gridtoken.embedded.faults import FaultPlan
 from minting.journal.parking import MAX_DEATHS
 from minting.models import BatchSource, MintBatch, MintResult, MintSlice, MintTransaction
-from minting.service import worker_health
-from minting.service.prepare import request_batch
+from minting.service.requests.prepare import request_batch
+from minting.service.watch import worker_health
 from tests.factories.readings import MeterReadingFactory
 from tests.gridtoken.proc import is_alive, proc
 from tests.minting.conftest import MintingChain, minting_chain

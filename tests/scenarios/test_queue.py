@@ -13,7 +13,7 @@ import pytest
 from django_q.models import OrmQ, Schedule
 
 from minting.models import BatchSource, MintBatch, MintResult
-from minting.service.prepare import request_batch
+from minting.service.requests.prepare import request_batch
 from tests.factories.readings import MeterReadingFactory
 from tests.minting.conftest import minting_chain
 

@@ -13,7 +13,7 @@ from django_q.models import OrmQ
 
 from gridtoken.embedded.faults import FaultPlan
 from minting.models import MintSlice
-from minting.service import worker_health
+from minting.service.watch import worker_health
 from tests.gridtoken.proc import is_alive
 from tests.minting.conftest import minting_chain
 from tests.redis_server import RedisServer, needs_redis, redis_queue, redis_server

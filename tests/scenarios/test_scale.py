@@ -11,8 +11,8 @@ import pytest
 from gridtoken.embedded.faults import FaultPlan, Faults, Reply
 from minting.engine import packing
 from minting.models import MintBatch, MintSlice, MintTransaction
-from minting.service import slices
-from minting.service.session import open_session
+from minting.service.chain.session import open_session
+from minting.service.plan import slices
 from tests.minting.cluster.test_throttle import most_in_a_second
 from tests.minting.conftest import minting_chain
 from tests.scenarios.clusters import until

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from minting.models import BatchSource, WebhookDelivery
-from minting.service.prepare import request_batch
+from minting.service.requests.prepare import request_batch
 from minting.service.stopping import resume_minting, stop_minting
 from tests.factories.readings import MeterReadingFactory
 from tests.minting.conftest import minting_chain

@@ -19,7 +19,7 @@ from minting.api.preferences import LOOK_EVERY, MOST
 from minting.api.shown import shown_reading
 from minting.engine.errors import BlockchainError, InvalidBatchData
 from minting.models import BatchSource, MintBatch, MintResult
-from minting.service.prepare import MATCHING, NAMED, request_batch
+from minting.service.requests.prepare import MATCHING, NAMED, request_batch
 from readings.models import MeterReading
 from readings.rules import IN_FLIGHT, ReadingStatus
 

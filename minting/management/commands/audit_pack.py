@@ -13,7 +13,7 @@ from django.core.management.base import CommandError, CommandParser
 from minting.engine.audit_pack import PackEnd
 from minting.management.answers import AnsweringCommand, told
 from minting.models import MintBatch
-from minting.service.audit_pack import write_pack
+from minting.service.audit.audit_pack import write_pack
 
 
 class Command(AnsweringCommand):

@@ -9,8 +9,8 @@ from solders.pubkey import Pubkey
 from spl.token.constants import TOKEN_2022_PROGRAM_ID, TOKEN_PROGRAM_ID
 
 from minting.management.answers import AnsweringCommand, told
+from minting.service.chain.session import open_session
 from minting.service.create_mint import create_mint
-from minting.service.session import open_session
 
 
 def _address_or_name(text: str) -> Pubkey | str:

@@ -9,7 +9,7 @@ from django.core.management.base import CommandParser
 from minting.management.answers import AnsweringCommand, told
 from minting.management.selection import add_selection, selected
 from minting.service.describe import describe_estimate
-from minting.service.prepare import estimate_readings
+from minting.service.requests.prepare import estimate_readings
 
 
 class Command(AnsweringCommand):

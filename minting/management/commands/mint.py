@@ -14,10 +14,10 @@ from minting.engine.states import BatchStatus
 from minting.management.answers import AnsweringCommand, told
 from minting.management.selection import add_selection, selected
 from minting.models import BatchSource, MintBatch
-from minting.service.cancel import cancel_batch
 from minting.service.describe import describe_batch
-from minting.service.prepare import request_batch
-from minting.service.selections import freeze, picked
+from minting.service.requests.cancel import cancel_batch
+from minting.service.requests.prepare import request_batch
+from minting.service.requests.selections import freeze, picked
 from minting.service.stopping import (
     describe_stop,
     resume_minting,

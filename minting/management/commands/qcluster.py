@@ -9,9 +9,9 @@ from django.core.management.base import BaseCommand, CommandError
 
 from minting import schedules
 from minting.management.answers import told
-from minting.service import gate
-from minting.service.preflight import inspect_patiently, require_keys
-from minting.service.session import open_session
+from minting.service.chain.preflight import inspect_patiently, require_keys
+from minting.service.chain.session import open_session
+from minting.service.history import gate
 from minting.watchdog.watchdog import Watchdog
 
 log = structlog.get_logger(__name__)

@@ -9,9 +9,9 @@ from django.core.management.base import CommandError, CommandParser
 
 from minting.engine.errors import BlockchainError
 from minting.management.answers import AnsweringCommand
+from minting.service.audit.reconcile import reconcile_after_recovery
+from minting.service.chain.session import open_session
 from minting.service.describe import describe_reconciliation
-from minting.service.reconcile import reconcile_after_recovery
-from minting.service.session import open_session
 
 DIFFERS = 1
 UNASKED = 2

@@ -8,8 +8,8 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from minting.management.answers import AnsweringCommand, told
-from minting.service.recover import recover
-from minting.service.session import open_session
+from minting.service.chain.session import open_session
+from minting.service.drive.recover import recover
 
 
 class Command(AnsweringCommand):

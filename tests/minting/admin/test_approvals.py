@@ -10,7 +10,7 @@ from django.contrib.auth.models import Permission
 from django.urls import reverse
 
 from minting.models import BatchSource, MintApproval, MintResult
-from minting.service.prepare import request_batch
+from minting.service.requests.prepare import request_batch
 from tests.factories.village import harvest, village
 from tests.minting.admin.conftest import VIEWS
 

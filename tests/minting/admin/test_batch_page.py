@@ -13,13 +13,13 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from minting.admin.costs import costs
-from minting.admin.flights import Flights
-from minting.admin.live import duration
-from minting.admin.timeline import WAVES
+from minting.admin.batches.costs import costs
+from minting.admin.batches.flights import Flights
+from minting.admin.batches.live import duration
+from minting.admin.batches.timeline import WAVES
 from minting.models import BatchSource, MintApproval, MintBatch, MintingGate, MintResult
-from minting.service.progress import progress_of
 from minting.service.stopping import resume_minting, stop_minting
+from minting.service.watch.progress import progress_of
 from readings.models import MeterReading
 from tests.factories.readings import MeterReadingFactory, address, household
 from tests.minting.admin import journal

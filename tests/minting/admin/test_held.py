@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from minting.admin import releases
+from minting.admin.readings import releases
 from minting.models import Errand, MintSelection
 from minting.tasks import run_errand
 from readings.admin import lists

@@ -24,7 +24,7 @@ from django.utils import timezone
 
 from minting.access.models import ApiCall, ApiToken
 from minting.access.scopes import Scope
-from minting.admin import dashboard
+from minting.admin.dashboard import pages as dashboard
 from minting.models import (
     MintApproval,
     MintingStop,

@@ -11,12 +11,12 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from minting.admin import preview, selections
+from minting.admin.readings import preview, selections
 from minting.engine.errands import ErrandKind
 from minting.models import Errand, MintBatch, MintSelection
-from minting.service import errands
-from minting.service.previewing import Changed, Costs, Summary
-from minting.service.selections import freeze
+from minting.service.requests import errands
+from minting.service.requests.previewing import Changed, Costs, Summary
+from minting.service.requests.selections import freeze
 from minting.tasks import run_errand
 from readings import intake
 from readings.models import MeterReading, Wallet

@@ -16,11 +16,11 @@ from minting.engine.proof import Journalled, Kept, Proof, Verdict, prove
 from minting.engine.states import TransactionStatus
 from minting.engine.types import Commitment
 from minting.models import BatchSource, MintResult, MintTransaction
-from minting.service.auditing import landed_contents
-from minting.service.prepare import request_batch
-from minting.service.proof import journalled, verify_on_chain
-from minting.service.recover import recover
-from minting.service.session import open_session
+from minting.service.audit.proof import journalled, verify_on_chain
+from minting.service.chain.session import open_session
+from minting.service.drive.recover import recover
+from minting.service.history.auditing import landed_contents
+from minting.service.requests.prepare import request_batch
 from tests.factories.readings import address
 from tests.factories.village import harvest, village
 from tests.minting.admin.journal import minted_batch

@@ -11,7 +11,7 @@ from django.test import Client
 from django.urls import reverse
 
 from minting.models import MintSelection
-from minting.service.selections import freeze
+from minting.service.requests.selections import freeze
 from readings import intake
 from readings.models import MeterReading
 from tests.factories.readings import MeterReadingFactory, address, household, outsider

@@ -18,10 +18,10 @@ from minting.engine.errors import ReceiptRefused
 from minting.engine.receipt_file import MAX_SIZE, read_receipt, write_receipt
 from minting.engine.receipts import inclusion_path, leaf
 from minting.models import BatchSource, MintResult
-from minting.service.prepare import request_batch
-from minting.service.receipts import check, receipt_of
-from minting.service.recover import recover
-from minting.service.session import open_session
+from minting.service.audit.receipts import check, receipt_of
+from minting.service.chain.session import open_session
+from minting.service.drive.recover import recover
+from minting.service.requests.prepare import request_batch
 from tests.factories.village import harvest, village
 
 pytestmark = pytest.mark.django_db(transaction=True)

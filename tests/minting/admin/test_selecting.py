@@ -19,7 +19,7 @@ from solders.account import Account
 from solders.system_program import ID as SYSTEM_PROGRAM
 
 from minting.models import BatchSource, MintBatch, MintSelection, MintSelectionItem
-from minting.service.selections import KEPT, forget_old, freeze, ids_of
+from minting.service.requests.selections import KEPT, forget_old, freeze, ids_of
 from readings.models import MeterReading
 from tests.factories.readings import MeterReadingFactory, household, outsider
 from tests.minting.admin.conftest import VIEWS, Staff

@@ -13,11 +13,11 @@ from django.urls import reverse
 from openpyxl import load_workbook
 
 from minting.models import BatchSource, MintBatch, MintResult, MintTransaction
-from minting.service.prepare import request_batch
-from minting.service.reconcile import reconcile
-from minting.service.recover import recover
-from minting.service.session import open_session
-from minting.service.statements import Line, months, statement
+from minting.service.audit.reconcile import reconcile
+from minting.service.audit.statements import Line, months, statement
+from minting.service.chain.session import open_session
+from minting.service.drive.recover import recover
+from minting.service.requests.prepare import request_batch
 from readings.intake import correct
 from readings.models import MeterReading
 from readings.rules import ReadingSource, Verification

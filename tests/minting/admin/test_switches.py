@@ -14,8 +14,8 @@ from django.utils import timezone
 
 from minting.engine.errors import NodeUnreachable
 from minting.models import MintBatch, MintingStop, MintTransaction
-from minting.service import doubt
-from minting.service.doubt import doubt_of
+from minting.service.drive import doubt
+from minting.service.drive.doubt import doubt_of
 from minting.service.stopping import stop_minting
 from readings.models import MeterReading
 from tests.factories.readings import household

@@ -280,7 +280,9 @@ def test_an_error_is_not_kept(minter: APIClient, minting_chain: MintingChain) ->
 def test_a_failure_of_ours_is_not_kept(minter: APIClient, minting_chain: MintingChain) -> None:
     body = named(household().reading())
     minter.raise_request_exception = False
-    with patch("minting.service.prepare.inspect_or_recall", side_effect=NodeUnreachable("silent")):
+    with patch(
+        "minting.service.requests.prepare.inspect_or_recall", side_effect=NodeUnreachable("silent")
+    ):
         problem(minter.post(MINT, body, headers=KEY), 503, "solana_error")
     with patch("minting.journal.open_batch", side_effect=ZeroDivisionError):
         problem(minter.post(MINT, body, headers=KEY), 500, "internal_error")

@@ -12,8 +12,8 @@ from solders.keypair import Keypair
 from spl.token.constants import TOKEN_2022_PROGRAM_ID, TOKEN_PROGRAM_ID
 
 from gridtoken.embedded.localnet import Localnet
+from minting.service.chain.session import open_session
 from minting.service.create_mint import create_mint
-from minting.service.session import open_session
 from tests.minting.conftest import SOL, MintingChain
 from tests.programs import cast
 

@@ -18,10 +18,12 @@ from minting.engine.errors import MintingRefused
 from minting.engine.programs.anchor import AnchorProgram
 from minting.engine.types import AccountView, Simulation
 from minting.models import BatchSource, MintBatch, MintResult, MintTransaction
-from minting.service import faults, program, wave
-from minting.service.preflight import inspect_mint, inspect_patiently
-from minting.service.prepare import request_batch
-from minting.service.session import open_session
+from minting.service.chain import program
+from minting.service.chain.preflight import inspect_mint, inspect_patiently
+from minting.service.chain.session import open_session
+from minting.service.drive import wave
+from minting.service.plan import faults
+from minting.service.requests.prepare import request_batch
 from readings.models import MeterReading
 from tests.factories.readings import MeterReadingFactory, household
 from tests.minting.engine.cast import mint_facts

@@ -22,9 +22,9 @@ from minting.models import (
     MintTransaction,
     ReconcileFinding,
 )
-from minting.service.preflight import inspect_mint
-from minting.service.program import program_for
-from minting.service.session import open_session
+from minting.service.chain.preflight import inspect_mint
+from minting.service.chain.program import program_for
+from minting.service.chain.session import open_session
 from readings.models import MeterReading
 from tests.factories.readings import MeterReadingFactory, address, household
 from tests.minting.admin.conftest import VIEWS, Staff, staff  # noqa: F401 — a fixture
@@ -48,7 +48,7 @@ def test_a_call_whose_worker_died_is_minted_once(use_program, drain):
     reading = household().reading()
     queue(reading)
 
-    die(drain, "minting.service.wave.send")
+    die(drain, "minting.service.drive.wave.send")
     drain()
 
     assert_minted_once(chain, reading)

@@ -9,11 +9,11 @@ import pytest
 
 from minting.engine.receipt_file import write_receipt
 from minting.models import MintBatch, MintResult, MintTransaction
-from minting.service.audit_pack import write_pack
-from minting.service.prepare import estimate_readings
-from minting.service.receipts import receipt_of
-from minting.service.reconcile import reconcile_after_recovery
-from minting.service.session import open_session
+from minting.service.audit.audit_pack import write_pack
+from minting.service.audit.receipts import receipt_of
+from minting.service.audit.reconcile import reconcile_after_recovery
+from minting.service.chain.session import open_session
+from minting.service.requests.prepare import estimate_readings
 from tests.factories.readings import MeterReadingFactory, WalletFactory, keypair
 from tests.minting.admin.test_receipts import checked
 from tests.minting.admin.test_receipts import program as verify_receipt

@@ -24,7 +24,7 @@ def peak_mb() -> float:
 def main() -> None:
     os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
     django.setup()
-    from minting.service.recover import slices_wait
+    from minting.service.drive.recover import slices_wait
     from minting.tasks import look
 
     while slices_wait():

@@ -19,8 +19,8 @@ def main() -> None:
     django.setup()
     from django.db import connection
 
-    from minting.service.reconcile import reconcile
-    from minting.service.session import open_session
+    from minting.service.audit.reconcile import reconcile
+    from minting.service.chain.session import open_session
     from tests.minting.service.driving import peak_mb
 
     statements = 0

@@ -24,9 +24,9 @@ from minting.models import (
     MintTransaction,
     ReconcileFinding,
 )
-from minting.service.adopt import read_lines
-from minting.service.audit_pack import write_pack
-from minting.service.prepare import request_batch
+from minting.service.audit.adopt import read_lines
+from minting.service.audit.audit_pack import write_pack
+from minting.service.requests.prepare import request_batch
 from readings.models import MeterReading
 from tests.factories.readings import MeterReadingFactory, address, household
 from tests.minting.service.test_reconcile import (

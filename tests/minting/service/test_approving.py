@@ -15,11 +15,11 @@ from minting import journal
 from minting.engine.approval import batch_digest, slice_digest
 from minting.engine.errors import ApprovalRefused, ApprovalVoid, NodeUnreachable
 from minting.models import BatchSource, MintApproval, MintBatch, MintResult, MintSlice
-from minting.service import approving
-from minting.service.audit_pack import packed
-from minting.service.cancel import cancel_batch
-from minting.service.prepare import request_batch
-from minting.service.recover import slices_wait
+from minting.service.audit.audit_pack import packed
+from minting.service.drive.recover import slices_wait
+from minting.service.requests import approving
+from minting.service.requests.cancel import cancel_batch
+from minting.service.requests.prepare import request_batch
 from readings.models import MeterReading, Wallet
 from tests.factories.readings import address
 from tests.factories.village import harvest, village

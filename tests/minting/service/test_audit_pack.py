@@ -31,12 +31,13 @@ from minting.engine.errors import PackRefused
 from minting.engine.instructions import memo
 from minting.engine.receipts import memo_text
 from minting.models import BatchSource, MintBatch, MintResult, MintTransaction
-from minting.service import audit_pack, submit, wave
-from minting.service import recover as recovery
-from minting.service.audit_pack import write_pack
-from minting.service.prepare import request_batch
-from minting.service.reconcile import reconcile_after_recovery
-from minting.service.session import open_session
+from minting.service.audit import audit_pack
+from minting.service.audit.audit_pack import write_pack
+from minting.service.audit.reconcile import reconcile_after_recovery
+from minting.service.chain.session import open_session
+from minting.service.drive import recover as recovery
+from minting.service.drive import submit, wave
+from minting.service.requests.prepare import request_batch
 from readings.models import MeterReading
 from tests.factories.readings import MeterReadingFactory, household, outsider, solar_farm
 from tests.verify.packs import changed, lines_of, pack_from, verify

@@ -16,9 +16,9 @@ from minting.engine import packing
 from minting.journal import cancelling, signing
 from minting.journal.results import move_results
 from minting.models import BatchSource, MintBatch, MintResult, MintTransaction
-from minting.service import journal_file, submit, wave
-from minting.service.cancel import cancel_batch
-from minting.service.prepare import request_batch
+from minting.service.drive import journal_file, submit, wave
+from minting.service.requests.cancel import cancel_batch
+from minting.service.requests.prepare import request_batch
 from minting.tasks import look
 from readings.models import MeterReading
 from tests.factories.readings import MeterReadingFactory

@@ -12,7 +12,7 @@ from pytest_django import Settings
 from minting import conf
 from minting.cluster.nodes import Cluster
 from minting.models import Pulse, PulseKind
-from minting.service import chain_health
+from minting.service.watch import chain_health
 from tests.minting.cluster.fake_node import GENESIS, Drop, FakeNode, Refusal, Stall
 from tests.minting.cluster.test_nodes import with_cluster
 from tests.minting.conftest import MintingChain

@@ -7,8 +7,8 @@ from solders.account import Account
 from solders.pubkey import Pubkey
 
 from minting.models import BatchSource, MintResult
-from minting.service.prepare import request_batch
-from minting.service.recover import slices_wait
+from minting.service.drive.recover import slices_wait
+from minting.service.requests.prepare import request_batch
 from minting.tasks import look
 from tests.factories.village import harvest, village
 

@@ -11,10 +11,10 @@ from gridtoken.embedded.chain.transaction import decode
 from gridtoken.embedded.faults import FaultPlan
 from minting.conf import current
 from minting.models import BatchSource, MintBatch, MintResult, MintTransaction
-from minting.service import recover as recovery
-from minting.service import submit
-from minting.service.prepare import request_batch
-from minting.service.terms import forget_terms
+from minting.service.chain.terms import forget_terms
+from minting.service.drive import recover as recovery
+from minting.service.drive import submit
+from minting.service.requests.prepare import request_batch
 from tests.factories.readings import MeterReadingFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)

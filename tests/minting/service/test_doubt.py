@@ -13,11 +13,11 @@ from gridtoken.embedded.faults import FaultPlan
 from minting import journal
 from minting.engine.types import Commitment
 from minting.models import BatchSource, MintTransaction
-from minting.service import submit, tracking, wave
-from minting.service.doubt import doubt_of, look_again
-from minting.service.prepare import request_batch
-from minting.service.recover import recover
-from minting.service.session import open_session
+from minting.service.chain.session import open_session
+from minting.service.drive import submit, tracking, wave
+from minting.service.drive.doubt import doubt_of, look_again
+from minting.service.drive.recover import recover
+from minting.service.requests.prepare import request_batch
 from minting.tasks import look, prove
 from tests.factories.readings import household
 

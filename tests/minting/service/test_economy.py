@@ -16,8 +16,9 @@ from minting import journal
 from minting.engine.types import Commitment
 from minting.journal import Refusal
 from minting.models import BatchSource, MintBatch, MintResult, MintTransaction
-from minting.service import faults, wave
-from minting.service.prepare import request_batch
+from minting.service.drive import wave
+from minting.service.plan import faults
+from minting.service.requests.prepare import request_batch
 from minting.tasks import look
 from readings.models import MeterReading
 from tests.factories.village import harvest, village

@@ -14,10 +14,11 @@ from django_q.models import OrmQ
 from minting import tasks
 from minting.engine.errands import ErrandKind, ErrandStatus
 from minting.models import Errand, MintBatch, MintSelection
-from minting.service import errands, nudges, works
-from minting.service.previewing import Summary, summarise
-from minting.service.selections import freeze
-from minting.service.upkeep import release_the_dead, worker_name
+from minting.service import nudges
+from minting.service.drive.upkeep import release_the_dead, worker_name
+from minting.service.requests import errands, works
+from minting.service.requests.previewing import Summary, summarise
+from minting.service.requests.selections import freeze
 from readings.models import MeterReading
 from tests.factories.readings import household, outsider, solar_farm
 

@@ -18,10 +18,10 @@ from solders.account import Account
 from solders.pubkey import Pubkey
 
 from minting.models import BatchSource, MintBatch, MintResult, MintTransaction
-from minting.service import estimate as estimating
-from minting.service import slices
-from minting.service.prepare import estimate_readings, request_batch
-from minting.service.selections import freeze, picked
+from minting.service.plan import estimate as estimating
+from minting.service.plan import slices
+from minting.service.requests.prepare import estimate_readings, request_batch
+from minting.service.requests.selections import freeze, picked
 from readings import queries
 from tests.factories.readings import MeterReadingFactory, WalletFactory, keypair
 from tests.minting.service.test_minting import mint

@@ -12,10 +12,10 @@ from django.utils import timezone
 
 from minting.models import MintBatch, MintResult, MintTransaction
 from minting.models.fields import first_id_since
-from minting.service import figures
-from minting.service.figures import Day, RecentCost
-from minting.service.keeping import Kept
-from minting.service.runway import runway
+from minting.service.watch import figures
+from minting.service.watch.figures import Day, RecentCost
+from minting.service.watch.keeping import Kept
+from minting.service.watch.runway import runway
 from readings.backlog import Amount, piles, total
 from readings.models import MeterReading
 from readings.rules import ReadingStatus
@@ -147,7 +147,7 @@ def test_before_the_first_mint_nothing_is_foretold():
 
 def test_what_took_long_is_kept_for_longer(monkeypatch: pytest.MonkeyPatch):
     clock = [100.0]
-    monkeypatch.setattr("minting.service.keeping.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("minting.service.watch.keeping.time.monotonic", lambda: clock[0])
     calls: list[float] = []
 
     def slow() -> int:

@@ -9,9 +9,11 @@ import pytest
 from gridtoken.embedded.faults import FaultPlan
 from minting.conf import current
 from minting.models import BatchSource, MintBatch, MintTransaction
-from minting.service import faults, terms, wave
-from minting.service.prepare import request_batch
-from minting.service.terms import forget_v1
+from minting.service.chain import terms
+from minting.service.chain.terms import forget_v1
+from minting.service.drive import wave
+from minting.service.plan import faults
+from minting.service.requests.prepare import request_batch
 from readings.models import MeterReading
 from tests.factories.village import harvest, village
 

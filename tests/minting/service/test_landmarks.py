@@ -18,12 +18,12 @@ from minting.cluster.evidence import CACHED_BLOCKS, collect_death_evidence
 from minting.cluster.nodes import Cluster
 from minting.engine.errors import SolanaError
 from minting.models import Landmark, MintBatch, MintResult, MintTransaction
-from minting.service import landmarks
+from minting.service.chain.session import open_session
 from minting.service.create_mint import create_mint
-from minting.service.recover import prove_dead, recover
-from minting.service.session import open_session
-from minting.service.submit import drive_waiting
-from minting.service.tracking import Flight
+from minting.service.drive.recover import prove_dead, recover
+from minting.service.drive.submit import drive_waiting
+from minting.service.drive.tracking import Flight
+from minting.service.history import landmarks
 from minting.tasks import look
 from tests.factories.readings import MeterReadingFactory, household, solar_farm
 from tests.minting.conftest import SOL
@@ -55,7 +55,7 @@ def recover_once() -> None:
 def lose_first_wave(chain, drain, reading) -> MintTransaction:
     """Signed by a worker that died before it sent, and found long after."""
     queue(reading)
-    die(drain, "minting.service.wave.send")
+    die(drain, "minting.service.drive.wave.send")
     chain.net.advance(LONG)
     return MintTransaction.objects.get()
 
@@ -189,7 +189,7 @@ def test_a_transaction_in_doubt_for_good_keeps_nobody_else_in_doubt(
     drive(queue(solar_farm().reading()))
     minting_chain.net.wait_slots(40)
     batch = queue(MeterReadingFactory())
-    die(partial(drive, batch), "minting.service.wave.send")
+    die(partial(drive, batch), "minting.service.drive.wave.send")
     minting_chain.net.advance(LONG)
 
     recover_once()
@@ -245,7 +245,7 @@ def test_killed_around_the_landmark_nothing_is_signed_without_it(minting_chain, 
     reading = household().reading()
     queue(reading)
 
-    die(drain, f"minting.service.landmarks.{where}")
+    die(drain, f"minting.service.history.landmarks.{where}")
     assert not MintTransaction.objects.exists()
     drain()
 
@@ -259,7 +259,7 @@ def test_nothing_is_signed_while_the_history_cannot_be_asked(minting_chain, drai
     queue(reading)
     minting_chain.net.faults = FaultPlan(error=1.0, methods=("getSignaturesForAddress",))
 
-    with patch("minting.service.submit.PATIENCE", 0.5):
+    with patch("minting.service.drive.submit.PATIENCE", 0.5):
         look()
     assert not MintTransaction.objects.exists()
 

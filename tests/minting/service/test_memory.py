@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from minting.models import BatchSource, MintResult
-from minting.service.prepare import request_batch
+from minting.service.requests.prepare import request_batch
 from tests.factories.village import harvest, village
 
 pytestmark = [

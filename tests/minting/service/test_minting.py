@@ -10,9 +10,9 @@ from django.db.models import Sum
 from minting.engine.errors import BatchTooLarge, EmptyBatch, InvalidBatchData
 from minting.engine.receipts import memo_in_history, merkle_root
 from minting.models import BatchSource, MintBatch, MintResult, MintTransaction
-from minting.service.prepare import MATCHING, estimate_readings, request_batch
-from minting.service.recover import recover
-from minting.service.session import open_session
+from minting.service.chain.session import open_session
+from minting.service.drive.recover import recover
+from minting.service.requests.prepare import MATCHING, estimate_readings, request_batch
 from readings.models import MeterReading
 from tests.factories.readings import (
     MeterReadingFactory,

@@ -19,9 +19,9 @@ from gridtoken.embedded.rpc.service import Service
 from gridtoken.embedded.server import Server, listening_socket
 from minting.engine.errors import MintingRefused
 from minting.models import BatchSource, MintBatch, MintTransaction
-from minting.service.prepare import request_batch
-from minting.service.recover import recover
-from minting.service.session import open_session
+from minting.service.chain.session import open_session
+from minting.service.drive.recover import recover
+from minting.service.requests.prepare import request_batch
 from tests.factories.readings import MeterReadingFactory, household
 from tests.minting.service.test_minting import mint
 from tests.minting.service.test_recovery import assert_minted_once, die, queue
@@ -149,7 +149,7 @@ def test_i4_of_two_nodes_one_lags_and_what_landed_is_never_called_dead(
     """It lands at the end of its life, final for one node and not even processed for the other."""
     reading = household().reading()
     queue(reading)
-    die(drain, "minting.service.wave.send")
+    die(drain, "minting.service.drive.wave.send")
     row = MintTransaction.objects.get()
     net = minting_chain.net
     net.pause()
@@ -179,7 +179,7 @@ def test_i4_a_proof_of_death_never_mixes_nodes(minting_chain, drain):
     """With a node that lags and one that does not: height and statuses are of one of them."""
     reading = household().reading()
     queue(reading)
-    die(drain, "minting.service.wave.send")
+    die(drain, "minting.service.drive.wave.send")
     row = MintTransaction.objects.get()
     minting_chain.net.expire_blockhashes()
     minting_chain.net.wait_slots(LAG + 45)

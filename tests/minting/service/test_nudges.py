@@ -16,7 +16,8 @@ from django_q.signing import SignedPackage
 
 from gridtoken.broker import ANSWER
 from minting.models import MintBatch
-from minting.service import nudges, upkeep
+from minting.service import nudges
+from minting.service.drive import upkeep
 from tests.factories.readings import MeterReadingFactory
 from tests.minting.admin.journal import open_batch
 from tests.minting.api.conftest import machine, minter

@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from minting.engine.types import EpochInfo
-from minting.service.heights import Heights
-from minting.service.pace import EAGER, FIRST_GUESS, LONGEST, SHORTEST, SLOWEST, Pace
+from minting.service.chain.heights import Heights
+from minting.service.chain.pace import EAGER, FIRST_GUESS, LONGEST, SHORTEST, SLOWEST, Pace
 
 
 def looks(pace: Pace, lands_after: float) -> list[float]:

@@ -8,8 +8,9 @@ import pytest
 
 from minting.engine import packing
 from minting.models import BatchSource, MintResult, MintTransaction
-from minting.service import faults, slices, wave
-from minting.service.prepare import estimate_readings, request_batch
+from minting.service.drive import wave
+from minting.service.plan import faults, slices
+from minting.service.requests.prepare import estimate_readings, request_batch
 from tests.factories.readings import MeterReadingFactory, WalletFactory, keypair
 from tests.minting.service.test_minting import mint
 

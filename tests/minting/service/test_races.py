@@ -18,7 +18,7 @@ from minting.models import (
     MintSelectionItem,
     MintTransaction,
 )
-from minting.service.prepare import MATCHING, request_batch
+from minting.service.requests.prepare import MATCHING, request_batch
 from minting.tasks import look
 from tests.factories.readings import MeterReadingFactory
 

@@ -32,10 +32,10 @@ from minting.models import (
     ReconcileFinding,
     ReconcileRun,
 )
-from minting.service import submit
-from minting.service.prepare import request_batch
-from minting.service.reconcile import ReconcileReport, reconcile, reconcile_after_recovery
-from minting.service.session import open_session
+from minting.service.audit.reconcile import ReconcileReport, reconcile, reconcile_after_recovery
+from minting.service.chain.session import open_session
+from minting.service.drive import submit
+from minting.service.requests.prepare import request_batch
 from readings.models import MeterReading
 from tests.factories.readings import (
     MeterReadingFactory,
@@ -368,7 +368,7 @@ def test_a_reading_signed_for_again_is_never_adopted_over(minting_chain, drain):
     batch = mint(drain, reading)
     minting_chain.net.wait_slots(40)
     restore_from_before(batch)
-    with patch("minting.service.gate.require_open"):
+    with patch("minting.service.history.gate.require_open"):
         mint(drain, reading)  # what the gate is there to prevent
 
     [file] = journal_files(minting_chain)
@@ -575,7 +575,7 @@ def test_the_gate_knows_this_database(minting_chain, drain):
 
 
 def test_a_server_that_hides_its_identity_is_a_warning_only(minting_chain, drain):
-    with patch("minting.service.gate.connection") as hidden:
+    with patch("minting.service.history.gate.connection") as hidden:
         hidden.cursor.return_value.__enter__.return_value.execute.side_effect = DatabaseError("no")
         mint(drain, MeterReadingFactory())
 

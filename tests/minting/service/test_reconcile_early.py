@@ -13,9 +13,9 @@ from solders.keypair import Keypair
 from gridtoken.embedded.localnet import Localnet
 from minting.engine.errors import MintNotFinal
 from minting.models import MintingGate, ReconcileRun
-from minting.service import reconcile as reconciling
+from minting.service.audit import reconcile as reconciling
+from minting.service.chain.session import open_session
 from minting.service.create_mint import create_mint
-from minting.service.session import open_session
 from minting.tasks import reconcile, reconcile_all
 from tests.minting.conftest import SOL
 

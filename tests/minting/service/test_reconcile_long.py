@@ -17,9 +17,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from minting.models import MintResult, MintTransaction, ReconcileFinding, ReconcileRun
-from minting.service.auditing import NAMED
-from minting.service.reconcile import READ_AT_ONCE, reconcile
-from minting.service.session import open_session
+from minting.service.audit.reconcile import READ_AT_ONCE, reconcile
+from minting.service.chain.session import open_session
+from minting.service.history.auditing import NAMED
 from readings.models import MeterReading
 from tests.factories.past import UNITS, Past
 from tests.minting.cluster.fake_node import FakeNode

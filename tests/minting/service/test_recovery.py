@@ -15,11 +15,11 @@ from minting.cluster.nodes import Cluster
 from minting.engine.types import Commitment
 from minting.journal import Landing
 from minting.models import BatchSource, MintBatch, MintResult, MintSlice, MintTransaction
-from minting.service import journal_file, refusing, submit, wave
-from minting.service import recover as recovery
-from minting.service.prepare import request_batch
-from minting.service.recover import recover
-from minting.service.session import open_session
+from minting.service.chain.session import open_session
+from minting.service.drive import journal_file, refusing, submit, wave
+from minting.service.drive import recover as recovery
+from minting.service.drive.recover import recover
+from minting.service.requests.prepare import request_batch
 from readings.models import MeterReading
 from tests.factories.readings import MeterReadingFactory, household
 
@@ -60,11 +60,11 @@ def assert_minted_once(chain, *readings: MeterReading) -> None:
 @pytest.mark.parametrize(
     "where",
     [
-        "minting.service.submit.plan_payments",  # 1 claimed
-        "minting.service.wave.sign",  # 2 planned, simulated
-        "minting.service.journal_file.append",  # 3 signed in memory
+        "minting.service.drive.submit.plan_payments",  # 1 claimed
+        "minting.service.drive.wave.sign",  # 2 planned, simulated
+        "minting.service.drive.journal_file.append",  # 3 signed in memory
         "minting.journal.record_signed",  # 4 before the journal's commit
-        "minting.service.wave.send",  # 5 journalled, not sent
+        "minting.service.drive.wave.send",  # 5 journalled, not sent
         "minting.journal.record_sent",  # 6 sent, not noted
         "minting.journal.record_landed",  # 8 confirmed, not settled
     ],
@@ -216,7 +216,7 @@ def test_i4_an_error_is_no_proof(minting_chain, drain):
     """A node that answers errors leaves everything in doubt, visibly, and frees nothing."""
     reading = household().reading()
     batch = queue(reading)
-    die(drain, "minting.service.wave.send")
+    die(drain, "minting.service.drive.wave.send")
     row = MintTransaction.objects.get()
     minting_chain.net.expire_blockhashes()
     MintTransaction.objects.update(last_valid_block_height=1)
@@ -283,7 +283,7 @@ def test_a_confirmed_transaction_whose_fork_lost_is_sent_again_and_lands_once(mi
 
 
 def test_cancelling_frees_what_is_not_signed(minting_chain, drain):
-    from minting.service.cancel import cancel_batch
+    from minting.service.requests.cancel import cancel_batch
 
     reading = household().reading()
     batch = queue(reading)

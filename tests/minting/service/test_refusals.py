@@ -7,7 +7,7 @@ from solders.keypair import Keypair
 
 from minting.engine.errors import InsufficientFunds, InvalidBatchData, MintingRefused
 from minting.models import BatchSource, MintBatch, MintResult, MintTransaction
-from minting.service.prepare import estimate_readings, preview, request_batch
+from minting.service.requests.prepare import estimate_readings, preview, request_batch
 from readings.models import MeterReading, Wallet
 from tests.factories.readings import MeterReadingFactory, WalletFactory, keypair
 from tests.minting.service.test_minting import mint
@@ -192,8 +192,8 @@ def _use_authority(chain, authority: Keypair, settings) -> None:
     """Makes a mint of ``authority``'s, which is left with almost nothing."""
     import json
 
+    from minting.service.chain.session import open_session
     from minting.service.create_mint import create_mint
-    from minting.service.session import open_session
 
     chain.keypair_file.write_text(json.dumps(list(bytes(authority))))
     settings.MINT_AUTHORITY_ADDRESS = str(authority.pubkey())

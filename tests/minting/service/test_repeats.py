@@ -20,7 +20,7 @@ from minting.journal import KeyedRequest
 from minting.journal.phase import OutsideTransactionError
 from minting.models import IdempotencyKey
 from minting.schedules import SCHEDULES
-from minting.service import repeats
+from minting.service.requests import repeats
 from minting.tasks import forget_keys
 from tests.factories.readings import MeterReadingFactory
 from tests.minting.api.history import queued_batch
@@ -168,7 +168,7 @@ def test_it_forgets_all_in_steps(request_):
         keep(replace(request_, key=f"old {number}"))
     IdempotencyKey.objects.update(created_at="2020-01-01T00:00Z")
 
-    with patch("minting.service.repeats.ROWS_AT_ONCE", 3):
+    with patch("minting.service.requests.repeats.ROWS_AT_ONCE", 3):
         assert repeats.forget_old() == 7
     assert not IdempotencyKey.objects.exists()
 
@@ -180,8 +180,8 @@ def test_a_pass_has_an_end(request_):
 
     clock = SimpleNamespace(monotonic=iter([0.0, 1.0, 44.0, 46.0]).__next__)
     with (
-        patch("minting.service.repeats.ROWS_AT_ONCE", 3),
-        patch("minting.service.repeats.time", clock),
+        patch("minting.service.requests.repeats.ROWS_AT_ONCE", 3),
+        patch("minting.service.requests.repeats.time", clock),
     ):
         assert repeats.forget_old() == 6
 

@@ -18,10 +18,12 @@ from minting.conf import current
 from minting.engine.errors import MintingRefused, NodeUnreachable, NothingToRetry
 from minting.models import BatchSource, MintBatch, MintResult, MintTransaction
 from minting.schedules import SCHEDULES
-from minting.service import nudges, prepare, refusing, submit, wave
-from minting.service.preflight import inspect_or_recall
-from minting.service.prepare import request_batch
-from minting.service.retry import retry_batch, retry_due
+from minting.service import nudges
+from minting.service.chain.preflight import inspect_or_recall
+from minting.service.drive import refusing, submit, wave
+from minting.service.requests import prepare
+from minting.service.requests.prepare import request_batch
+from minting.service.requests.retry import retry_batch, retry_due
 from minting.service.stopping import stop_minting
 from minting.tasks import look
 from readings.models import MeterReading

@@ -9,8 +9,8 @@ import pytest
 from gridtoken.embedded.localnet import Localnet
 from minting.cluster.nodes import Cluster
 from minting.conf import current
-from minting.service import session
-from minting.service.session import open_session
+from minting.service.chain import session
+from minting.service.chain.session import open_session
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from django_q.models import OrmQ
 from minting import journal
 from minting.journal import Claim
 from minting.models import MintSlice
-from minting.service import share as shares
-from minting.service.share import Share
+from minting.service.drive import share as shares
+from minting.service.drive.share import Share
 from tests.minting.admin.journal import open_batch
 
 pytestmark = pytest.mark.django_db

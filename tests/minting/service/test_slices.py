@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from minting.engine import batching
 from minting.engine.types import Destination, MintBatchData
-from minting.service import slices
+from minting.service.plan import slices
 from tests.minting.engine.cast import wallet
 
 MAX_TOKENS = 10**12

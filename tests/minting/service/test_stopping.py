@@ -25,11 +25,11 @@ from minting.models import (
     MintSlice,
     MintTransaction,
 )
-from minting.service import journal_file, submit, tracking, wave
 from minting.service.blockchain_service import BlockchainService
-from minting.service.prepare import request_batch
-from minting.service.recover import recover
-from minting.service.session import open_session
+from minting.service.chain.session import open_session
+from minting.service.drive import journal_file, submit, tracking, wave
+from minting.service.drive.recover import recover
+from minting.service.requests.prepare import request_batch
 from minting.service.stopping import resume_minting, stop_minting
 from minting.tasks import look, sweep
 from readings.errors import ReasonRequired
@@ -158,7 +158,10 @@ def test_recovery_goes_on_while_stopped(minting_chain):
         pass
 
     batch = queue(2)
-    with patch("minting.service.wave.send", side_effect=KilledError), pytest.raises(KilledError):
+    with (
+        patch("minting.service.drive.wave.send", side_effect=KilledError),
+        pytest.raises(KilledError),
+    ):
         look()
     stop_minting("audit", by="operator")
     assert set(MintTransaction.objects.values_list("status", flat=True)) == {"signed"}

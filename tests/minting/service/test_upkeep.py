@@ -13,8 +13,8 @@ from django_q.models import OrmQ
 from minting import journal
 from minting.journal import Identity
 from minting.models import MintSlice
-from minting.service import upkeep
-from minting.service.upkeep import Fallen, worker_name
+from minting.service.drive import upkeep
+from minting.service.drive.upkeep import Fallen, worker_name
 from tests.minting.admin.journal import open_batch
 
 pytestmark = pytest.mark.django_db

@@ -10,12 +10,12 @@ from minting import journal
 from minting.engine.types import Commitment
 from minting.journal import Expiry, Landing, OnChainError, Refusal
 from minting.models import BatchSource, MintBatch, MintTransaction, WebhookEndpoint, WebhookEvent
-from minting.service.cancel import cancel_batch
+from minting.service.chain.session import open_session
 from minting.service.describe import describe_batch
-from minting.service.prepare import request_batch
-from minting.service.recover import recover
-from minting.service.retry import retry_due
-from minting.service.session import open_session
+from minting.service.drive.recover import recover
+from minting.service.requests.cancel import cancel_batch
+from minting.service.requests.prepare import request_batch
+from minting.service.requests.retry import retry_due
 from readings.models import Owner
 from tests.factories.readings import MeterReadingFactory, keypair
 from tests.factories.village import harvest, village

@@ -1,0 +1,1 @@
+"""Results, transactions and what proves them."""

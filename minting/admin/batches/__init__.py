@@ -1,0 +1,1 @@
+"""Batches: their page, what happens on it, approvals."""

@@ -1,0 +1,1 @@
+"""Readings: the list, what is held, selecting and the preview before minting."""

@@ -1,0 +1,1 @@
+"""What can be proven afterwards: packs, receipts, reconciliation, statements."""

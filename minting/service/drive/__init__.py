@@ -1,0 +1,1 @@
+"""Signs, sends, follows, settles and recovers."""

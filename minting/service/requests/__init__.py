@@ -1,0 +1,1 @@
+"""What people and programs ask for: selections, previews, batches, retries, errands."""

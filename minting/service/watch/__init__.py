@@ -1,0 +1,1 @@
+"""Figures, progress and health, for whoever looks."""
