@@ -9,7 +9,7 @@
     ├── PartiallySuccessful         partially_successful  success, total
     ├── MintingRefused              minting_refused       wrong cluster, authority, mint or decimals
     │   ├── GateClosed              gate_closed           the chain knows what the journal does not
-    │   └── SignerRefused           signer_refused        the key's holder does not sign: a person looks
+    │   └── SignerRefused           signer_refused        no signature before a person looks
     ├── MintingStopped              minting_stopped       a person or a limit stopped minting
     │   └── DailyLimitPassed        daily_limit_passed    MINT_MAX_KWH_PER_DAY; stops minting
     ├── ApprovalRefused             approval_conflict     decided already, void, or by who asked
@@ -21,7 +21,7 @@
     ├── PackRefused                 pack_refused          an audit pack that is damaged, or none
     ├── ReceiptRefused              receipt_refused       no receipt, damaged, or not of this chain
     ├── WalletRefused               one wallet's own fault; its code says which
-    ├── SignerUnavailable           signer_unavailable    the key's holder does not answer now
+    ├── SignerUnavailable           signer_unavailable    no signature now
     └── SolanaError                 solana_error          the cluster, or the way to it
         ├── NodeUnreachable         node_unreachable      no answer: proves nothing
         ├── RateLimited             rate_limited          HTTP 429, retry_after
