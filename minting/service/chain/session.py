@@ -54,6 +54,16 @@ class Session:
             self.remote[settings] = signer
         return signer
 
+    def tend_signer(self) -> None:
+        """Keeps the right to ask a remote signer alive; nothing where the key is a file.
+
+        Raises:
+            MintingRefused, SignerUnavailable: as ``open_signer``.
+        """
+        signer = self.open_signer()
+        if isinstance(signer, VaultSigner):
+            signer.tend()
+
     def open_cosigners(self) -> tuple[Signer, ...]:
         """The keys of others that a program has sign (``MINT_PROGRAM_SIGNERS``)."""
         return tuple(KeypairSigner.load(file) for file in self.config.cosigners.values())
