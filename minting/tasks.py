@@ -19,6 +19,7 @@ from minting.engine.errors import MintNotFinal
 from minting.service.audit import reconcile as reconciling
 from minting.service.chain.session import open_session
 from minting.service.describe import describe_reconciliation
+from minting.service.drive import tending
 from minting.service.drive.doubt import collect_proof
 from minting.service.drive.recover import recover
 from minting.service.drive.submit import drive_waiting
@@ -45,6 +46,12 @@ def sweep() -> dict[str, Any]:
     """Every minute: one recovery pass, and a nudge if slices wait."""
     with open_session() as session:
         return asdict(recover(session))
+
+
+def tend_signer() -> str:
+    """Every minute: a remote signer's token is kept alive."""
+    with open_session() as session:
+        return tending.tend_signer(session)
 
 
 def prove(transaction_id: str) -> bool:

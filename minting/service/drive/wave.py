@@ -14,7 +14,7 @@ import structlog
 from django.db import InterfaceError, OperationalError, transaction
 
 from minting import journal
-from minting.engine.compose import sign
+from minting.engine.compose import sign_all
 from minting.engine.errors import InsufficientFunds, SolanaError
 from minting.engine.packing import total_cost
 from minting.engine.types import (
@@ -22,7 +22,6 @@ from minting.engine.types import (
     PlannedTransaction,
     SignedTransaction,
     Signer,
-    Simulation,
 )
 from minting.engine.verdicts import is_fresh
 from minting.journal import Balance, Claim, Signing
@@ -77,7 +76,7 @@ def fly(
 
     Raises:
         LostClaimError, MintingStopped, InsufficientFunds: as ``journal.record_signed``.
-        SolanaError, MintingRefused, VerificationFailed: as ``prepare``.
+        SolanaError, SignerUnavailable, MintingRefused, VerificationFailed: as ``prepare``.
     """
     balance = Balance(standing.lamports, standing.slot, terms.floor)
     plans = [planned for _, planned in items]
@@ -122,6 +121,7 @@ async def prepare(
 
     Raises:
         SolanaError: the cluster did not answer, or has only a stale blockhash.
+        SignerUnavailable, SignerRefused: whoever holds the key does not sign, now or at all.
         MintingRefused, InsufficientFunds: payer, authority or mint make a simulation fail; no
             wallet is to blame.
         VerificationFailed: bytes differ from the plan; nothing of the wave may be used.
@@ -131,11 +131,16 @@ async def prepare(
         raise InsufficientFunds(missing)
     learned = await learn(session, terms, plans)
     blockhash = await fresh_blockhash(session)
-    signers = (signer, *session.open_cosigners())
-    signed = [
-        await _sign(terms, signers, plan, simulation, blockhash)
-        for plan, simulation in learned.good
-    ]
+    limited = [(plan, terms.limits_of(simulation)) for plan, simulation in learned.good]
+    signed = await sign_all(
+        [(terms.with_bid(plan, limits), limits) for plan, limits in limited],
+        mint=terms.mint,
+        program=terms.program,
+        authority=terms.authority,
+        blockhash=blockhash,
+        signers=(signer, *session.open_cosigners()),
+        max_priority_fee=terms.max_priority_fee,
+    )
     return Prepared(tuple(signed), learned.left_out)
 
 
@@ -184,23 +189,3 @@ def _read_back(signings: Sequence[Signing]) -> list[MintTransaction]:
     rows = list(MintTransaction.objects.filter(signature__in=signatures).order_by("id"))
     log.warning("commit_unanswered", signed=len(signatures), journalled=len(rows))
     return rows
-
-
-async def _sign(
-    terms: Terms,
-    signers: Sequence[Signer],
-    plan: PlannedTransaction,
-    simulation: Simulation,
-    blockhash: Blockhash,
-) -> SignedTransaction:
-    limits = terms.limits_of(simulation)
-    return await sign(
-        terms.with_bid(plan, limits),
-        mint=terms.mint,
-        program=terms.program,
-        authority=terms.authority,
-        blockhash=blockhash,
-        limits=limits,
-        signers=signers,
-        max_priority_fee=terms.max_priority_fee,
-    )
