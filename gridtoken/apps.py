@@ -1,5 +1,7 @@
 """Django's name for the project itself."""
 
+from importlib import import_module
+
 from django.apps import AppConfig
 from django.core import checks
 
@@ -13,6 +15,7 @@ class GridTokenConfig(AppConfig):
 
     def ready(self) -> None:
         """Called once by Django."""
+        import_module("gridtoken.login.events")  # needs models, which are there only now
         checks.register(own.check_queue, "queue")
         checks.register(own.check_signer, checks.Tags.security)
         checks.register(own.check_database, checks.Tags.database)
