@@ -13,6 +13,7 @@ from typing import Any
 from gridtoken import logs, sidebar
 from gridtoken.embedded import postgres
 from gridtoken.env import BASE_DIR, load
+from gridtoken.security import *  # noqa: F403 — settings of libraries
 
 env = load()
 
@@ -170,6 +171,11 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "axes",
+    "csp",
     "auditlog",
     "django_structlog",
     "rest_framework",
@@ -187,15 +193,19 @@ MIDDLEWARE = [
     "gridtoken.proxy.TrustedProxyMiddleware",
     "gridtoken.requests.ProbeMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "gridtoken.headers.PolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "gridtoken.requests.RequestLogMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "gridtoken.login.middleware.SessionMiddleware",
     "gridtoken.changes.ChangeLogMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",  # the last: whatever was answered, who is locked out reads so
 ]
 TEMPLATES = [
     {
@@ -316,10 +326,14 @@ SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
 SECURE_HSTS_SECONDS = 31_536_000 if DJANGO_HTTPS else 0
 SESSION_COOKIE_SECURE = DJANGO_HTTPS
 CSRF_COOKIE_SECURE = DJANGO_HTTPS
+# A browser takes such a name from this very host alone, over HTTPS: no neighbour can plant one.
+_HOST = "__Host-" if DJANGO_HTTPS else ""
+SESSION_COOKIE_NAME = f"{_HOST}sessionid"
+CSRF_COOKIE_NAME = f"{_HOST}csrftoken"
+STAFF_MFA_REQUIRED = env.flag("STAFF_MFA_REQUIRED", default=not DEBUG, shown="")
 # Only a trusted proxy's headers get this far: gridtoken.proxy takes the others' away.
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if DJANGO_TRUSTED_PROXY else None
 USE_X_FORWARDED_HOST = bool(DJANGO_TRUSTED_PROXY)
-X_FRAME_OPTIONS = "DENY"
 # HSTS is for this host: what else the domain serves, and browsers' lists, are not ours to decide.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 AUTH_PASSWORD_VALIDATORS = [

@@ -21,7 +21,7 @@ from readings import intake, tasks
 from readings.errors import InvalidWallet, ReasonRequired, WalletChangeConflict
 from readings.intake import Asker
 from readings.models import ImportFile, Wallet, WalletChange
-from readings.second_person import CHANGE_MOVES, ChangeStatus, ChangeWay, change_digest
+from readings.second_person import CHANGE_MOVES, ChangeWay, change_digest
 from tests.factories.readings import Resident, WalletFactory, address
 
 pytestmark = pytest.mark.django_db
