@@ -1,5 +1,6 @@
 """Tables and constraints; no rules, no sending."""
 
+from minting.models.answer import ChainAnswer, Question
 from minting.models.approval import MintApproval
 from minting.models.batch import BatchSource, MintBatch, MintSlice
 from minting.models.errand import Errand
@@ -26,6 +27,7 @@ from minting.models.webhook import (
 
 __all__ = [
     "BatchSource",
+    "ChainAnswer",
     "Errand",
     "IdempotencyKey",
     "Landmark",
@@ -41,6 +43,7 @@ __all__ = [
     "MintingStop",
     "Pulse",
     "PulseKind",
+    "Question",
     "ReconcileCursor",
     "ReconcileFinding",
     "ReconcileRun",
