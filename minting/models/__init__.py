@@ -1,5 +1,6 @@
 """Tables and constraints; no rules, no sending."""
 
+from minting.models.answer import ChainAnswer, Question
 from minting.models.approval import MintApproval
 from minting.models.batch import BatchSource, MintBatch, MintSlice
 from minting.models.digest import Digest
@@ -29,6 +30,7 @@ from minting.models.webhook import (
 
 __all__ = [
     "BatchSource",
+    "ChainAnswer",
     "Digest",
     "Errand",
     "IdempotencyKey",
@@ -47,6 +49,7 @@ __all__ = [
     "PollingPause",
     "Pulse",
     "PulseKind",
+    "Question",
     "ReconcileCursor",
     "ReconcileFinding",
     "ReconcileRun",
