@@ -307,4 +307,6 @@ AUTH_PASSWORD_VALIDATORS = [
 # ------------------------------------------------------------------ logs
 LOGGING_CONFIG = "gridtoken.logs.configure"
 LOGGING = logs.config(debug=DEBUG)
+# A request's address in the log is what gridtoken.proxy left: never a header that anybody may claim.
+IPWARE_META_PRECEDENCE_ORDER = ["REMOTE_ADDR"]
 DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = logging.DEBUG  # one line a request: its end
