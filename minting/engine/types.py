@@ -354,8 +354,13 @@ class Signer(Protocol):
         """The public key."""
         ...
 
-    async def sign(self, message: bytes) -> Signature:
-        """Signs the serialized message."""
+    async def sign(self, messages: Sequence[bytes]) -> Sequence[Signature]:
+        """Signs serialized messages, all in one go; the signatures come in their order.
+
+        Raises:
+            SignerUnavailable: Not now.
+            SignerRefused: Not before a person has mended something.
+        """
         ...
 
 

@@ -14,7 +14,7 @@ import structlog
 from django.db import InterfaceError, OperationalError, transaction
 
 from minting import journal
-from minting.engine.compose import sign
+from minting.engine.compose import sign_all
 from minting.engine.errors import InsufficientFunds, SolanaError
 from minting.engine.packing import total_cost
 from minting.engine.types import (
@@ -77,7 +77,7 @@ def fly(
 
     Raises:
         LostClaimError, MintingStopped, InsufficientFunds: as ``journal.record_signed``.
-        SolanaError, MintingRefused, VerificationFailed: as ``prepare``.
+        SolanaError, SignerUnavailable, MintingRefused, VerificationFailed: as ``prepare``.
     """
     balance = Balance(standing.lamports, standing.slot, terms.floor)
     plans = [planned for _, planned in items]
@@ -122,6 +122,7 @@ async def prepare(
 
     Raises:
         SolanaError: the cluster did not answer, or has only a stale blockhash.
+        SignerUnavailable, SignerRefused: whoever holds the key does not sign, now or at all.
         MintingRefused, InsufficientFunds: payer, authority or mint make a simulation fail; no
             wallet is to blame.
         PricesChanged: what was recalled is not what the simulations show; nothing was signed.
@@ -134,11 +135,16 @@ async def prepare(
     if terms.recalled:
         require_rent(terms, learned)
     blockhash = await fresh_blockhash(session, [simulation for _, simulation in learned.good])
-    signers = (signer, *session.open_cosigners())
-    signed = [
-        await _sign(terms, signers, plan, simulation, blockhash)
-        for plan, simulation in learned.good
-    ]
+    limited = [(plan, terms.limits_of(simulation)) for plan, simulation in learned.good]
+    signed = await sign_all(
+        [(terms.with_bid(plan, limits), limits) for plan, limits in limited],
+        mint=terms.mint,
+        program=terms.program,
+        authority=terms.authority,
+        blockhash=blockhash,
+        signers=(signer, *session.open_cosigners()),
+        max_priority_fee=terms.max_priority_fee,
+    )
     return Prepared(tuple(signed), learned.left_out)
 
 
@@ -202,23 +208,3 @@ def _read_back(signings: Sequence[Signing]) -> list[MintTransaction]:
     rows = list(MintTransaction.objects.filter(signature__in=signatures).order_by("id"))
     log.warning("commit_unanswered", signed=len(signatures), journalled=len(rows))
     return rows
-
-
-async def _sign(
-    terms: Terms,
-    signers: Sequence[Signer],
-    plan: PlannedTransaction,
-    simulation: Simulation,
-    blockhash: Blockhash,
-) -> SignedTransaction:
-    limits = terms.limits_of(simulation)
-    return await sign(
-        terms.with_bid(plan, limits),
-        mint=terms.mint,
-        program=terms.program,
-        authority=terms.authority,
-        blockhash=blockhash,
-        limits=limits,
-        signers=signers,
-        max_priority_fee=terms.max_priority_fee,
-    )
