@@ -179,8 +179,7 @@ class Driver:
                 break
             if not moved:
                 self._pause()
-        if self.landed:
-            tell_pace(self.session)
+        tell_pace(self.session)
         return DriveReport(
             slices=len(self.claimed),
             signed=self.signed,
@@ -189,11 +188,7 @@ class Driver:
         )
 
     def _step(self, *, signing: bool) -> bool:
-        """One round: keep the claims, settle what flies, sign more if there is room.
-
-        Returns:
-            Whether something was signed; then there may be more.
-        """
+        """Keeps the claims, settles what flies, signs more; whether anything was signed."""
         self._renew()
         if time.monotonic() >= self.look_at:
             self._settle()
