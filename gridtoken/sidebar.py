@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.http import HttpRequest
 from django.templatetags.static import static
 from django.urls import reverse_lazy
 from django.utils.functional import lazy
@@ -44,6 +45,11 @@ def _tab(named_by: str, app: str, model: str) -> dict[str, Any]:
     }
 
 
+def without_inline_styles(_request: HttpRequest) -> dict[str, Any]:
+    """For every page of the admin: the theme's colours come from ``theme.css``."""
+    return {"colors": None}
+
+
 UNFOLD: dict[str, Any] = {
     "SITE_TITLE": "GridToken",
     "SITE_HEADER": "GridToken",
@@ -52,7 +58,17 @@ UNFOLD: dict[str, Any] = {
     "DASHBOARD_CALLBACK": "minting.admin.dashboard.pages.dashboard",
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
-    "STYLES": [lambda _request: static("minting/admin.css")],
+    "STYLES": [
+        lambda _request: static("minting/theme.css"),
+        lambda _request: static("minting/admin.css"),
+    ],
+    "GLOBAL_CALLBACK": "gridtoken.sidebar.without_inline_styles",
+    "ACCOUNT": {
+        "navigation": [
+            {"title": "Change password", "link": reverse_lazy("admin:password_change")},
+            {"title": "Second factor", "link": reverse_lazy("mfa_index")},
+        ]
+    },
     "SCRIPTS": [
         lambda _request: static("minting/times.js"),
         lambda _request: static("minting/copy.js"),
@@ -100,6 +116,7 @@ UNFOLD: dict[str, Any] = {
                     | {"link": reverse_lazy("admin:minting_statements")},
                     _page("Mint", "toll", "mintinfo"),
                     _page("Stops", "block", "mintingstop"),
+                    _page("Polling", "autorenew", "pollingpause"),
                     _page("Reconciliations", "balance", "reconcilerun"),
                     _page("Differences", "difference", "reconcilefinding"),
                 ],
@@ -128,6 +145,8 @@ UNFOLD: dict[str, Any] = {
                     _page("Groups", "groups", "group", "auth"),
                     _page("API tokens", "key", "apitoken", "access"),
                     _page("API calls", "policy", "apicall", "access"),
+                    _page("Failed logins", "gpp_maybe", "accessattempt", "axes"),
+                    _page("Logins", "login", "accesslog", "axes"),
                     _page("Changes", "history", "logentry", "auditlog"),
                 ],
             },

@@ -10,7 +10,9 @@ log = structlog.get_logger(__name__)
 
 SCHEDULES: dict[str, tuple[str, int]] = {
     "sweep": ("minting.tasks.sweep", 1),
+    "tend_signer": ("minting.tasks.tend_signer", 1),
     "retry": ("minting.tasks.retry_due", 1),
+    "look_at_chain": ("minting.tasks.look_at_chain", 1),
     "rejudge": ("readings.tasks.rejudge", 1),
     "imports": ("readings.tasks.work_imports", 1),
     "reconcile": ("minting.tasks.reconcile", 10),

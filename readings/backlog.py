@@ -82,3 +82,8 @@ def _piled(readings: MeterReadingQuerySet) -> list[Pile]:
 def total(heap: Collection[Pile], status: ReadingStatus) -> Amount:
     """What has this status, whatever the reason."""
     return sum((each.amount for each in heap if each.status is status), Amount())
+
+
+def consumption() -> int:
+    """Readings that never are minted; the index alone answers."""
+    return MeterReading.objects.filter(status=ReadingStatus.NOT_MINTED).count()

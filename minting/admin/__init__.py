@@ -1,7 +1,7 @@
 """Screens that show or cause minting, one noun a file. The readings' too: they show their mint."""
 
-from minting.admin import mints, stops
-from minting.admin.access import calls, changes, staff, tokens
+from minting.admin import mints, polling, stops
+from minting.admin.access import calls, changes, logins, staff, tokens
 from minting.admin.audit import reconcile, results, transactions
 from minting.admin.batches import pages as batches
 from minting.admin.dashboard import pages as dashboard
@@ -17,7 +17,9 @@ __all__ = [
     "calls",
     "changes",
     "dashboard",
+    "logins",
     "mints",
+    "polling",
     "readings",
     "reconcile",
     "results",

@@ -31,6 +31,7 @@ from minting.engine.errors import (
     NothingToRetry,
     RateLimited,
     RpcRefused,
+    SignerUnavailable,
     SolanaError,
     WalletRefused,
 )
@@ -100,6 +101,7 @@ ANSWERS: Mapping[type[Exception], _Answer] = {
     WalletRefused: _Answer(422),
     RpcRefused: _solana(502),
     SolanaError: _solana(503),
+    SignerUnavailable: _Answer(503),
     BlockchainError: _Answer(500),
     InvalidReading: _Answer(400),
     UnknownMeter: _Answer(404),

@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from minting.admin import show
+from minting.admin import polling, show
 from minting.models import MintBatch, MintTransaction
 from minting.service.requests import approving
 from minting.service.stopping import standing_stop
@@ -102,6 +102,7 @@ def show_work(request: HttpRequest) -> dict[str, Any]:
         "may_stop": may("minting.stop_minting"),
         "may_resume": may("minting.resume_minting"),
         "may_mint": may("minting.mint_readings"),
+        "polling": polling.shown(request) if may("minting.view_pollingpause") else None,
         "tiles": [*_waiting(heap), *_minted(today)],
         "sees_batches": running is not None,
         "bars": list(map(bar, running.batches)) if running else [],
