@@ -309,6 +309,21 @@ AUTH_PASSWORD_VALIDATORS = [
 # ------------------------------------------------------------------ metrics
 METRICS_TOKEN = env.text("METRICS_TOKEN")
 
+# ------------------------------------------------------------------ e-mail
+_mail = env.mail("EMAIL_URL")
+EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if _mail else 'dummy'}.EmailBackend"
+if _mail is not None:
+    EMAIL_HOST, EMAIL_PORT = _mail.host, _mail.port
+    EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _mail.user, _mail.password
+    EMAIL_USE_TLS, EMAIL_USE_SSL = _mail.starttls, _mail.tls
+EMAIL_TIMEOUT = 20
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.text("EMAIL_FROM", "gridtoken@localhost")
+DIGEST_TO = env.words("DIGEST_TO")
+DIGEST_HOUR = env.whole("DIGEST_HOUR", 6, least=0, most=23)
+DIGEST_ALWAYS = env.flag("DIGEST_ALWAYS", default=False)
+if DIGEST_TO and _mail is None:
+    raise env.refused("EMAIL_URL", "a mail server's URL while DIGEST_TO names somebody")
+
 # ------------------------------------------------------------------ logs
 LOGGING_CONFIG = "gridtoken.logs.configure"
 LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", "DEBUG", "WARNING", "ERROR")
