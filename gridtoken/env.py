@@ -242,6 +242,14 @@ class Environment:
         """A Solana hash, or ``None``."""
         return self._checked(name, Hash.from_string, "a Solana hash (32 bytes in base58)")
 
+    def secrets(self) -> list[str]:
+        """What was given for the variables, declared until now, whose names say that it is one."""
+        ends = ("_TOKEN", "_SECRET", "_SECRET_KEY", "_PASSWORD")
+        texts = (
+            self._variables.get(name, "").strip() for name in self.declared if name.endswith(ends)
+        )
+        return [text for text in texts if text]
+
     # -------------------------------------------------------------- refusing
     def refused(self, name: str, allowed: str, *, secret: bool = False) -> WrongVariableError:
         """One line: which variable, what it may be and, unless secret, what it is."""

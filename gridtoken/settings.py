@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from gridtoken import logs, sidebar
+from gridtoken import VERSION, logs, reporting, sidebar
 from gridtoken.embedded import postgres
 from gridtoken.env import BASE_DIR, load
 
@@ -331,3 +331,19 @@ LOG_FORMAT = env.choice("LOG_FORMAT", "auto", "json", "text")
 LOGGING = logs.config(debug=DEBUG, level=LOG_LEVEL, form=LOG_FORMAT)
 DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = True  # what is not usable as one is replaced first
 DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = logging.DEBUG  # one line a request: its end
+
+# ------------------------------------------------------------------ errors, told to a Sentry
+# The last of all: whatever is declared above as a secret is hidden in what is told.
+SENTRY_DSN = env.url("SENTRY_DSN") or ""
+if SENTRY_DSN:
+    reporting.configure(
+        SENTRY_DSN,
+        environment="development" if DEBUG else "production",
+        release=f"gridtoken@{VERSION}",
+        secrets=[
+            *env.secrets(),
+            *reporting.secrets_of([*SOLANA_RPC_URLS, Q_BROKER_URL or ""]),
+            DATABASES["default"].get("PASSWORD", ""),
+            _mail.password if _mail else "",
+        ],
+    )
