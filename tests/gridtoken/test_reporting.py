@@ -70,7 +70,7 @@ def test_what_is_told_is_about_the_code(manage: Manage):
     assert logged["extra"] == {
         "batch_id": "b-1",
         "code": "gate_closed",
-        "reason": f"see https://node.example/{HIDDEN}".replace(f"/{HIDDEN}", ""),
+        "reason": "see https://node.example",
     }
     (error,) = raised["exception"]["values"]
     assert (error["type"], raised["environment"]) == ("ValueError", "production")
@@ -78,9 +78,8 @@ def test_what_is_told_is_about_the_code(manage: Manage):
     assert error["value"].startswith(f"key {HIDDEN} at https://node.example and {HIDDEN}")
     assert "extra" not in raised  # the command line
     told = json.dumps(events)
-    source = json.dumps([frame for frame in error["stacktrace"]["frames"]])
     for secret in (RPC_KEY, "Anong", "database-password", "w-1", "a-long-random-text"):
-        assert secret not in told.replace(source, ""), secret
+        assert secret not in told, secret
     assert '"vars"' not in told
 
 
