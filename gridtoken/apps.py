@@ -17,6 +17,7 @@ class GridTokenConfig(AppConfig):
 
     def ready(self) -> None:
         """Called once by Django."""
+        import_module("gridtoken.login.events")  # needs models, which are there only now
         checks.register(own.check_queue, "queue")
         checks.register(own.check_signer, checks.Tags.security)
         checks.register(own.check_database, checks.Tags.database)

@@ -37,6 +37,14 @@ class TrustedProxyMiddleware:
         return self._get_response(request)
 
 
+def client_address(request: HttpRequest) -> str | None:
+    """Who asks, as far as that is known for sure; ``None`` over a Unix socket without a proxy."""
+    try:
+        return str(ipaddress.ip_address(request.META.get("REMOTE_ADDR", "")))
+    except ValueError:
+        return None
+
+
 def _is_trusted(text: str) -> bool:
     try:
         address = ipaddress.ip_address(text)

@@ -20,10 +20,12 @@ from minting.monitoring.digest import sending
 from minting.service.audit import reconcile as reconciling
 from minting.service.chain.session import open_session
 from minting.service.describe import describe_reconciliation
+from minting.service.drive import tending
 from minting.service.drive.doubt import collect_proof
 from minting.service.drive.recover import recover
 from minting.service.drive.submit import drive_waiting
 from minting.service.drive.upkeep import worker_name
+from minting.service.polling.meter_polling_service import MeterPollingService
 from minting.service.requests import approving, errands, repeats, retry, selections
 from minting.service.requests.works import WORKS
 from minting.service.watch import chain_health
@@ -47,6 +49,12 @@ def sweep() -> dict[str, Any]:
         return asdict(recover(session))
 
 
+def tend_signer() -> str:
+    """Every minute: a remote signer's token is kept alive."""
+    with open_session() as session:
+        return tending.tend_signer(session)
+
+
 def prove(transaction_id: str) -> bool:
     """Recovery for one transaction that a person asked about."""
     with open_session() as session:
@@ -56,6 +64,11 @@ def prove(transaction_id: str) -> bool:
 def run_errand(errand_id: str) -> str:
     """What a person who looks at a page waits for: a preview, a batch, a release."""
     return errands.run(UUID(errand_id), WORKS, worker=worker_name(os.getpid()))
+
+
+def poll() -> dict[str, Any]:
+    """Every ``TOKENIZATION_POLLING_INTERVAL_SECS``: batches of what is pending."""
+    return asdict(MeterPollingService().poll())
 
 
 def retry_due() -> dict[str, Any]:

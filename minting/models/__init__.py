@@ -1,11 +1,13 @@
 """Tables and constraints; no rules, no sending."""
 
+from minting.models.answer import ChainAnswer, Question
 from minting.models.approval import MintApproval
 from minting.models.batch import BatchSource, MintBatch, MintSlice
 from minting.models.digest import Digest
 from minting.models.errand import Errand
 from minting.models.idempotency import IdempotencyKey
 from minting.models.mint import Landmark, MintInfo
+from minting.models.polling import Polling, PollingPause
 from minting.models.pulse import Pulse, PulseKind
 from minting.models.reconcile import (
     MintingGate,
@@ -28,6 +30,7 @@ from minting.models.webhook import (
 
 __all__ = [
     "BatchSource",
+    "ChainAnswer",
     "Digest",
     "Errand",
     "IdempotencyKey",
@@ -42,8 +45,11 @@ __all__ = [
     "MintTransaction",
     "MintingGate",
     "MintingStop",
+    "Polling",
+    "PollingPause",
     "Pulse",
     "PulseKind",
+    "Question",
     "ReconcileCursor",
     "ReconcileFinding",
     "ReconcileRun",

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('minting', '0014_statement_index'),
+        ('minting', '0015_polling'),
     ]
 
     operations = [
