@@ -244,7 +244,7 @@ class Environment:
 
     def secrets(self) -> list[str]:
         """What was given for the variables, declared until now, whose names say that it is one."""
-        ends = ("_TOKEN", "_SECRET", "_SECRET_KEY", "_PASSWORD")
+        ends = ("_TOKEN", "_SECRET", "_SECRET_KEY", "_SECRET_ID", "_ROLE_ID", "_PASSWORD")
         texts = (
             self._variables.get(name, "").strip() for name in self.declared if name.endswith(ends)
         )
