@@ -38,12 +38,15 @@ def tell(
     Args:
         about: Whose door it is.
         changes: Field, and what it was before and after.
-        by: Who did it; nobody for what happened, or was done by a command.
+        by: Who did it; nobody for what happened at the login, or was done by a command.
         request: Where it came from.
         reason: As a person gave it.
     """
     actor = by if isinstance(by, User) else None
-    more = {"actor": actor.get_username()} if actor else {}
+    if actor:
+        more = {"actor": actor.get_username()}
+    else:
+        more = {"actor": "the login"} if request else {}
     LogEntry.objects.log_create(
         about,
         action=LogEntry.Action.UPDATE,
@@ -94,6 +97,7 @@ def _used(request: HttpRequest, user: User, authenticator: Authenticator, **_: A
     """A recovery code is a key that is gone, and perhaps somebody else's."""
     if authenticator.type != Authenticator.Type.RECOVERY_CODES:
         return
+    authenticator.refresh_from_db()  # the code was struck off another copy
     left = len(authenticator.wrap().get_unused_codes())
     tell(
         user,

@@ -1,7 +1,5 @@
 """Who came in, and who failed to: django-axes' tables in our dress, and letting people in again."""
 
-
-
 from __future__ import annotations
 
 from axes.helpers import get_cool_off
