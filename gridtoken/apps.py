@@ -18,4 +18,5 @@ class GridTokenConfig(AppConfig):
         import_module("gridtoken.login.events")  # needs models, which are there only now
         checks.register(own.check_queue, "queue")
         checks.register(own.check_signer, checks.Tags.security)
+        checks.register(own.check_second_factor, checks.Tags.security, deploy=True)
         checks.register(own.check_database, checks.Tags.database)

@@ -43,17 +43,15 @@ def tell(
         reason: As a person gave it.
     """
     actor = by if isinstance(by, User) else None
-    if actor:
-        more = {"actor": actor.get_username()}
-    else:
-        more = {"actor": "the login"} if request else {}
+    name = actor.get_username() if actor else "the login" if request else ""
+    more = {"actor": name, "reason": reason}
     LogEntry.objects.log_create(
         about,
         action=LogEntry.Action.UPDATE,
         changes=changes,
         actor=actor,
         remote_addr=client_address(request) if request else None,
-        additional_data={**more, **({"reason": reason} if reason else {})} or None,
+        additional_data={key: value for key, value in more.items() if value} or None,
     )
 
 

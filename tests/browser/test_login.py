@@ -1,4 +1,4 @@
-"""The way in: second factor enrolled, asked for, lost; too many wrong passwords; what a page loads."""
+"""The way in: second factor enrolled, asked for, lost; too many wrong passwords."""
 
 from __future__ import annotations
 
