@@ -15,6 +15,7 @@ from auditlog.models import LogEntry
 from axes.signals import user_locked_out
 from django.contrib.auth.models import AbstractBaseUser, User
 from django.contrib.auth.signals import user_logged_in
+from django.contrib.contenttypes.models import ContentType
 from django.dispatch import receiver
 from django.http import HttpRequest
 
@@ -44,15 +45,19 @@ def tell(
     """
     actor = by if isinstance(by, User) else None
     name = actor.get_username() if actor else "the login" if request else ""
-    more = {"actor": name, "reason": reason}
-    LogEntry.objects.log_create(
-        about,
+    entry = LogEntry(
+        content_type=ContentType.objects.get_for_model(User),
+        object_pk=str(about.pk),
+        object_id=about.pk,
+        object_repr=str(about),
         action=LogEntry.Action.UPDATE,
-        changes=changes,
+        changes={**changes, **({"reason": ["", reason]} if reason else {})},
         actor=actor,
         remote_addr=client_address(request) if request else None,
-        additional_data={key: value for key, value in more.items() if value} or None,
+        additional_data={"actor": name} if name else None,
     )
+    # In bulk, or auditlog would put whoever is logged in, who is nobody at a login, in its place.
+    LogEntry.objects.bulk_create([entry])
 
 
 @receiver(user_logged_in)

@@ -22,7 +22,7 @@ from django.conf import settings as django_settings
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.test import Client
-from django.urls import reverse
+from django.urls import NoReverseMatch, reverse
 from pytest_django import Settings
 
 from gridtoken.login import middleware
@@ -52,12 +52,12 @@ def log_in(client: Client, password: str = PASSWORD, **more: Any) -> Any:
 
 
 def code_of(secret: str, later: int = 0) -> str:
-    return format_hotp_value(hotp_value(secret, int(time.time()) // 30 + later))
+    return str(format_hotp_value(hotp_value(secret, int(time.time()) // 30 + later)))
 
 
 def enrolled(user: User) -> str:
     """The secret of an app that somebody enrolled elsewhere."""
-    secret = generate_totp_secret()
+    secret = str(generate_totp_secret())
     TOTP.activate(user, secret)
     RecoveryCodes.activate(user)
     return secret
@@ -170,9 +170,11 @@ def test_an_administrator_removes_a_lost_factor_and_says_why(
     client.post(page, {"reason": "called back on the known number"})
     assert not Authenticator.objects.filter(user=clerk).exists()
     [told] = LogEntry.objects.get_for_object(clerk).filter(changes__has_key="second factor")
-    assert told.changes == {"second factor": ["authenticator app, recovery codes", "none"]}
+    assert told.changes == {
+        "second factor": ["authenticator app, recovery codes", "none"],
+        "reason": ["", "called back on the known number"],
+    }
     assert (told.actor, told.remote_addr) == (chief, "127.0.0.1")
-    assert told.additional_data["reason"] == "called back on the known number"
 
     # Its old session is shut, and is not opened by what the owner enrols next.
     assert thief.get("/admin/")["Location"].startswith(ENROL)
@@ -184,21 +186,20 @@ def test_the_command_removes_what_nobody_else_can(chief: User, capsys: pytest.Ca
     enrolled(chief)
     call_command("remove_second_factor", "chief", "--reason", "the only administrator")
     assert capsys.readouterr().out == "authenticator app, recovery codes\n"
-    assert changes_of(chief)[-1] == {"second factor": ["authenticator app, recovery codes", "none"]}
+    assert changes_of(chief)[-1] == {
+        "second factor": ["authenticator app, recovery codes", "none"],
+        "reason": ["", "the only administrator"],
+    }
     with pytest.raises(CommandError, match="chief has no second factor"):
         call_command("remove_second_factor", "chief")
     with pytest.raises(CommandError, match="There is no user nobody"):
         call_command("remove_second_factor", "nobody")
 
 
-def test_only_the_pages_that_staff_need_are_there(client: Client):
-    for path in ("signup", "password/reset", "email", "social", "2fa"):
-        for prefix in ("/admin", "/accounts", ""):
-            assert client.get(f"{prefix}/{path}/").status_code in {302, 404}
-            assert client.get(f"{prefix}/{path}/", follow=True).resolver_match.url_name in {
-                None,
-                "account_login",
-            }
+def test_only_the_pages_that_staff_need_are_there():
+    for name in ("signup", "email", "reset_password", "change_password", "logout"):
+        with pytest.raises(NoReverseMatch):
+            reverse(f"account_{name}")
 
 
 # ------------------------------------------------------------------ lock-out
