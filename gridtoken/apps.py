@@ -9,7 +9,7 @@ from gridtoken import checks as own
 
 
 class GridTokenConfig(AppConfig):
-    """Registers the project's system checks."""
+    """Registers the project's system checks, and listens to the queue."""
 
     name = "gridtoken"
 
@@ -20,3 +20,5 @@ class GridTokenConfig(AppConfig):
         checks.register(own.check_signer, checks.Tags.security)
         checks.register(own.check_second_factor, checks.Tags.security, deploy=True)
         checks.register(own.check_database, checks.Tags.database)
+        # The queue's signals are beside its models, which are there only now.
+        import_module("gridtoken.followed_tasks").follow_tasks()

@@ -41,9 +41,22 @@ SOLANA_GENESIS_HASH = env.hash("SOLANA_GENESIS_HASH")
 SOLANA_COMMITMENT = env.choice("SOLANA_COMMITMENT", "confirmed", "finalized")
 EXPLORER_URL = env.url("EXPLORER_URL")
 
-MINT_SIGNER = env.choice("MINT_SIGNER", "keypair")
+MINT_SIGNER = env.choice("MINT_SIGNER", "keypair", "vault")
 MINT_AUTHORITY_KEYPAIR = env.file("MINT_AUTHORITY_KEYPAIR")
 MINT_AUTHORITY_ADDRESS = env.address("MINT_AUTHORITY_ADDRESS")
+VAULT_ADDR = env.url("VAULT_ADDR")
+VAULT_TOKEN = env.text("VAULT_TOKEN")
+VAULT_TOKEN_FILE = env.file("VAULT_TOKEN_FILE")
+VAULT_ROLE_ID = env.text("VAULT_ROLE_ID")
+VAULT_SECRET_ID = env.text("VAULT_SECRET_ID")
+VAULT_SECRET_ID_FILE = env.file("VAULT_SECRET_ID_FILE")
+VAULT_APPROLE_MOUNT = env.text("VAULT_APPROLE_MOUNT", "approle")
+VAULT_NAMESPACE = env.text("VAULT_NAMESPACE")
+VAULT_CACERT = env.file("VAULT_CACERT")
+VAULT_TRANSIT_KEY = env.text("VAULT_TRANSIT_KEY")
+VAULT_TRANSIT_MOUNT = env.text("VAULT_TRANSIT_MOUNT", "transit")
+# Less than a third of a blockhash's life, or what was signed is too old to land.
+VAULT_TIMEOUT_SECS = env.whole("VAULT_TIMEOUT_SECS", 5, most=15)
 ENERGY_TOKEN_MINT = env.address("ENERGY_TOKEN_MINT")
 MINT_PROGRAM = env.choice("MINT_PROGRAM", "spl-token", "anchor")
 MINT_PROGRAM_ID = env.address("MINT_PROGRAM_ID")
@@ -79,6 +92,11 @@ TOKENIZATION_RETRY_BACKOFF_MULTIPLIER = env.decimal(
 TOKENIZATION_MAX_RETRY_DELAY_SECS = env.whole(
     "TOKENIZATION_MAX_RETRY_DELAY_SECS", 3600, most=31_536_000
 )
+TOKENIZATION_AUTO_MINT_ENABLED = env.flag("TOKENIZATION_AUTO_MINT_ENABLED", default=False)
+TOKENIZATION_POLLING_INTERVAL_SECS = env.whole(
+    "TOKENIZATION_POLLING_INTERVAL_SECS", 60, most=86_400
+)
+TOKENIZATION_MINT_THRESHOLD_KWH = env.decimal("TOKENIZATION_MINT_THRESHOLD_KWH", "0", least=0)
 MINT_MAX_KWH_PER_DAY = env.decimal("MINT_MAX_KWH_PER_DAY")
 APPROVAL_ABOVE_KWH = env.decimal("APPROVAL_ABOVE_KWH")
 APPROVAL_ABOVE_LAMPORTS = env.whole("APPROVAL_ABOVE_LAMPORTS")
@@ -171,11 +189,13 @@ INSTALLED_APPS = [
     "django_q",
 ]
 MIDDLEWARE = [
+    "minting.monitoring.requests.RequestTimingMiddleware",
     "gridtoken.proxy.TrustedProxyMiddleware",
+    "gridtoken.requests.ProbeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "gridtoken.headers.PolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "django_structlog.middlewares.RequestMiddleware",
+    "gridtoken.requests.RequestLogMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -218,8 +238,16 @@ UNFOLD = sidebar.UNFOLD
 # Who may be paid where, and who may do what. Never readings, results or the journal: these are
 # written in bulk, and tell who and when themselves.
 AUDITLOG_INCLUDE_TRACKING_MODELS: list[str | dict[str, Any]] = [
-    {"model": "readings.Owner", "exclude_fields": ["wallets", "assignments", "readings"]},
+    {
+        "model": "readings.Owner",
+        "exclude_fields": ["wallets", "wallet_changes", "assignments", "readings"],
+    },
     "readings.Wallet",
+    {
+        "model": "readings.WalletChange",
+        # Who and when stand beside every entry.
+        "exclude_fields": ["proposed_by", "proposed_at", "decided_by", "decided_at"],
+    },
     {"model": "readings.Meter", "exclude_fields": ["assignments", "readings"]},
     "readings.MeterAssignment",
     {
@@ -318,7 +346,15 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 
+# ------------------------------------------------------------------ metrics
+METRICS_TOKEN = env.text("METRICS_TOKEN")
+
 # ------------------------------------------------------------------ logs
 LOGGING_CONFIG = "gridtoken.logs.configure"
-LOGGING = logs.config(debug=DEBUG)
+LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", "DEBUG", "WARNING", "ERROR")
+LOG_FORMAT = env.choice("LOG_FORMAT", "auto", "json", "text")
+LOGGING = logs.config(debug=DEBUG, level=LOG_LEVEL, form=LOG_FORMAT)
+DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = True  # what is not usable as one is replaced first
+# A request's address in the log is what gridtoken.proxy left: never a header that anybody may claim.
+IPWARE_META_PRECEDENCE_ORDER = ["REMOTE_ADDR"]
 DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = logging.DEBUG  # one line a request: its end

@@ -17,5 +17,6 @@ urlpatterns = [
     *doors,
     path("api/v1/", include("minting.api.urls")),
     path("", include("minting.api.health")),
+    path("", include("minting.api.metrics")),
 ]
 handler500 = "minting.api.problems.server_error"

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004 (Django's own name)
 
 from minting.conf import current, public_half
-from minting.engine.errors import MintingRefused
+from minting.engine.errors import MintingRefused, SignerUnavailable
 from minting.service.chain.session import open_session
 from minting.service.watch.survey import Finding, survey
 
@@ -33,6 +33,9 @@ def check_chain(**_: Any) -> list[CheckMessage]:
             return [_message(finding) for finding in survey(session)]
     except MintingRefused as refused:
         return [Error(str(refused), hint="Correct what the sentence names.", id="minting.E006")]
+    except SignerUnavailable as silent:
+        hint = "Look at the signer, or set MINT_AUTHORITY_ADDRESS where nothing is signed."
+        return [Error(str(silent), hint=hint, id="minting.E008")]
 
 
 def _message(finding: Finding) -> CheckMessage:
@@ -49,6 +52,12 @@ def _contradictions() -> Iterator[Finding]:
             "W010",
             "MINT_PROGRAM_ID or MINT_PROGRAM_IDL is set, but tokens are minted directly",
             "Set MINT_PROGRAM=anchor to mint through the program, or leave the others out.",
+        )
+    if settings.MINT_SIGNER == "keypair" and settings.VAULT_TRANSIT_KEY:
+        yield Finding(
+            "W014",
+            "VAULT_TRANSIT_KEY is set, but the key of a file signs",
+            "Set MINT_SIGNER=vault to sign in Vault, or leave VAULT_TRANSIT_KEY out.",
         )
     if settings.TOKENIZATION_INITIAL_RETRY_DELAY_SECS > settings.TOKENIZATION_MAX_RETRY_DELAY_SECS:
         yield Finding(

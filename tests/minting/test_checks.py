@@ -75,6 +75,7 @@ def test_clock_balance_and_silence_are_warnings(minting_chain: MintingChain, mon
     [
         ({"MINT_PROGRAM_ID": str(Pubkey.default())}, "W010"),
         ({"TOKENIZATION_INITIAL_RETRY_DELAY_SECS": 7200}, "W011"),
+        ({"VAULT_TRANSIT_KEY": "mint"}, "W014"),
         ({"MINT_MAX_KWH_PER_DAY": 50}, "W012"),
         ({"MINT_MAX_KWH_PER_DAY": 500, "APPROVAL_ABOVE_KWH": 500}, "W013"),
     ],

@@ -19,7 +19,7 @@ def forward(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('access', '0003_groups'),
+        ('access', '0005_polling'),
         ('axes', '0010_accessattemptexpiration'),
         ('mfa', '0003_authenticator_type_uniq'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
