@@ -17,7 +17,8 @@ class ReportFilter(SafeExceptionReporterFilter):
     """
 
     hidden_settings = re.compile(
-        "API|AUTH|TOKEN|KEY|SECRET|PASS|SIGNATURE|COOKIE|URL|DSN|REDIS|CREDENTIAL|^SEED", re.I
+        "API|AUTH|TOKEN|KEY|SECRET|PASS|SIGNATURE|COOKIE|URL|DSN|REDIS|CREDENTIAL|ROLE_ID|^SEED",
+        re.I,
     )
 
     def get_traceback_frame_variables(

@@ -10,6 +10,7 @@
 ``register_owner`` / ``register_meter``  a new one, by the name that stays
 ``register_wallet`` / ``retire_wallet``  an owner's address, never edited in place
 ``assign_meter`` / ``unassign_meter``  who holds a meter from when on, or that nobody does
+``forget_owner``  what is personal of an owner goes for good; the books stay
 ============== ==========================================================================
 
 Locks are taken in one order, so that no two of these wait for each other: meters, owners,
@@ -18,6 +19,7 @@ readings; several of a kind in the order of their ids.
 
 from readings.candidate import Submission
 from readings.intake.correction import Correction, correct
+from readings.intake.forgetting import Forgotten, forget_owner, is_forgotten
 from readings.intake.holding import ReleaseOutcome, rejudge, rejudge_limits, release
 from readings.intake.registry import (
     assign_meter,
@@ -38,6 +40,7 @@ from readings.intake.submission import (
 
 __all__ = [
     "Correction",
+    "Forgotten",
     "Outcome",
     "OutcomeStatus",
     "ReleaseOutcome",
@@ -46,6 +49,8 @@ __all__ = [
     "assign_meter",
     "check_wallet",
     "correct",
+    "forget_owner",
+    "is_forgotten",
     "register_meter",
     "register_owner",
     "register_wallet",
