@@ -18,7 +18,7 @@ class ReportFilter(SafeExceptionReporterFilter):
 
     hidden_settings = re.compile(
         "API|AUTH|TOKEN|KEY|SECRET|PASS|SIGNATURE|COOKIE|URL|DSN|REDIS|CREDENTIAL|ROLE_ID|^SEED",
-        re.I,
+        re.IGNORECASE,
     )
 
     def get_traceback_frame_variables(

@@ -126,7 +126,7 @@ def _without(value: Any, words: set[str], repr_: tuple[str, str]) -> Any:
         return [_without(each, words, repr_) for each in value]
     if not isinstance(value, str):
         return value
-    text = value.replace(*repr_)
+    text = value.replace(*repr_) if repr_[0] else value
     # The longest first: one may be part of another.
     for word in sorted(words, key=len, reverse=True):
         text = text.replace(word, "***").replace(json.dumps(word)[1:-1], "***")
@@ -139,13 +139,17 @@ def _forget_files(words: set[str]) -> int:
         status__in=[status.value for status in OPEN]
     )
     needles = [word.encode() for word in words]
-    quoting = [
-        file.pk
-        for file in done
-        if any(needle in text for text in _texts(file) for needle in needles)
-    ]
-    ImportPart.objects.filter(file__in=quoting).delete()
-    return len(quoting)
+    quoting = 0
+    for file in done:
+        report = _without(file.report, words, ("", ""))
+        if report == file.report and not any(
+            needle in text for text in _texts(file) for needle in needles
+        ):
+            continue
+        ImportFile.objects.filter(pk=file.pk).update(report=report)
+        ImportPart.objects.filter(file=file).delete()
+        quoting += 1
+    return quoting
 
 
 def _texts(file: ImportFile) -> Iterator[bytes]:
