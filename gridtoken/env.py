@@ -98,7 +98,7 @@ class Environment:
             number = Decimal(text)
         except InvalidOperation:
             raise self.refused(name, allowed) from None
-        if not number.is_finite() or number <= 0 or (least is not None and number < least):
+        if not number.is_finite() or (number <= 0 if least is None else number < least):
             raise self.refused(name, allowed)
         return number
 

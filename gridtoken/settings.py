@@ -13,6 +13,7 @@ from typing import Any
 from gridtoken import logs, sidebar
 from gridtoken.embedded import postgres
 from gridtoken.env import BASE_DIR, load
+from gridtoken.security import *  # noqa: F403 — settings of libraries
 
 env = load()
 
@@ -91,6 +92,11 @@ TOKENIZATION_RETRY_BACKOFF_MULTIPLIER = env.decimal(
 TOKENIZATION_MAX_RETRY_DELAY_SECS = env.whole(
     "TOKENIZATION_MAX_RETRY_DELAY_SECS", 3600, most=31_536_000
 )
+TOKENIZATION_AUTO_MINT_ENABLED = env.flag("TOKENIZATION_AUTO_MINT_ENABLED", default=False)
+TOKENIZATION_POLLING_INTERVAL_SECS = env.whole(
+    "TOKENIZATION_POLLING_INTERVAL_SECS", 60, most=86_400
+)
+TOKENIZATION_MINT_THRESHOLD_KWH = env.decimal("TOKENIZATION_MINT_THRESHOLD_KWH", "0", least=0)
 MINT_MAX_KWH_PER_DAY = env.decimal("MINT_MAX_KWH_PER_DAY")
 APPROVAL_ABOVE_KWH = env.decimal("APPROVAL_ABOVE_KWH")
 APPROVAL_ABOVE_LAMPORTS = env.whole("APPROVAL_ABOVE_LAMPORTS")
@@ -165,6 +171,11 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "axes",
+    "csp",
     "auditlog",
     "django_structlog",
     "rest_framework",
@@ -178,17 +189,23 @@ INSTALLED_APPS = [
     "django_q",
 ]
 MIDDLEWARE = [
+    "minting.monitoring.requests.RequestTimingMiddleware",
     "gridtoken.proxy.TrustedProxyMiddleware",
+    "gridtoken.requests.ProbeMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "gridtoken.headers.PolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "django_structlog.middlewares.RequestMiddleware",
+    "gridtoken.requests.RequestLogMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "gridtoken.login.middleware.SessionMiddleware",
     "gridtoken.changes.ChangeLogMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",  # the last: whatever was answered, who is locked out reads so
 ]
 TEMPLATES = [
     {
@@ -221,8 +238,16 @@ UNFOLD = sidebar.UNFOLD
 # Who may be paid where, and who may do what. Never readings, results or the journal: these are
 # written in bulk, and tell who and when themselves.
 AUDITLOG_INCLUDE_TRACKING_MODELS: list[str | dict[str, Any]] = [
-    {"model": "readings.Owner", "exclude_fields": ["wallets", "assignments", "readings"]},
+    {
+        "model": "readings.Owner",
+        "exclude_fields": ["wallets", "wallet_changes", "assignments", "readings"],
+    },
     "readings.Wallet",
+    {
+        "model": "readings.WalletChange",
+        # Who and when stand beside every entry.
+        "exclude_fields": ["proposed_by", "proposed_at", "decided_by", "decided_at"],
+    },
     {"model": "readings.Meter", "exclude_fields": ["assignments", "readings"]},
     "readings.MeterAssignment",
     {
@@ -301,10 +326,14 @@ SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
 SECURE_HSTS_SECONDS = 31_536_000 if DJANGO_HTTPS else 0
 SESSION_COOKIE_SECURE = DJANGO_HTTPS
 CSRF_COOKIE_SECURE = DJANGO_HTTPS
+# A browser takes such a name from this very host alone, over HTTPS: no neighbour can plant one.
+_HOST = "__Host-" if DJANGO_HTTPS else ""
+SESSION_COOKIE_NAME = f"{_HOST}sessionid"
+CSRF_COOKIE_NAME = f"{_HOST}csrftoken"
+STAFF_MFA_REQUIRED = env.flag("STAFF_MFA_REQUIRED", default=not DEBUG, shown="")
 # Only a trusted proxy's headers get this far: gridtoken.proxy takes the others' away.
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if DJANGO_TRUSTED_PROXY else None
 USE_X_FORWARDED_HOST = bool(DJANGO_TRUSTED_PROXY)
-X_FRAME_OPTIONS = "DENY"
 DEFAULT_EXCEPTION_REPORTER_FILTER = "gridtoken.reports.ReportFilter"
 # HSTS is for this host: what else the domain serves, and browsers' lists, are not ours to decide.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
@@ -318,7 +347,15 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 
+# ------------------------------------------------------------------ metrics
+METRICS_TOKEN = env.text("METRICS_TOKEN")
+
 # ------------------------------------------------------------------ logs
 LOGGING_CONFIG = "gridtoken.logs.configure"
-LOGGING = logs.config(debug=DEBUG)
+LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", "DEBUG", "WARNING", "ERROR")
+LOG_FORMAT = env.choice("LOG_FORMAT", "auto", "json", "text")
+LOGGING = logs.config(debug=DEBUG, level=LOG_LEVEL, form=LOG_FORMAT)
+DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = True  # what is not usable as one is replaced first
+# A request's address in the log is what gridtoken.proxy left: never a header that anybody may claim.
+IPWARE_META_PRECEDENCE_ORDER = ["REMOTE_ADDR"]
 DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = logging.DEBUG  # one line a request: its end

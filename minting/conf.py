@@ -17,6 +17,7 @@ from minting.cluster.signers import SignerSettings, VaultSettings, address_of
 from minting.engine.approval import ApprovalPolicy
 from minting.engine.errors import MintingRefused
 from minting.engine.idl import Idl, read_idl
+from minting.engine.polling import PollingPolicy
 from minting.engine.programs.anchor import AnchorSettings
 from minting.engine.programs.anchor_accounts import Role, Setting
 from minting.engine.retries import RetryPolicy
@@ -123,6 +124,15 @@ def approval_policy() -> ApprovalPolicy:
         above_kwh=settings.APPROVAL_ABOVE_KWH,
         above_lamports=settings.APPROVAL_ABOVE_LAMPORTS,
         expires_after=timedelta(hours=settings.APPROVAL_EXPIRES_HOURS),
+    )
+
+
+def polling_policy() -> PollingPolicy:
+    """Whether and how often this process polls, and what is too little to be minted."""
+    return PollingPolicy(
+        enabled=settings.TOKENIZATION_AUTO_MINT_ENABLED,
+        interval=timedelta(seconds=settings.TOKENIZATION_POLLING_INTERVAL_SECS),
+        threshold_kwh=settings.TOKENIZATION_MINT_THRESHOLD_KWH,
     )
 
 

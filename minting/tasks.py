@@ -13,6 +13,7 @@ from uuid import UUID
 
 import structlog
 
+from gridtoken import following
 from minting.access import rates, trail
 from minting.engine.errors import MintNotFinal
 from minting.service.audit import reconcile as reconciling
@@ -23,8 +24,10 @@ from minting.service.drive.doubt import collect_proof
 from minting.service.drive.recover import recover
 from minting.service.drive.submit import drive_waiting
 from minting.service.drive.upkeep import worker_name
+from minting.service.polling.meter_polling_service import MeterPollingService
 from minting.service.requests import approving, errands, repeats, retry, selections
 from minting.service.requests.works import WORKS
+from minting.service.watch import chain_health
 from minting.webhooks import courier, upkeep
 
 log = structlog.get_logger(__name__)
@@ -32,6 +35,7 @@ log = structlog.get_logger(__name__)
 
 def look() -> dict[str, Any]:
     """Drives slices that nobody drives, as many at once as ``BLOCKCHAIN_CONCURRENT_BATCHES``."""
+    following.forget_request()
     with open_session() as session:
         report = drive_waiting(session, worker=worker_name(os.getpid()))
     upkeep.call_if_due()
@@ -61,9 +65,19 @@ def run_errand(errand_id: str) -> str:
     return errands.run(UUID(errand_id), WORKS, worker=worker_name(os.getpid()))
 
 
+def poll() -> dict[str, Any]:
+    """Every ``TOKENIZATION_POLLING_INTERVAL_SECS``: batches of what is pending."""
+    return asdict(MeterPollingService().poll())
+
+
 def retry_due() -> dict[str, Any]:
     """Every minute: new batches of the failures whose retry is due."""
     return asdict(retry.retry_due())
+
+
+def look_at_chain() -> bool:
+    """Every minute: nodes and the account that pays, so that figures know them unwatched."""
+    return chain_health.look().answers
 
 
 def reconcile() -> dict[str, Any]:
@@ -88,6 +102,7 @@ def _reconcile(*, thorough: bool) -> dict[str, Any]:
 
 def deliver() -> dict[str, Any]:
     """Tells other systems what happened: a short stint of one courier."""
+    following.forget_request()
     report = courier.deliver()
     upkeep.call_if_due()
     return asdict(report)

@@ -46,6 +46,7 @@ from readings.errors import (
     UnknownMeter,
     UnknownOwner,
     UnknownReading,
+    WalletChangeConflict,
 )
 
 PROBLEM = "application/problem+json"
@@ -110,6 +111,7 @@ ANSWERS: Mapping[type[Exception], _Answer] = {
     ReasonRequired: _Answer(400),
     UnknownOwner: _Answer(404),
     AlreadyRegistered: _Answer(409, lambda error: {"id": str(error.row_id)}),
+    WalletChangeConflict: _Answer(409),
     RegistryError: _Answer(422),
     ReadingError: _Answer(422),
 }

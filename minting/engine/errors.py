@@ -26,6 +26,7 @@
         ├── NodeUnreachable         node_unreachable      no answer: proves nothing
         ├── RateLimited             rate_limited          HTTP 429, retry_after
         ├── MintNotFinal            mint_not_final        too new to be compared with the journal
+        ├── PricesChanged           solana_error          the chain charges other than was planned
         └── RpcRefused              rpc_refused           an answer that is an error
 
 The names ``EmptyBatch``, ``BatchTooLarge``, ``PartiallySuccessful``, ``InvalidBatchData`` and
@@ -262,6 +263,10 @@ class MintNotFinal(SolanaError):
 
     def __init__(self) -> None:
         super().__init__("Nothing to compare yet: the mint itself is not finalized")
+
+
+class PricesChanged(SolanaError):
+    """A simulation shows another price than was planned with: ask again, and plan anew."""
 
 
 class RpcRefused(SolanaError):

@@ -216,6 +216,8 @@ class EpochInfo:
 
     slot: int
     block_height: int
+    next_epoch: int | None = None
+    """The first slot of the next epoch; ``None`` if the node did not say."""
 
 
 class Commitment(StrEnum):
@@ -259,6 +261,9 @@ class Simulation:
     """(Index of an instruction, how many others it called), for those that called any."""
     accounts: tuple[AccountView | None, ...] = ()
     """The accounts that were asked for, as it would leave them; none where it failed."""
+    blockhash: Blockhash | None = None
+    """What it was dated with: the latest of the bank that it ran on. ``None`` if the node did not
+    say."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ in one thread and never at once, so no database transaction is open while a node
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import threading
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
@@ -38,7 +39,8 @@ class Session:
 
     def run(self, phase: Coroutine[Any, Any, T]) -> T:
         """Runs one network phase to its end."""
-        return self.runner.run(phase)
+        # A runner that is kept would remember the task that it was made in, for its log lines.
+        return self.runner.run(phase, context=contextvars.copy_context())
 
     def open_signer(self) -> Signer:
         """The key; only what signs asks for it.

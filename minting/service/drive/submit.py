@@ -26,6 +26,7 @@ from minting.engine.errors import (
     FormatRefused,
     GateClosed,
     MintingStopped,
+    PricesChanged,
     SignerUnavailable,
     SolanaError,
 )
@@ -35,7 +36,7 @@ from minting.models import MintBatch, MintResult
 from minting.service import nudges
 from minting.service.chain.preflight import Standing, inspect_mint
 from minting.service.chain.session import Session
-from minting.service.chain.terms import Terms, forget_terms, forget_v1, terms_of
+from minting.service.chain.terms import Terms, forget_terms, forget_v1, tell_pace, terms_of
 from minting.service.drive import wave
 from minting.service.drive.mute import Mute
 from minting.service.drive.recover import live_flights, prove_dead
@@ -178,6 +179,8 @@ class Driver:
                 break
             if not moved:
                 self._pause()
+        if self.landed:
+            tell_pace(self.session)
         return DriveReport(
             slices=len(self.claimed),
             signed=self.signed,
@@ -263,7 +266,7 @@ class Driver:
                 self._keep(journal.renew_claims(self.claims.values()))
             if prove_dead(self.session, self.flights):
                 # What was outbid may be dead of it: the next bid is of now.
-                forget_terms(self.session.config)
+                forget_terms(self.session)
             self.flights = [flight for flight in self.flights if flight.is_open]
         self._plan_next_look()
 
@@ -278,16 +281,16 @@ class Driver:
             gate.require_open(
                 self.session, standing.info, standing.facts.supply, slot=standing.slot
             )
-            terms = terms_of(self.session, standing.facts)
+            terms = terms_of(self.session, standing)
             if self.ready and self.ready[0][1].version is not terms.version:
                 self.ready.clear()  # planned for a format that is not taken any more
             if not self.ready:
                 self._plan(terms)
             items = [self.ready.popleft() for _ in range(min(room, len(self.ready)))]
             self._fly(items, standing, terms)
-        except FormatRefused:
+        except (FormatRefused, PricesChanged) as old:
             self.ready.clear()
-            if not forget_v1(self.session.config):
+            if not self._ask_anew(old):
                 raise
         except (SolanaError, SignerUnavailable):
             self.ready.clear()
@@ -310,6 +313,14 @@ class Driver:
                 reason=str(error),
                 permanent=error.permanent,
             )
+
+    def _ask_anew(self, old: FormatRefused | PricesChanged) -> bool:
+        """Whether the next plan is on other terms than these, which do not hold any more."""
+        if isinstance(old, FormatRefused):
+            return forget_v1(self.session)
+        log.warning("prices_changed", reason=str(old))
+        forget_terms(self.session)
+        return True
 
     def _stop(self, stopped: MintingStopped | GateClosed) -> None:
         """Signs nothing more, and fails nothing: what is unsigned waits in its slice."""

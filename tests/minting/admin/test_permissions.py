@@ -29,6 +29,7 @@ from minting.models import (
     MintApproval,
     MintingStop,
     MintSelection,
+    PollingPause,
     Pulse,
     ReconcileFinding,
     ReconcileRun,
@@ -67,6 +68,8 @@ OWN_PAGES = {
     "minting_mintselection_confirm": "minting.mint_readings",
     "minting_mintingstop_stop": "minting.stop_minting",
     "minting_mintingstop_resume": "minting.resume_minting",
+    "minting_pollingpause_pause": "minting.pause_polling",
+    "minting_pollingpause_resume": "minting.pause_polling",
     "minting_minttransaction_look": "minting.mint_readings",
     "minting_minttransaction_verify": "minting.view_minttransaction",
     "minting_minttransaction_export": "minting.view_minttransaction",
@@ -193,6 +196,9 @@ class Scene:
             "minting_mintresult": batch.results.get(),
             "minting_mintinfo": run.mint,
             "minting_mintingstop": stop,
+            "minting_pollingpause": PollingPause.objects.create(
+                reason="drill", paused_by="x", resumed_by="x", resumed_at=now
+            ),
             "minting_reconcilerun": run,
             "minting_reconcilefinding": finding,
             "minting_mintapproval": waiting,
@@ -415,6 +421,7 @@ def test_the_others_have_what_their_work_needs(groups: None):
     }
     assert rights_of("Operator") - work == {
         "minting.mint_readings",
+        "minting.pause_polling",
         "minting.stop_minting",
         "readings.import_readings",
         "readings.release_meterreading",
