@@ -334,6 +334,7 @@ STAFF_MFA_REQUIRED = env.flag("STAFF_MFA_REQUIRED", default=not DEBUG, shown="")
 # Only a trusted proxy's headers get this far: gridtoken.proxy takes the others' away.
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if DJANGO_TRUSTED_PROXY else None
 USE_X_FORWARDED_HOST = bool(DJANGO_TRUSTED_PROXY)
+DEFAULT_EXCEPTION_REPORTER_FILTER = "gridtoken.reports.ReportFilter"
 # HSTS is for this host: what else the domain serves, and browsers' lists, are not ours to decide.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 AUTH_PASSWORD_VALIDATORS = [
