@@ -371,7 +371,7 @@ LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", "DEBUG", "WARNING", "ERROR")
 LOG_FORMAT = env.choice("LOG_FORMAT", "auto", "json", "text")
 LOGGING = logs.config(debug=DEBUG, level=LOG_LEVEL, form=LOG_FORMAT)
 DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = True  # what is not usable as one is replaced first
-# A request's address in the log is what gridtoken.proxy left: never a header that anybody may claim.
+# The address in the log is what gridtoken.proxy left: never a header that anybody may claim.
 IPWARE_META_PRECEDENCE_ORDER = ["REMOTE_ADDR"]
 DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = logging.DEBUG  # one line a request: its end
 
