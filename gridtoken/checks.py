@@ -10,6 +10,7 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004 — Django's own name
@@ -68,7 +69,18 @@ def check_signer(**_: Any) -> list[CheckMessage]:
     signers: dict[str, Path] = settings.MINT_PROGRAM_SIGNERS
     keys: dict[str, Path | None] = {"MINT_AUTHORITY_KEYPAIR": settings.MINT_AUTHORITY_KEYPAIR}
     keys |= {f"MINT_PROGRAM_SIGNERS, {name}": path for name, path in signers.items()}
-    return [
+    for name in ("VAULT_TOKEN_FILE", "VAULT_SECRET_ID_FILE"):
+        keys[name] = getattr(settings, name)
+    vault = urlsplit(settings.VAULT_ADDR or "")
+    open_line = vault.scheme == "http" and vault.hostname not in ("localhost", "127.0.0.1", "::1")
+    unsafe: list[CheckMessage] = [
+        Warning(
+            "VAULT_ADDR: tokens travel unencrypted",
+            hint="Give Vault a certificate, and VAULT_ADDR https://",
+            id="gridtoken.W002",
+        )
+    ]
+    return (unsafe if open_line else []) + [
         Warning(f"{name}: others may open {path}", hint=f"chmod 600 {path}", id="gridtoken.W001")
         for name, path in keys.items()
         if path is not None and path.exists()

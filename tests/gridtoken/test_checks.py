@@ -52,3 +52,13 @@ def test_a_key_that_others_may_read_is_a_warning(settings, tmp_path):
 def test_nothing_is_said_without_a_key(settings):
     settings.MINT_AUTHORITY_KEYPAIR = None
     assert checks.check_signer() == []
+
+
+def test_a_token_that_travels_in_the_clear_is_a_warning(settings):
+    for url, found in (
+        ("http://vault.example:8200", ["gridtoken.W002"]),
+        ("https://vault.example:8200", []),
+        ("http://127.0.0.1:8200", []),
+    ):
+        settings.VAULT_ADDR = url
+        assert ids(checks.check_signer()) == found

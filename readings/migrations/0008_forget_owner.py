@@ -6,7 +6,7 @@ from django.db import migrations
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('readings', '0006_amounts'),
+        ('readings', '0007_wallet_changes'),
     ]
 
     operations = [
