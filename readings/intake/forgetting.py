@@ -55,7 +55,7 @@ def is_forgotten(owner: Owner) -> bool:
 
 @transaction.atomic
 def forget_owner(owner: Owner, *, by: str) -> Forgotten:
-    """Replaces an owner's name, deletes address of mail and places of meters; irreversible.
+    """Replaces an owner's name, deletes the e-mail address and places of meters; irreversible.
 
     Readings, wallets, batches, results and packs stay as they are: they name nobody.
 
