@@ -85,22 +85,16 @@ def test_several_urls_fail_over_in_their_order():
     assert of(A="http://a, https://b:1/x").urls("A") == ["http://a", "https://b:1/x"]
 
 
-@pytest.mark.parametrize(
-    "text", ["ws://node/v2/KEY", "node/v2/KEY", "ws://u:KEY@node", "ws://node?k=KEY", "ws://n/#KEY"]
-)
-def test_what_may_be_a_key_in_an_url_is_not_shown(text):
-    with pytest.raises(WrongVariableError) as refused:
-        of(A=text).urls("A")
-    assert "KEY" not in str(refused.value)
-
-
 @pytest.mark.parametrize("text", ["ws://node", "node:8899", "http://", "http://node:port"])
 def test_what_is_no_url_is_refused(text):
     with pytest.raises(WrongVariableError, match="A must be an http:// or https:// URL, not"):
         of(A=text).url("A")
 
 
-@pytest.mark.parametrize("text", ["ftp://me:hunter2@node", "ws://node?api-key=hunter2"])
+@pytest.mark.parametrize(
+    "text",
+    ["ftp://me:hunter2@node", "ws://node?api-key=hunter2", "ws://node/v2/hunter2", "node/hunter2"],
+)
 def test_a_url_with_a_secret_is_refused_without_showing_it(text):
     with pytest.raises(WrongVariableError) as error:
         of(A=text).url("A")
