@@ -19,7 +19,15 @@ from django.contrib.admin.models import LogEntry as AdminEntry
 from django.contrib.contenttypes.models import ContentType
 from django.db import models, transaction
 
-from readings.models import ImportFile, ImportPart, Meter, MeterAssignment, Owner, Wallet
+from readings.models import (
+    ImportFile,
+    ImportPart,
+    Meter,
+    MeterAssignment,
+    Owner,
+    Wallet,
+    WalletChange,
+)
 from readings.models.import_file import OPEN, ImportKind, PartKind
 
 log = structlog.get_logger(__name__)
@@ -47,7 +55,7 @@ def is_forgotten(owner: Owner) -> bool:
 
 @transaction.atomic
 def forget_owner(owner: Owner, *, by: str) -> Forgotten:
-    """Replaces an owner's name, deletes address of mail and places of meters; irreversible.
+    """Replaces an owner's name, deletes the e-mail address and places of meters; irreversible.
 
     Readings, wallets, batches, results and packs stay as they are: they name nobody.
 
@@ -103,6 +111,7 @@ def _forget_in_logs(owner: Owner, words: set[str], repr_: tuple[str, str]) -> in
 def _theirs(owner: Owner) -> Iterable[tuple[type[models.Model], list[str]]]:
     yield Owner, [str(owner.pk)]
     yield Wallet, [str(pk) for pk in owner.wallets.values_list("pk", flat=True)]
+    yield WalletChange, [str(pk) for pk in owner.wallet_changes.values_list("pk", flat=True)]
     yield MeterAssignment, [str(pk) for pk in owner.assignments.values_list("pk", flat=True)]
     yield Meter, [str(pk) for pk in owner.assignments.values_list("meter", flat=True)]
 

@@ -66,6 +66,16 @@ def test_nothing_is_said_without_a_key(settings):
     assert checks.check_signer() == []
 
 
+def test_a_token_that_travels_in_the_clear_is_a_warning(settings):
+    for url, found in (
+        ("http://vault.example:8200", ["gridtoken.W004"]),
+        ("https://vault.example:8200", []),
+        ("http://127.0.0.1:8200", []),
+    ):
+        settings.VAULT_ADDR = url
+        assert ids(checks.check_signer()) == found
+
+
 @pytest.mark.django_db
 def test_clocks_that_are_apart_are_a_warning(monkeypatch):
     now = time.time()
