@@ -136,7 +136,7 @@ def _authority() -> Iterator[Concern]:
         return
     left = runway(payer.lamports, payer.floor, figures.recent_cost(), figures.month())
     waiting = total(figures.backlog(), ReadingStatus.PENDING).readings
-    has = f"The mint authority {payer.address} has {_sol(payer.lamports)} SOL"
+    has = f"The mint authority {payer.address} has {sol(payer.lamports)} SOL"
     if left.lamports == 0 or left.readings == 0:
         yield Concern("out of SOL", f"{has}: nothing can be minted.", _page("index"))
     elif left.days is not None and left.days < LOW_DAYS:
@@ -230,6 +230,7 @@ def _moment(moment: datetime | None) -> str:
     return "" if moment is None else f"{moment:%d %B %H:%M} UTC"
 
 
-def _sol(lamports: int) -> str:
+def sol(lamports: int) -> str:
+    """Lamports as SOL, exactly."""
     whole, rest = divmod(lamports, LAMPORTS_A_SOL)
     return f"{whole:,}.{rest:09d}".rstrip("0").rstrip(".")
