@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import admin
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -13,7 +15,8 @@ from readings.admin.base import ShownInline
 from readings.admin.history import HistoryPages
 from readings.admin.lists import FoundByShape
 from readings.admin.search import Kind, Sought
-from readings.models import MeterAssignment, Owner, Wallet
+from readings.models import MeterAssignment, Owner, Wallet, WalletChange
+from readings.second_person import ChangeStatus
 
 # Ids are UUIDv7: their order is that of registration, and it has an index.
 CREATED = times.column("created_at", "Created at", ordering="id")
@@ -33,6 +36,25 @@ class WalletInline(ShownInline):
     ordering = ["-registered_at"]
 
 
+class WalletChangeInline(ShownInline):
+    """What waits for a second person, if anything does."""
+
+    model = WalletChange
+    verbose_name_plural = "waits for a second person"
+    fields = [
+        "address",
+        times.column("proposed_at", "Asked"),
+        "proposed_by",
+        times.column("expires_at", "Void after"),
+    ]
+    readonly_fields = fields
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[WalletChange]:
+        """Open ones alone."""
+        rows: QuerySet[WalletChange] = super().get_queryset(request)
+        return rows.filter(status=ChangeStatus.PROPOSED.value)
+
+
 @admin.register(Owner)
 class OwnerAdmin(HistoryPages, FoundByShape):
     """Whom readings are minted for."""
@@ -42,9 +64,13 @@ class OwnerAdmin(HistoryPages, FoundByShape):
     search_fields = ["id"]
     search_help_text = "Beginning of words of the name, of the user id or of the email; or a wallet"
     ordering = ["name", "user_id"]
-    inlines = [WalletInline]
     actions_detail = ["register_wallet"]
     when_empty = "Owners are paid for what their meters export: add one, or import the registry."
+
+    def get_inlines(self, request: HttpRequest, obj: Owner | None) -> list[Any]:  # noqa: ARG002
+        """The second only where something is in it."""
+        waits = obj is not None and WalletChange.objects.proposed().filter(owner=obj).exists()
+        return [WalletChangeInline, WalletInline] if waits else [WalletInline]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Owner]:
         """With the wallet and the meters of now."""
