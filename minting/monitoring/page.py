@@ -23,6 +23,7 @@ that of two processes no later answer is older."""
 PARTS: dict[str, Callable[[], Iterator[Metric]]] = {
     "readings": work.readings,
     "batches": work.batches,
+    "polling": work.polling,
     "transactions": work.transactions,
     "workers": work.workers,
     "webhooks": work.webhooks,
