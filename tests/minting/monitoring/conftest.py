@@ -8,6 +8,7 @@ from minting.monitoring import page, work
 from minting.monitoring.final import Ledger
 from minting.service.watch import figures
 from minting.service.watch.keeping import Kept
+from readings.backlog import piles
 
 
 @pytest.fixture(autouse=True)
@@ -15,5 +16,5 @@ def nothing_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """What an earlier test asked for is not this one's."""
     monkeypatch.setattr(page, "_figures", Kept(page.ask_tables))
     monkeypatch.setattr(work, "_ledger", Ledger())
-    monkeypatch.setattr(figures, "_backlog", Kept(figures.piles))
+    monkeypatch.setattr(figures, "_backlog", Kept(piles))
     monkeypatch.setattr(figures, "_month", Kept(lambda: figures._days(figures.DAYS)))
