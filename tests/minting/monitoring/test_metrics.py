@@ -24,7 +24,7 @@ from gridtoken.env import BASE_DIR
 from minting.journal import stop_minting
 from minting.models import MintBatch, MintTransaction, PulseKind, Tally, WebhookEvent
 from minting.models.fields import first_id_since
-from minting.monitoring import publishing
+from minting.monitoring import page, publishing
 from minting.monitoring.final import Ledger, Sums
 from minting.service.watch import worker_health
 from minting.service.watch.pulses import Beat, note
@@ -39,6 +39,7 @@ OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 
 def told(client: Client, accept: str = "") -> Samples:
     """Every sample by its name and labels, once."""
+    page.forget()
     answer = client.get("/metrics", headers={"accept": accept} if accept else {})
     assert answer.status_code == 200, answer.content
     assert answer["Content-Type"].startswith(accept.partition(";")[0] or "text/plain")
