@@ -112,7 +112,7 @@ def asks(*, mint: bool) -> Iterator[Ask]:
         if mint:
             with _minting(machine) as send:
                 yield Ask("POST mint-batch", send, API_LIMIT, status=202)
-    yield Ask("GET /metrics (nothing kept)", _metrics, ADMIN_LIMIT)
+    yield Ask("figures: /metrics, nothing kept", _metrics, ADMIN_LIMIT)
     with _staff() as staff:
         for model in ADMIN_LISTS:
             yield from _admin(staff, model, samples)
