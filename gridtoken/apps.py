@@ -20,6 +20,7 @@ class GridTokenConfig(AppConfig):
         import_module("gridtoken.login.events")  # needs models, which are there only now
         checks.register(own.check_queue, "queue")
         checks.register(own.check_signer, checks.Tags.security)
+        checks.register(own.check_second_factor, checks.Tags.security, deploy=True)
         checks.register(own.check_database, checks.Tags.database)
         # The queue's signals are beside its models, which are there only now.
         import_module("gridtoken.followed_tasks").follow_tasks()
