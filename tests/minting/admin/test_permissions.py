@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,14 @@ from minting.models import (
     WebhookDelivery,
     WebhookEndpoint,
 )
-from readings.models import ImportFile, MeterAssignment, MeterReading, Owner, Wallet
+from readings.models import (
+    ImportFile,
+    MeterAssignment,
+    MeterReading,
+    Owner,
+    Wallet,
+    WalletChange,
+)
 from tests.factories.readings import household
 from tests.minting.admin import journal
 
@@ -87,6 +95,9 @@ OWN_PAGES = {
     "access_apitoken_revoke": "access.delete_apitoken",
     "minting_mintapproval_approve": "minting.approve_batch",
     "minting_mintapproval_refuse": "minting.approve_batch",
+    "readings_walletchange_approve": "readings.approve_walletchange",
+    "readings_walletchange_refuse": "readings.approve_walletchange",
+    "readings_walletchange_withdraw": "readings.add_wallet",
     "minting_mintbatch_progress": "minting.view_mintbatch",
     "minting_mintbatch_details": "minting.view_mintbatch",
     "minting_mintresult_check": "minting.view_mintresult",
@@ -216,6 +227,13 @@ class Scene:
             "readings_meterreading": MeterReading.objects.mintable().first(),
             "readings_owner": wallet.owner,
             "readings_wallet": wallet,
+            "readings_walletchange": WalletChange.objects.create(
+                owner=wallet.owner,
+                old_wallet=wallet,
+                address=resident.wallet.address,
+                way="command",
+                expires_at=now + timedelta(days=1),
+            ),
             "readings_meter": MeterAssignment.objects.get(owner=wallet.owner).meter,
             "readings_meterassignment": MeterAssignment.objects.get(owner=wallet.owner),
             "access_apitoken": token,
@@ -433,7 +451,10 @@ def test_the_others_have_what_their_work_needs(groups: None):
         "readings.import_readings",
         "readings.release_meterreading",
     }
-    assert rights_of("Approver") - work == {"minting.approve_batch"}
+    assert rights_of("Approver") - work == {
+        "minting.approve_batch",
+        "readings.approve_walletchange",
+    }
     for group in ("Operator", "Approver"):
         assert work <= rights_of(group)
     for group in ("Auditor", "Operator", "Approver"):
