@@ -66,8 +66,9 @@ def test_both_doors_pool_and_open_with_all_their_locks(manage, door):
     tell = (
         f"from gridtoken.{door} import application; from django.conf import settings;"
         "print(callable(application), settings.DATABASES['default']['OPTIONS']['pool']);"
-        "print(settings.SESSION_COOKIE_NAME, settings.CSRF_COOKIE_NAME, settings.STAFF_MFA_REQUIRED,"
-        "      settings.SESSION_COOKIE_SECURE, settings.SECURE_HSTS_SECONDS)"
+        "print(settings.SESSION_COOKIE_NAME, settings.CSRF_COOKIE_NAME,"
+        "      settings.STAFF_MFA_REQUIRED, settings.SESSION_COOKIE_SECURE,"
+        "      settings.SECURE_HSTS_SECONDS)"
     )
     door_opens, locks = manage("shell", "--no-imports", "-c", tell).stdout.splitlines()
     assert door_opens == f"True {web.POOL}"
