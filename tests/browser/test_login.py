@@ -125,7 +125,7 @@ def test_a_security_key_is_added_and_touched(visitor: Visitor, settings: Setting
     page.click("text=Use a security key instead")
     page.fill("[name=name]", "Blue key")
     visitor.picture("add-key")
-    page.click("#key-button")
+    page.keyboard.press("Enter")
     page.wait_for_selector("#recovery-codes")
     visitor.log_out()
     type_password(visitor, "chief")
