@@ -5,6 +5,7 @@ They are made by ``PATCH owners/{id}``, and decided in the admin: by people, nev
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 import django_filters  # type: ignore[import-untyped]
@@ -17,7 +18,8 @@ from rest_framework.response import Response
 
 from minting.access.scopes import Scope
 from minting.api.base import ApiView, caller
-from minting.api.documents import JSON_OK, problems
+from minting.api.documents import IDEMPOTENCY_KEY, JSON_OK, problems
+from minting.api.idempotency import Answer, answer_once
 from minting.api.pagination import KeysetPagination
 from minting.api.serializers.registry import WalletChangeSerializer, WithdrawalSerializer
 from readings import intake
@@ -25,6 +27,7 @@ from readings.models import WalletChange
 from readings.second_person import ChangeStatus
 
 REGISTRY = (Scope.REGISTRY,)
+REFUSALS = problems("wallet_change_conflict", 400, 404, 413, 422)
 STATUSES = [(each.value, each.value) for each in ChangeStatus]
 
 
@@ -75,7 +78,7 @@ class WalletChangeDetail(ApiView):
     )
     def get(self, _request: Request, row_id: UUID) -> Response:
         """Shows what became of a request for another wallet."""
-        return _told(row_id)
+        return Response(_told(row_id))
 
 
 class WalletChangeWithdraw(ApiView):
@@ -86,33 +89,31 @@ class WalletChangeWithdraw(ApiView):
 
     @extend_schema(
         operation_id="wallet_changes_withdraw",
+        parameters=[*IDEMPOTENCY_KEY],
         request=WithdrawalSerializer,
-        responses={
-            200: WalletChangeSerializer,
-            **problems("wallet_change_conflict", 400, 404, 413),
-        },
+        responses={200: WalletChangeSerializer, **REFUSALS},
     )
     def post(self, request: Request, row_id: UUID) -> Response:
         """Takes a request for another wallet back; withdrawn already, it stays so."""
-        read = WithdrawalSerializer(data=request.data)
-        read.is_valid(raise_exception=True)
-        if not WalletChange.objects.filter(id=row_id).exists():
-            raise _unknown(row_id)
-        reason = read.validated_data.get("reason", "")
-        intake.withdraw_wallet_change(row_id, by=caller(request), reason=reason)
-        return _told(row_id)
+        answer = answer_once(request, lambda: _withdraw(request, row_id))
+        return Response(answer.data, status=answer.status)
+
+
+def _withdraw(request: Request, row_id: UUID) -> Answer:
+    read = WithdrawalSerializer(data=request.data)
+    read.is_valid(raise_exception=True)
+    _told(row_id)
+    reason = read.validated_data.get("reason", "")
+    intake.withdraw_wallet_change(row_id, by=caller(request), reason=reason)
+    return Answer(200, _told(row_id))
 
 
 def _changes() -> QuerySet[WalletChange]:
     return WalletChange.objects.select_related("owner", "old_wallet", "proposed_by", "decided_by")
 
 
-def _told(row_id: UUID) -> Response:
+def _told(row_id: UUID) -> dict[str, Any]:
     change = _changes().filter(id=row_id).first()
     if change is None:
-        raise _unknown(row_id)
-    return Response(WalletChangeSerializer(change).data)
-
-
-def _unknown(row_id: UUID) -> NotFound:
-    return NotFound(f"There is no wallet change {row_id}")
+        raise NotFound(f"There is no wallet change {row_id}")
+    return dict(WalletChangeSerializer(change).data)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from auditlog.context import set_actor
@@ -182,14 +183,17 @@ def test_approved_it_is_registered_and_all_is_told(household, ask, asker, approv
     assert LogEntry.objects.get_for_object(wallet).get().actor == approver
 
 
+def expire(_change: WalletChange, _by: User) -> None:
+    """By the clock."""
+    WalletChange.objects.update(expires_at=Now())
+    tasks.expire_wallet_changes()
+
+
 ENDS: dict[str, Callable[[WalletChange, User], object]] = {
     "approved": approve,
     "refused": lambda change, by: intake.refuse_wallet_change(change.id, by=by, reason="unknown"),
     "withdrawn": lambda change, by: intake.withdraw_wallet_change(change.id, by=by),
-    "expired": lambda change, by: (
-        WalletChange.objects.update(expires_at=Now()),
-        tasks.expire_wallet_changes(),
-    ),
+    "expired": expire,
 }
 
 
@@ -257,13 +261,11 @@ def change_wallet(change: WalletChange) -> None:
         (change_wallet, "not the one that was to be replaced"),
         (lambda change: WalletFactory(address=change.address), "not what is asked now"),
         (
-            lambda change: WalletChange.objects.update(address=address("a stranger's")),
+            lambda _: WalletChange.objects.update(address=address("a stranger's")),
             "not what is asked now",
         ),
         (
-            lambda change: WalletChange.objects.update(
-                allow_program_owned=True, exception_reason="x"
-            ),
+            lambda _: WalletChange.objects.update(allow_program_owned=True, exception_reason="x"),
             "not what is asked now",
         ),
     ],
@@ -332,8 +334,8 @@ def test_the_database_itself_knows_that_it_takes_two(household, ask, approver, f
         fields = {"wallet": household.wallet, "decided_at": Now(), "decided_by": person} | fields
     with pytest.raises(IntegrityError, match=constraint), transaction.atomic():
         WalletChange.objects.filter(id=change.id).update(**fields)
+    change.pk = uuid4()
     with pytest.raises(IntegrityError, match="one_an_owner"), transaction.atomic():
-        change.pk = None
         change.save(force_insert=True)
 
 

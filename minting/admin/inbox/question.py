@@ -33,8 +33,6 @@ def question(row: WalletChange) -> dict[str, Any]:
     old = row.old_wallet.address if row.old_wallet else ""
     facts: list[tuple[str, Any]] = [
         ("Owner", show.row_link(row.owner)),
-        ("Old wallet", _whole(old) or "none: it was retired, and readings wait for a wallet"),
-        ("New wallet", _whole(row.address)),
         ("Asked by", asker(row)),
         ("Asked", format_html("{}, by {}", show.time(row.proposed_at), WAYS[ChangeWay(row.way)])),
     ]
@@ -42,14 +40,20 @@ def question(row: WalletChange) -> dict[str, Any]:
         facts.append(("File", show.row_link(row.import_file)))
     if row.exception_reason:
         facts.append(("Exception", f"{_allowed(row)}: {row.exception_reason}"))
-    waits = row.status == ChangeStatus.PROPOSED
-    if not waits:
-        return {"facts": facts, "waits": False}
+    shown: dict[str, Any] = {
+        "wallets": [
+            ("Old wallet", _whole(old) or "none: it was retired, and readings wait for a wallet"),
+            ("New wallet", _whole(row.address)),
+        ],
+        "waits": row.status == ChangeStatus.PROPOSED,
+    }
+    if not shown["waits"]:
+        return {**shown, "facts": facts}
     heap = backlog.piles_of(row.owner_id)
     amount = _moved(heap)
     return {
+        **shown,
         "facts": [*facts, ("Void after", show.time(row.expires_at))],
-        "waits": True,
         "warnings": list(_warnings(row, old)),
         "amount": f"{show.readings(amount.readings)}, {show.kwh(amount.kwh)}",
         "piles": tables.table(["Readings", "Energy", "What becomes of them"], _fates(heap)),
@@ -78,14 +82,14 @@ def _warnings(row: WalletChange, old: str) -> Iterator[str]:
 
 
 _FATES: dict[ReadingStatus, str] = {
-    ReadingStatus.PENDING: "pending: paid at the old wallet until you approve, then at the new",
+    ReadingStatus.PENDING: "pending: paid at the old wallet until it is approved, then at the new",
     ReadingStatus.HELD: "held for another cause: paid at the wallet of the day they are let go",
     ReadingStatus.RETRYING: "to be tried again: paid at the wallet of then",
     ReadingStatus.FAILED: "failed: if somebody tries again, paid at the wallet of then",
     ReadingStatus.MINTING: "in a batch: paid at the wallet that the batch was made with",
     ReadingStatus.IN_DOUBT: "in doubt: paid, if at all, at the wallet that the batch was made with",
 }
-_WAITS_FOR_WALLET = "held for want of a wallet: let go, and paid at the new one, once you approve"
+_WAITS_FOR_WALLET = "held for want of a wallet: let go, and paid at the new one, once approved"
 
 
 def _fates(heap: list[backlog.Pile]) -> Iterator[list[str]]:

@@ -64,14 +64,13 @@ DONE = {
 class WalletChangeAdmin(HistoryPages, FoundByShape):
     """The approvers' inbox of wallets, and everything that was decided."""
 
-    list_display = ("requested", "state", "whose", "old", "new", "who", "worth", "until", "decided")
+    list_display = ("requested", "state", "whose", "old", "new", "who", "worth", "ends")
     list_filter = (("status", ChoicesDropdownFilter),)
     ordering = ("-id",)
     search_fields = ("id",)
     search_help_text = "An address, or the beginning of the owner's id, name or email"
     change_form_outer_before_template = "admin/minting/wallet_change.html"
     readonly_fields = ("state", "decided", "reason")
-    fieldsets = ((None, {"fields": ("state", "decided", "reason")}),)
     when_empty = "With four eyes on, a wallet that takes the place of another waits here."
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[WalletChange]:
@@ -106,6 +105,11 @@ class WalletChangeAdmin(HistoryPages, FoundByShape):
             for answer in FORMS
         ]
         return [*own, *super().get_urls()]
+
+    def get_fieldsets(self, request: HttpRequest, obj: WalletChange | None = None) -> Any:  # noqa: ARG002
+        """What became of it, once something did."""
+        waits = obj is not None and obj.status == ChangeStatus.PROPOSED
+        return [(None, {"fields": ["state"] if waits else ["state", "decided", "reason"]})]
 
     def change_view(
         self,
@@ -188,10 +192,12 @@ class WalletChangeAdmin(HistoryPages, FoundByShape):
         amount = backlog.next_of(row.owner_id, has_wallet=row.old_wallet_id is not None)
         return f"{show.readings(amount.readings)}, {show.kwh(amount.kwh)}"
 
-    @display(description="Until")
-    def until(self, row: WalletChange) -> SafeString | str:
-        """When it is void."""
-        return show.time(row.expires_at) if row.status == ChangeStatus.PROPOSED else ""
+    @display(description="Decided")
+    def ends(self, row: WalletChange) -> SafeString | str:
+        """Or until when it can be."""
+        if row.status == ChangeStatus.PROPOSED:
+            return format_html("until {}", show.time(row.expires_at))
+        return self.decided(row)
 
     @display(description="Decided")
     def decided(self, row: WalletChange) -> SafeString | str:
