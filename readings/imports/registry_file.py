@@ -14,11 +14,14 @@ from readings.imports.options import options_of
 from readings.imports.progress import Tell
 from readings.imports.report import Decision, Finding, Findings, Report
 from readings.intake.registering import RETIRED, Change, Registered, register_many
-from readings.models import ImportFile, Meter, MeterAssignment, Owner, Wallet
+from readings.intake.wallet_changes import Asker
+from readings.models import ImportFile, Meter, MeterAssignment, Owner, Wallet, WalletChange
+from readings.second_person import ChangeWay
 
 COUNTED: dict[type[Model], str] = {
     Owner: "owners",
     Wallet: "wallets",
+    WalletChange: "waiting_wallets",
     Meter: "meters",
     MeterAssignment: "assignments",
 }
@@ -43,7 +46,8 @@ def take_registry(
     report.counts.update({"rows": 0, "invalid": 0})
     entries = list(_good(read_registry(file, options), report, findings))
     tell(report.counts["rows"], 50)
-    done = register_many(entries)
+    by = imported.decided_by or imported.brought_by
+    done = register_many(entries, Asker(by, ChangeWay.IMPORT, imported))
     shown = [change for change in done.changes if change.field != RETIRED]
     _count(report, done, entries, shown)
     for entry, error in done.problems:
@@ -51,7 +55,7 @@ def take_registry(
         findings.add(Finding(entry.line, "invalid", error.code, whose, detail=str(error)))
     for change in shown:
         findings.add(_finding(change))
-    log_changes(done.changes, by=imported.decided_by or imported.brought_by, imported=imported)
+    log_changes(done.changes, by=by, imported=imported)
     tell(report.counts["rows"], 100)
 
 
@@ -79,7 +83,20 @@ def _count(
     report.counts["duplicates"] = sum(each.line not in touched | wrong for each in entries)
 
 
+WAITS = "waits for a second person"
+
+
 def _finding(change: Change) -> Finding:
+    if change.is_new and isinstance(change.row, WalletChange):
+        return Finding(
+            change.line,
+            "waits",
+            subject=_whose(change.row),
+            what="wallet address",
+            old=change.old,
+            new=change.new,
+            detail=WAITS,
+        )
     return Finding(
         change.line,
         "new" if change.is_of_new else "changed",
@@ -94,7 +111,7 @@ def _whose(row: Model) -> str:
     match row:
         case Owner():
             return row.user_id
-        case Wallet():
+        case Wallet() | WalletChange():
             return row.owner.user_id
         case Meter():
             return row.serial

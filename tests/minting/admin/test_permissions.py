@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from axes.models import AccessAttempt, AccessLog
 from django.apps import apps
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
@@ -36,7 +38,14 @@ from minting.models import (
     WebhookDelivery,
     WebhookEndpoint,
 )
-from readings.models import ImportFile, MeterAssignment, MeterReading, Owner, Wallet
+from readings.models import (
+    ImportFile,
+    MeterAssignment,
+    MeterReading,
+    Owner,
+    Wallet,
+    WalletChange,
+)
 from tests.factories.readings import household
 from tests.minting.admin import journal
 
@@ -81,10 +90,14 @@ OWN_PAGES = {
     "readings_meter_assign": "readings.add_meterassignment",
     "readings_owner_register_wallet": "readings.add_wallet",
     "auth_user_password_change": "auth.change_user",
+    "auth_user_second_factor": "mfa.delete_authenticator",
     "access_apitoken_new": "access.add_apitoken",
     "access_apitoken_revoke": "access.delete_apitoken",
     "minting_mintapproval_approve": "minting.approve_batch",
     "minting_mintapproval_refuse": "minting.approve_batch",
+    "readings_walletchange_approve": "readings.approve_walletchange",
+    "readings_walletchange_refuse": "readings.approve_walletchange",
+    "readings_walletchange_withdraw": "readings.add_wallet",
     "minting_mintbatch_progress": "minting.view_mintbatch",
     "minting_mintbatch_details": "minting.view_mintbatch",
     "minting_mintresult_check": "minting.view_mintresult",
@@ -143,6 +156,7 @@ ACTIONS = {
     "acknowledge_selected": "minting.acknowledge_finding",
     "retire": "readings.add_wallet",
     "replay_selected": "minting.manage_webhooks",
+    "let_in": "axes.delete_accessattempt",
     "delete_selected": "delete",
 }
 """``delete``: the table's own."""
@@ -213,9 +227,20 @@ class Scene:
             "readings_meterreading": MeterReading.objects.mintable().first(),
             "readings_owner": wallet.owner,
             "readings_wallet": wallet,
+            "readings_walletchange": WalletChange.objects.create(
+                owner=wallet.owner,
+                old_wallet=wallet,
+                address=resident.wallet.address,
+                way="command",
+                expires_at=now + timedelta(days=1),
+            ),
             "readings_meter": MeterAssignment.objects.get(owner=wallet.owner).meter,
             "readings_meterassignment": MeterAssignment.objects.get(owner=wallet.owner),
             "access_apitoken": token,
+            "axes_accessattempt": AccessAttempt.objects.create(
+                username="x", ip_address="127.0.0.1", failures_since_start=5
+            ),
+            "axes_accesslog": AccessLog.objects.create(username="x", ip_address="127.0.0.1"),
             "auth_user": people[NOBODY],
             "auth_group": Group.objects.get(name="Auditor"),
             "auditlog_logentry": apps.get_model("auditlog", "LogEntry").objects.first(),
@@ -303,7 +328,7 @@ def client_of(user: User) -> Client:
 
 def rows_there_are() -> dict[str, int]:
     """Of every table; but for what looking and logging in writes."""
-    mere = {Session, LogEntry, Pulse}
+    mere = {Session, LogEntry, Pulse, AccessLog}
     return {
         model._meta.label: model._base_manager.count()
         for model in apps.get_models()
@@ -426,7 +451,10 @@ def test_the_others_have_what_their_work_needs(groups: None):
         "readings.import_readings",
         "readings.release_meterreading",
     }
-    assert rights_of("Approver") - work == {"minting.approve_batch"}
+    assert rights_of("Approver") - work == {
+        "minting.approve_batch",
+        "readings.approve_walletchange",
+    }
     for group in ("Operator", "Approver"):
         assert work <= rights_of(group)
     for group in ("Auditor", "Operator", "Approver"):

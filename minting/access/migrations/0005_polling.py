@@ -20,7 +20,7 @@ def forward(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('access', '0003_groups'),
+        ('access', '0004_wallet_changes'),
         ('minting', '0015_polling'),
     ]
 
