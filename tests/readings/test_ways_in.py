@@ -346,7 +346,7 @@ def correct_by_api(client: APIClient, reading: MeterReading, kwh: str) -> None:
     assert answer.status_code == 201
 
 
-def correct_by_file(_: APIClient, reading: MeterReading, kwh: str) -> None:
+def correct_by_file(_client: APIClient, reading: MeterReading, kwh: str) -> None:
     """By both ends or by one, as it was told."""
     start = reading.period_start.isoformat() if reading.period_kind == "interval" else ""
     columns = "meter,start,end,kwh" if start else "meter,timestamp,kwh"

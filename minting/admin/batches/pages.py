@@ -23,7 +23,7 @@ from minting.admin.batches.failures import failure_rows, failures
 from minting.admin.batches.live import READINGS, TRANSACTIONS, followed, live
 from minting.admin.batches.story import left_out, story, whole
 from minting.engine.errors import BlockchainError, PackRefused
-from minting.models import MintBatch, MintResult, MintTransaction
+from minting.models import BatchSource, MintBatch, MintResult, MintTransaction
 from minting.service.audit.audit_pack import pack_name, packed
 from minting.service.polling import status
 from minting.service.polling.switch import standing_pause
