@@ -44,9 +44,9 @@ def reading_of(body: Mapping[str, object], *, meter: str, clock: Clock) -> Submi
         period_end=clock.moment(end, "timestamp"),
         interval_seconds=body.get("interval_seconds"),
         energy_generated=body.get("energy_generated"),
-        energy_consumed=body.get("energy_consumed"),
-        external_id=_text(body, _EXTERNAL_ID),
-        meter_signature=_text(body, _SIGNATURE),
+        energy_consumed=rules.consumed_kwh(body),
+        external_id=_note(body, _EXTERNAL_ID),
+        meter_signature=_note(body, _SIGNATURE),
     )
 
 
@@ -61,3 +61,8 @@ def _text(body: Mapping[str, object], names: tuple[str, ...]) -> str:
     if not isinstance(value, str):
         raise InvalidReading(f"{names[0]} is not text")
     return value
+
+
+def _note(body: Mapping[str, object], names: tuple[str, ...]) -> str:
+    """Text that is only kept; what is no text is nobody's note, as at the doors."""
+    return next((value for name in names if isinstance(value := body.get(name), str)), "")

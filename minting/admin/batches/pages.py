@@ -23,8 +23,10 @@ from minting.admin.batches.failures import failure_rows, failures
 from minting.admin.batches.live import READINGS, TRANSACTIONS, followed, live
 from minting.admin.batches.story import left_out, story, whole
 from minting.engine.errors import BlockchainError, PackRefused
-from minting.models import MintBatch, MintResult, MintTransaction
+from minting.models import BatchSource, MintBatch, MintResult, MintTransaction
 from minting.service.audit.audit_pack import pack_name, packed
+from minting.service.polling import status
+from minting.service.polling.switch import standing_pause
 from minting.service.requests.cancel import Cancellation, cancel_batch, cancellation_of
 from minting.service.requests.retry import retry_batch
 from readings.admin.search import Kind, Sought
@@ -130,7 +132,7 @@ class MintBatchAdmin(FoundByShape):
             request,
             title="Cancel this batch?",
             original=batch,
-            consequences=_consequences(cancellation_of(batch)),
+            consequences=_consequences(cancellation_of(batch), batch),
         )
         return TemplateResponse(request, "admin/minting/cancel.html", context)
 
@@ -248,13 +250,14 @@ def _may_mint(request: HttpRequest) -> bool:
     return bool(request.user.has_perm("minting.mint_readings"))
 
 
-def _consequences(seen: Cancellation) -> list[str]:
+def _consequences(seen: Cancellation, batch: MintBatch) -> list[str]:
     """What cancelling does, in sentences; numbers of this moment, since workers go on."""
     told = []
     if seen.free:
         told.append(
             f"{show.readings(seen.free)} in no signed transaction: free again, to be selected anew."
         )
+        told += _of_polling(batch)
     else:
         told.append("Nothing is left to cancel: every reading is in a signed transaction or done.")
     if seen.signed:
@@ -265,6 +268,17 @@ def _consequences(seen: Cancellation) -> list[str]:
     if seen.done:
         told.append(f"{show.readings(seen.done)} with an outcome: it stays.")
     return told
+
+
+def _of_polling(batch: MintBatch) -> list[str]:
+    """What is free is pending, and the poller's too."""
+    if batch.source == BatchSource.POLL:
+        return ["Polling is paused with that: the poller would take the same readings again."]
+    if status.look().is_on and standing_pause() is None:
+        return [
+            "Polling is on: the poller takes them at its next poll. Pause it first to prevent it."
+        ]
+    return []
 
 
 def _told(freed: int) -> str:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from minting.api.doors.bodies import members
+from readings import rules
 from readings.errors import InvalidReading
 from readings.intake import Submission
-from readings.rules import OBIS_IMPORT, parse_wh
 
 PROTOCOLS = ("dlms", "auto", "simulator", "")
 """Whose payloads are plain values."""
@@ -49,16 +49,13 @@ def require_plain(body: Mapping[str, Any]) -> None:
 
 
 def _submission(payload: Mapping[str, Any], serial: str) -> Submission:
-    consumed = payload.get("energy_consumed")
-    if consumed is None and (wh := payload.get(OBIS_IMPORT)) is not None:
-        consumed = parse_wh(wh, name=OBIS_IMPORT)
     return Submission(
         meter_serial=serial,
         kwh_amount=members.exported(payload),
         period_end=members.instant(payload, "timestamp"),
-        interval_seconds=members.interval(payload),
+        interval_seconds=payload.get("interval_seconds"),
         energy_generated=payload.get("energy_generated"),
-        energy_consumed=consumed,
+        energy_consumed=rules.consumed_kwh(payload),
         meter_signature=members.note(payload, "signature"),
         external_id=members.note(payload, "reading_id"),
     )

@@ -76,19 +76,11 @@ def instant(body: Mapping[str, Any], *names: str) -> datetime:
     name = next(each for each in names if body.get(each) is not None)
     if isinstance(value, str):
         try:
-            told = datetime.fromisoformat(value.strip())
+            told = rules.read_iso(value)
         except ValueError:
             raise InvalidReading(f"{name} is not an ISO 8601 date and time") from None
         value = told.replace(tzinfo=UTC) if told.tzinfo is None else told
     return rules.parse_instant(value, name=name)
-
-
-def interval(body: Mapping[str, Any]) -> object:
-    """``interval_seconds`` as intake judges it: ``900.0`` is a whole number too."""
-    value = body.get("interval_seconds")
-    if isinstance(value, Decimal) and value == value.to_integral_value() and value < 10**9:
-        return int(value)
-    return value
 
 
 def note(body: Mapping[str, Any], *names: str) -> str:

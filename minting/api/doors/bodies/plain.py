@@ -7,6 +7,7 @@ some clients write their meter's id into both.
 from __future__ import annotations
 
 from minting.api.doors.bodies import members
+from readings import rules
 from readings.intake import Submission
 
 
@@ -25,9 +26,9 @@ def submission(body: object, *, serial: str | None = None) -> Submission:
         meter_serial=serial or members.serial(told, "meter_serial", "meter_id"),
         kwh_amount=members.exported(told),
         period_end=members.instant(told, "reading_timestamp", "timestamp"),
-        interval_seconds=members.interval(told),
+        interval_seconds=told.get("interval_seconds"),
         energy_generated=told.get("energy_generated"),
-        energy_consumed=told.get("energy_consumed"),
+        energy_consumed=rules.consumed_kwh(told),
         meter_signature=members.note(told, "meter_signature", "signature"),
         external_id=members.note(told, "reading_id", "external_id"),
     )
