@@ -21,6 +21,7 @@ from unfold.decorators import display
 from minting.admin import addresses, show
 from minting.admin.base import FoundByShape
 from minting.admin.inbox.approvals import ApproveForm, RefuseForm, sent
+from minting.admin.inbox.many import ApprovesSelected
 from minting.admin.inbox.question import asker, question
 from readings import backlog, intake
 from readings.admin.history import HistoryPages
@@ -61,7 +62,7 @@ DONE = {
 
 
 @admin.register(WalletChange)
-class WalletChangeAdmin(HistoryPages, FoundByShape):
+class WalletChangeAdmin(HistoryPages, FoundByShape, ApprovesSelected):
     """The approvers' inbox of wallets, and everything that was decided."""
 
     list_display = ("requested", "state", "whose", "old", "new", "who", "worth", "ends")

@@ -96,6 +96,7 @@ OWN_PAGES = {
     "readings_walletchange_approve": "readings.approve_walletchange",
     "readings_walletchange_refuse": "readings.approve_walletchange",
     "readings_walletchange_withdraw": "readings.add_wallet",
+    "readings_walletchange_approve_selected": "readings.approve_walletchange",
     "minting_mintbatch_progress": "minting.view_mintbatch",
     "minting_mintbatch_details": "minting.view_mintbatch",
     "minting_mintresult_check": "minting.view_mintresult",
@@ -153,6 +154,7 @@ ACTIONS = {
     "release_selected": "readings.release_meterreading",
     "acknowledge_selected": "minting.acknowledge_finding",
     "retire": "readings.add_wallet",
+    "approve_selected": "readings.approve_walletchange",
     "replay_selected": "minting.manage_webhooks",
     "delete_selected": "delete",
 }
