@@ -37,7 +37,7 @@ def test_sixty_calls_for_a_thousand_wallets_with_accounts(minting_chain, worker)
         batch = request_batch(ids, source=BatchSource.API, strict=True)
         until(lambda: MintBatch.objects.get(id=batch.id).is_final)
         until(lambda: not OrmQ.objects.exists())
-        asked = minting_chain.net.requests - before
+        asked: Counter[str] = minting_chain.net.requests - before
         batch.refresh_from_db()
         assert batch.successful_mints == WALLETS
         transactions = batch.transactions.count()

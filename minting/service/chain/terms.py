@@ -20,6 +20,7 @@ from solders.pubkey import Pubkey
 from minting.cluster.concurrency import together
 from minting.cluster.nodes import Cluster
 from minting.conf import MintingConfig
+from minting.engine.errors import FormatRefused, PricesChanged
 from minting.engine.instructions import memo
 from minting.engine.messages import limits_from, priority_fee
 from minting.engine.packing import Carrier, Prices
@@ -136,6 +137,15 @@ def terms_of(session: Session, standing: Standing) -> Terms:
         floor=prices["floor"],
         recalled=asked.recalled,
     )
+
+
+def renew_terms(session: Session, old: FormatRefused | PricesChanged) -> bool:
+    """Whether the next plan is on other terms than these, which do not hold any more."""
+    if isinstance(old, FormatRefused):
+        return forget_v1(session)
+    log.warning("prices_changed", reason=str(old))
+    forget_terms(session)
+    return True
 
 
 def forget_v1(session: Session) -> bool:

@@ -36,7 +36,7 @@ from minting.models import MintBatch, MintResult
 from minting.service import nudges
 from minting.service.chain.preflight import Standing, inspect_mint
 from minting.service.chain.session import Session
-from minting.service.chain.terms import Terms, forget_terms, forget_v1, tell_pace, terms_of
+from minting.service.chain.terms import Terms, forget_terms, renew_terms, tell_pace, terms_of
 from minting.service.drive import wave
 from minting.service.drive.mute import Mute
 from minting.service.drive.recover import live_flights, prove_dead
@@ -179,8 +179,7 @@ class Driver:
                 break
             if not moved:
                 self._pause()
-        if self.landed:
-            tell_pace(self.session)
+        tell_pace(self.session)
         return DriveReport(
             slices=len(self.claimed),
             signed=self.signed,
@@ -189,11 +188,7 @@ class Driver:
         )
 
     def _step(self, *, signing: bool) -> bool:
-        """One round: keep the claims, settle what flies, sign more if there is room.
-
-        Returns:
-            Whether something was signed; then there may be more.
-        """
+        """Keeps the claims, settles what flies, signs more; whether anything was signed."""
         self._renew()
         if time.monotonic() >= self.look_at:
             self._settle()
@@ -290,7 +285,7 @@ class Driver:
             self._fly(items, standing, terms)
         except (FormatRefused, PricesChanged) as old:
             self.ready.clear()
-            if not self._ask_anew(old):
+            if not renew_terms(self.session, old):
                 raise
         except (SolanaError, SignerUnavailable):
             self.ready.clear()
@@ -313,14 +308,6 @@ class Driver:
                 reason=str(error),
                 permanent=error.permanent,
             )
-
-    def _ask_anew(self, old: FormatRefused | PricesChanged) -> bool:
-        """Whether the next plan is on other terms than these, which do not hold any more."""
-        if isinstance(old, FormatRefused):
-            return forget_v1(self.session)
-        log.warning("prices_changed", reason=str(old))
-        forget_terms(self.session)
-        return True
 
     def _stop(self, stopped: MintingStopped | GateClosed) -> None:
         """Signs nothing more, and fails nothing: what is unsigned waits in its slice."""

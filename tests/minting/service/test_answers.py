@@ -7,22 +7,26 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 from unittest.mock import patch
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.db import connection
 from django.db.models import F
 
 from gridtoken.embedded.faults import FaultPlan
+from minting.cluster.nodes import Cluster
 from minting.conf import current
 from minting.engine.errors import SolanaError
 from minting.models import BatchSource, ChainAnswer, MintTransaction, Question
-from minting.service.chain import terms as module
 from minting.service.chain.preflight import Standing, inspect_mint
 from minting.service.chain.session import open_session
 from minting.service.chain.terms import Terms, forget_terms, forget_v1, terms_of
 from minting.service.drive import wave
+from minting.service.plan import faults
+from minting.service.requests import approving
 from minting.service.requests.prepare import request_batch
 from tests.factories.village import harvest, village
 
@@ -70,8 +74,8 @@ def test_the_first_who_needs_them_asks_and_the_next_process_knows(minting_chain,
 
     assert learned().recalled
     assert ChainAnswer.objects.count() == 2
-    forget = ChainAnswer.objects.get(question=Question.PRICES).answer
-    assert forget["account_rent"] == learned().prices.account_rent > 10**6
+    prices = ChainAnswer.objects.get(question=Question.PRICES).answer
+    assert prices["account_rent"] == learned().prices.account_rent > 10**6
 
 
 def test_each_answer_has_its_own_end(minting_chain, asked, settings):
@@ -167,12 +171,12 @@ def test_of_a_node_that_fails_nothing_is_kept(minting_chain, asked):
 
 def lie(about_by: int) -> AbstractContextManager[Any]:
     """A node that is wrong about rent, as long as this lasts."""
-    ask = module.Cluster.rent
+    ask = Cluster.rent
 
     async def wrong(self: Any, size: int) -> int:
         return await ask(self, size) + about_by
 
-    return patch.object(module.Cluster, "rent", wrong)
+    return patch.object(Cluster, "rent", wrong)
 
 
 @pytest.mark.parametrize("wrong_by", [-1_000_000, 1_000_000])
@@ -187,7 +191,7 @@ def test_a_rent_that_does_not_hold_is_seen_before_anything_is_signed(
     assert batch.rent_estimate_lamports == 12 * (rent + wrong_by)
     before = minting_chain.lamports()
 
-    with patch.object(wave, "require_rent", wraps=wave.require_rent) as compared:
+    with patch.object(wave, "require_rent", wraps=faults.require_rent) as compared:
         drain()
 
     # The second wave planned with what it had just asked itself: that is what the chain takes.
@@ -198,6 +202,26 @@ def test_a_rent_that_does_not_hold_is_seen_before_anything_is_signed(
     assert before - minting_chain.lamports() == 12 * rent + batch.fee_paid_lamports
     assert MintTransaction.objects.filter(batch=batch).count() == 2
     assert learned().prices.account_rent == rent
+
+
+def test_no_more_is_paid_than_was_approved_though_all_believed_a_lower_price(
+    minting_chain, drain, settings
+):
+    settings.APPROVAL_ABOVE_KWH = Decimal("0.25")
+    ids = [one.id for one in harvest(village(12))]
+    with lie(-1_000_000):
+        batch = request_batch(ids, source=BatchSource.CLI, strict=True)
+    approval = batch.approval
+    approver = get_user_model().objects.create_user("approver")
+    approving.approve(approval.id, by=approver, digest=bytes(approval.digest))
+    before = minting_chain.lamports()
+
+    drain()
+
+    assert approval.fee_cap_lamports < 12 * learned().prices.account_rent
+    assert set(batch.results.values_list("error_code", flat=True)) == {"approval_void"}
+    assert not MintTransaction.objects.exists()
+    assert minting_chain.lamports() == before
 
 
 def test_what_is_forgotten_is_forgotten_by_all(minting_chain, asked):
