@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import logging.config
 import sys
+from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
@@ -34,7 +35,11 @@ def config(*, debug: bool, level: str = "INFO", form: str = "auto") -> dict[str,
     last: list[structlog.typing.Processor] = (
         [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
         if person
-        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        else [
+            structlog.processors.format_exc_info,
+            _what_first,
+            structlog.processors.JSONRenderer(),
+        ]
     )
     return {
         "version": 1,
@@ -63,6 +68,14 @@ def config(*, debug: bool, level: str = "INFO", form: str = "auto") -> dict[str,
             "httpcore": {"level": "WARNING"},
         },
     }
+
+
+def _what_first(
+    _logger: object, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """When, how grave and what stand at the beginning of a line, for whoever scrolls."""
+    first = {name: event.pop(name) for name in ("timestamp", "level", "event") if name in event}
+    return {**first, **event}
 
 
 def _at_least(level: str, wanted: str) -> str:

@@ -33,7 +33,7 @@ EMPTY_STYLE = "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='"
 REDOC_STYLE = "'sha256-QMIg+bpjm3JdElJ388KYke01izlUW0UoNOeKjpMxdgc='"
 """Redoc fills the empty one rule by rule, which a policy does not see."""
 # What some pages need besides, by how their path begins. Why: docs/security.md.
-CONTENT_SECURITY_EXCEPTIONS: dict[str, dict[str, list[str]]] = {
+CONTENT_SECURITY_EXCEPTIONS: dict[str, dict[str, list[Any]]] = {
     # Alpine and htmx of unfold work expressions out that stand in attributes.
     "/admin/": {
         "script-src": [UNSAFE_EVAL],

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from gridtoken import logs, sidebar
+from gridtoken import VERSION, logs, reporting, sidebar
 from gridtoken.embedded import postgres
 from gridtoken.env import BASE_DIR, load
 from gridtoken.security import *  # noqa: F403 — settings of libraries
@@ -334,6 +334,7 @@ STAFF_MFA_REQUIRED = env.flag("STAFF_MFA_REQUIRED", default=not DEBUG, shown="")
 # Only a trusted proxy's headers get this far: gridtoken.proxy takes the others' away.
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if DJANGO_TRUSTED_PROXY else None
 USE_X_FORWARDED_HOST = bool(DJANGO_TRUSTED_PROXY)
+DEFAULT_EXCEPTION_REPORTER_FILTER = "gridtoken.reports.ReportFilter"
 # HSTS is for this host: what else the domain serves, and browsers' lists, are not ours to decide.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 AUTH_PASSWORD_VALIDATORS = [
@@ -349,12 +350,43 @@ AUTH_PASSWORD_VALIDATORS = [
 # ------------------------------------------------------------------ metrics
 METRICS_TOKEN = env.text("METRICS_TOKEN")
 
+# ------------------------------------------------------------------ e-mail
+_mail = env.mail("EMAIL_URL")
+EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if _mail else 'dummy'}.EmailBackend"
+if _mail is not None:
+    EMAIL_HOST, EMAIL_PORT = _mail.host, _mail.port
+    EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _mail.user, _mail.password
+    EMAIL_USE_TLS, EMAIL_USE_SSL = _mail.starttls, _mail.tls
+EMAIL_TIMEOUT = 20
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.text("EMAIL_FROM", "gridtoken@localhost")
+DIGEST_TO = env.words("DIGEST_TO")
+DIGEST_HOUR = env.whole("DIGEST_HOUR", 6, least=0, most=23)
+DIGEST_ALWAYS = env.flag("DIGEST_ALWAYS", default=False)
+if DIGEST_TO and _mail is None:
+    raise env.refused("EMAIL_URL", "a mail server's URL while DIGEST_TO names somebody")
+
 # ------------------------------------------------------------------ logs
 LOGGING_CONFIG = "gridtoken.logs.configure"
 LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", "DEBUG", "WARNING", "ERROR")
 LOG_FORMAT = env.choice("LOG_FORMAT", "auto", "json", "text")
 LOGGING = logs.config(debug=DEBUG, level=LOG_LEVEL, form=LOG_FORMAT)
 DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = True  # what is not usable as one is replaced first
-# A request's address in the log is what gridtoken.proxy left: never a header that anybody may claim.
+# The address in the log is what gridtoken.proxy left: never a header that anybody may claim.
 IPWARE_META_PRECEDENCE_ORDER = ["REMOTE_ADDR"]
 DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = logging.DEBUG  # one line a request: its end
+
+# ------------------------------------------------------------------ errors, told to a Sentry
+# The last of all: whatever is declared above as a secret is hidden in what is told.
+SENTRY_DSN = env.url("SENTRY_DSN") or ""
+if SENTRY_DSN:
+    reporting.configure(
+        SENTRY_DSN,
+        environment="development" if DEBUG else "production",
+        release=f"gridtoken@{VERSION}",
+        secrets=[
+            *env.secrets(),
+            *reporting.secrets_of([*SOLANA_RPC_URLS, Q_BROKER_URL or ""]),
+            DATABASES["default"].get("PASSWORD", ""),
+            _mail.password if _mail else "",
+        ],
+    )

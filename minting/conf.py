@@ -171,7 +171,7 @@ def _accounts() -> dict[str, Setting]:
     given_accounts: Mapping[str, str] = settings.MINT_PROGRAM_ACCOUNTS
     found = {name: Setting(_source(name, text)) for name, text in given_accounts.items()}
     for name, file in _cosigners().items():
-        address = _public_half(file)
+        address = public_half(file)
         given = found.get(name)
         if address is None and given is None:
             raise MintingRefused(
@@ -244,10 +244,10 @@ def _authority() -> Pubkey | None:
     if settings.MINT_SIGNER != "keypair" or not settings.MINT_AUTHORITY_KEYPAIR:
         return None
     # Whoever opens the key to sign says what is wrong with it; to show, it is just unknown.
-    return _public_half(Path(settings.MINT_AUTHORITY_KEYPAIR))
+    return public_half(Path(settings.MINT_AUTHORITY_KEYPAIR))
 
 
-def _public_half(file: Path) -> Pubkey | None:
+def public_half(file: Path) -> Pubkey | None:
     """The address that a Solana CLI keypair file ends with; ``None`` if it cannot be read."""
     try:
         return Pubkey(bytes(json.loads(file.read_bytes())[32:]))

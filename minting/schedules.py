@@ -23,6 +23,7 @@ SCHEDULES: dict[str, tuple[str, int]] = {
     "forget_selections": ("minting.tasks.forget_selections", 60),
     "deliver": ("minting.tasks.deliver", 1),
     "tidy_webhooks": ("minting.tasks.tidy_webhooks", 60),
+    "digest": ("minting.tasks.send_digest", 10),
     "forget_calls": ("minting.tasks.forget_calls", 60),
 }
 """Name, dotted path, and minutes between two runs; one is the least that django-q2 knows."""

@@ -16,6 +16,7 @@ import structlog
 from gridtoken import following
 from minting.access import rates, trail
 from minting.engine.errors import MintNotFinal
+from minting.monitoring.digest import sending
 from minting.service.audit import reconcile as reconciling
 from minting.service.chain.session import open_session
 from minting.service.describe import describe_reconciliation
@@ -111,6 +112,11 @@ def deliver() -> dict[str, Any]:
 def tidy_webhooks() -> dict[str, Any]:
     """Every hour: deliveries that were tried long enough, and what is too old to be kept."""
     return asdict(upkeep.tidy())
+
+
+def send_digest() -> dict[str, Any]:
+    """Every ten minutes: today's e-mail to staff, once, when its hour has come."""
+    return asdict(sending.send_if_due())
 
 
 def expire_approvals() -> int:

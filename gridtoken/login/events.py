@@ -15,6 +15,7 @@ from auditlog.models import LogEntry
 from axes.signals import user_locked_out
 from django.contrib.auth.models import AbstractBaseUser, User
 from django.contrib.auth.signals import user_logged_in
+from django.contrib.contenttypes.models import ContentType
 from django.dispatch import receiver
 from django.http import HttpRequest
 
@@ -38,20 +39,25 @@ def tell(
     Args:
         about: Whose door it is.
         changes: Field, and what it was before and after.
-        by: Who did it; nobody for what happened, or was done by a command.
+        by: Who did it; nobody for what happened at the login, or was done by a command.
         request: Where it came from.
         reason: As a person gave it.
     """
     actor = by if isinstance(by, User) else None
-    more = {"actor": actor.get_username()} if actor else {}
-    LogEntry.objects.log_create(
-        about,
+    name = actor.get_username() if actor else "the login" if request else ""
+    entry = LogEntry(
+        content_type=ContentType.objects.get_for_model(User),
+        object_pk=str(about.pk),
+        object_id=about.pk,
+        object_repr=str(about),
         action=LogEntry.Action.UPDATE,
-        changes=changes,
+        changes={**changes, **({"reason": ["", reason]} if reason else {})},
         actor=actor,
         remote_addr=client_address(request) if request else None,
-        additional_data={**more, **({"reason": reason} if reason else {})} or None,
+        additional_data={"actor": name} if name else None,
     )
+    # In bulk, or auditlog would put whoever is logged in, who is nobody at a login, in its place.
+    LogEntry.objects.bulk_create([entry])
 
 
 @receiver(user_logged_in)
@@ -94,6 +100,7 @@ def _used(request: HttpRequest, user: User, authenticator: Authenticator, **_: A
     """A recovery code is a key that is gone, and perhaps somebody else's."""
     if authenticator.type != Authenticator.Type.RECOVERY_CODES:
         return
+    authenticator.refresh_from_db()  # the code was struck off another copy
     left = len(authenticator.wrap().get_unused_codes())
     tell(
         user,

@@ -12,7 +12,7 @@ from allauth.mfa.totp.internal.auth import (
     yield_hotp_counters_from_time,
 )
 from allauth.mfa.utils import decrypt
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db import transaction
 from django.db.models import Min, QuerySet
 from django.http import HttpRequest
@@ -21,10 +21,15 @@ LAST = "last_counter"
 """In an authenticator app's data: the time step of the last code that counted."""
 
 
-def factors_of(user: AbstractBaseUser) -> QuerySet[Authenticator]:
+def all_of(user: AbstractBaseUser | AnonymousUser) -> QuerySet[Authenticator]:
+    """Whatever a person shows besides the password."""
+    mine: QuerySet[Authenticator] = Authenticator.objects.filter(user_id=user.pk)
+    return mine.order_by("pk")
+
+
+def factors_of(user: AbstractBaseUser | AnonymousUser) -> QuerySet[Authenticator]:
     """What a person enrolled. Recovery codes stand in for a factor; they are none."""
-    mine = Authenticator.objects.filter(user_id=user.pk)
-    return mine.exclude(type=Authenticator.Type.RECOVERY_CODES)
+    return all_of(user).exclude(type=Authenticator.Type.RECOVERY_CODES)
 
 
 def is_shown(request: HttpRequest) -> bool:
@@ -68,7 +73,7 @@ def remove_all(user: AbstractBaseUser) -> list[str]:
 
     Whoever is required to have a factor enrols anew at the next login.
     """
-    found = Authenticator.objects.select_for_update().filter(user_id=user.pk).order_by("pk")
+    found = all_of(user).select_for_update()
     names = [name_of(each) for each in found]
     found.delete()
     return names

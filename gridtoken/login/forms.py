@@ -26,6 +26,15 @@ UNREADABLE = (
 )
 
 
+class CodeWidget(UnfoldAdminTextInputWidget):
+    """Empty again after a wrong code: the next one is another."""
+
+    def get_context(self, name: str, value: Any, attrs: dict[str, Any] | None) -> dict[str, Any]:
+        """Whatever was typed."""
+        del value
+        return super().get_context(name, None, attrs)  # type: ignore[no-any-return]
+
+
 def _code_field(label: str) -> forms.CharField:
     typed = {
         "autocomplete": "one-time-code",
@@ -33,7 +42,7 @@ def _code_field(label: str) -> forms.CharField:
         "inputmode": "numeric",
         "spellcheck": "false",
     }
-    widget = UnfoldAdminTextInputWidget(attrs=typed)
+    widget = CodeWidget(attrs=typed)
     return forms.CharField(label=label, max_length=32, widget=widget)
 
 

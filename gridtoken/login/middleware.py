@@ -65,11 +65,12 @@ def _is_over(session: SessionBase) -> bool:
     now = int(time.time())
     if BEGAN not in session:
         begin(session)
-    over = now - session[BEGAN] > settings.SESSION_COOKIE_AGE
-    idle = now - session[SEEN] > settings.SESSION_IDLE
-    if not (over or idle) and now - session[SEEN] >= NOTED_EVERY:
+    age, idle = now - int(session[BEGAN]), now - int(session[SEEN])
+    if age > settings.SESSION_COOKIE_AGE or idle > settings.SESSION_IDLE:
+        return True
+    if idle >= NOTED_EVERY:
         session[SEEN] = now
-    return over or idle
+    return False
 
 
 def _open_pages() -> set[str]:

@@ -61,7 +61,8 @@ class FirstStep(Framed, LoginView):
         """The password is right: in, or to the second step."""
         user = form.get_user()
         login = Login(user=user, redirect_url=self.get_success_url())
-        return perform_password_login(self.request, {"username": user.get_username()}, login)
+        who = {"username": user.get_username()}
+        return perform_password_login(self.request, who, login)  # type: ignore[no-any-return]
 
 
 @private

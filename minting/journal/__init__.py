@@ -56,6 +56,7 @@ from minting.journal.pausing import (
 from minting.journal.reconciling import (
     Progress,
     acknowledge,
+    acknowledged_signatures,
     begin_run,
     fail_run,
     finish_run,
@@ -111,6 +112,7 @@ __all__ = [
     "Signing",
     "Waiting",
     "acknowledge",
+    "acknowledged_signatures",
     "approve",
     "ask_approval",
     "asked_lately",

@@ -10,6 +10,7 @@ from django.db.models import Count, Min, Sum
 from prometheus_client.core import Metric
 
 from minting.engine.states import FINAL_BATCHES, BatchStatus, TransactionStatus
+from minting.engine.types import MessageVersion
 from minting.models import (
     BatchSource,
     MintBatch,
@@ -20,7 +21,7 @@ from minting.models import (
     WebhookEvent,
 )
 from minting.monitoring.families import age, counters, gauge, gauges
-from minting.monitoring.final import Ledger
+from minting.monitoring.final import Ledger, Sums
 from minting.service.drive.doubt import IN_DOUBT
 from minting.service.watch import figures, worker_health
 from readings.backlog import Pile, consumption
@@ -114,7 +115,12 @@ def transactions() -> Iterator[Metric]:
         "transactions",
         "Transactions by state and by version of their format.",
         ["status", "version"],
-        ((list(kind), each.transactions) for kind, each in sorted(sums.items())),
+        (
+            ([status.value, version.value], sums.get((status, version), Sums()).transactions)
+            for status in _T
+            if status is not _T.PLANNED
+            for version in MessageVersion
+        ),
     )
     landed = [each for (status, _), each in sums.items() if status == _T.FINALIZED]
     failed = [each for (status, _), each in sums.items() if status == _T.FAILED]

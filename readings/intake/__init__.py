@@ -12,6 +12,7 @@
 ``approve_wallet_change`` / ``refuse_wallet_change``  a second person's word about a new one
 ``withdraw_wallet_change`` / ``expire_wallet_changes``  it is taken back, or nobody decided in time
 ``assign_meter`` / ``unassign_meter``  who holds a meter from when on, or that nobody does
+``forget_owner``  what is personal of an owner goes for good; the books stay
 ============== ==========================================================================
 
 Locks are taken in one order, so that no two of these wait for each other: meters, owners,
@@ -20,6 +21,7 @@ wallet changes, readings; several of a kind in the order of their ids.
 
 from readings.candidate import Submission
 from readings.intake.correction import Correction, correct
+from readings.intake.forgetting import Forgotten, forget_owner, is_forgotten
 from readings.intake.holding import ReleaseOutcome, rejudge, rejudge_limits, release
 from readings.intake.registry import (
     assign_meter,
@@ -51,6 +53,7 @@ from readings.intake.wallets import check_wallet
 __all__ = [
     "Asker",
     "Correction",
+    "Forgotten",
     "Outcome",
     "OutcomeStatus",
     "ReleaseOutcome",
@@ -64,6 +67,8 @@ __all__ = [
     "correct",
     "digest_of",
     "expire_wallet_changes",
+    "forget_owner",
+    "is_forgotten",
     "refuse_wallet_change",
     "register_meter",
     "register_owner",

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from django.core.management import get_commands
+from django.core.management import get_commands, load_command_class
 from django.db import connection
 
 from gridtoken.embedded import postgres
@@ -213,3 +213,22 @@ def test_the_database_is_dumped_whole_and_what_is_too_old_goes(tmp_path):
     assert [str(path) for path in tmp_path.iterdir()] == [written]
     listed = subprocess.check_output([f"{binaries}/pg_restore", "--list", written], text=True)
     assert "TABLE DATA public minting_minttransaction" in listed
+
+
+@pytest.mark.parametrize("page", ["deployment.md", "runbook.md"])
+def test_what_a_page_tells_people_to_type_is_there(page):
+    text = (BASE_DIR / "docs" / page).read_text()
+    typed = re.findall(
+        r"(?:^|`|&& |manage\.py )(?:gridtoken |manage\.py )([a-z_]+)([^`\n&|#]*)",
+        text,
+        re.MULTILINE,
+    )
+    assert len(typed) > 10
+    for name, rest in typed:
+        assert name in get_commands(), name
+        parser = load_command_class(get_commands()[name], name).create_parser("manage.py", name)
+        known = {option for action in parser._actions for option in action.option_strings}
+        assert set(re.findall(r"(--[a-z][a-z-]*)", rest)) <= known, f"{name}{rest}"
+    units = {unit.name.replace("@.", "@").removesuffix(".service") for unit in UNITS}
+    for unit in re.findall(r"\b(gridtoken-[a-z]+(?:@|\.[a-z]+)?)", text):
+        assert unit.removesuffix(".service") in units, unit

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
+from unittest.mock import patch
 from uuid import UUID
 
 import pytest
 from django.utils import timezone
 
+from readings import due
 from readings.due import below, portions
 from readings.models import MeterReading, Wallet
 from readings.queries import look_for_minting
@@ -50,7 +52,21 @@ def test_who_has_more_than_a_batch_holds_fills_batches_of_its_own():
 
     sizes = [(len(each), len(owners_of(each))) for each in taken(most=3)]
 
-    assert sizes == [(3, 1), (3, 1), (2, 2)]
+    assert sizes == [(3, 1), (3, 1), (1, 1), (1, 1)]
+
+
+def test_what_comes_in_meanwhile_divides_no_wallet():
+    """Counted as 2 + 2 of 4, and one more came for each: the second wallet waits."""
+    older, newer = village(2)
+    harvest([newer], each=2)
+    harvest([older], each=2)
+    genuine = list(due._wallets(Decimal(0)))
+    harvest([older, newer], each=1)
+
+    with patch.object(due, "_wallets", lambda _: iter(genuine)):
+        (portion,) = taken(most=4)
+
+    assert (len(portion), owners_of(portion)) == (3, [older.owner.user_id])
 
 
 def test_two_owners_who_are_paid_at_one_address_stay_together():

@@ -85,7 +85,7 @@ class FailedLoginAdmin(ReadOnlyAdmin):
     @display(description="Browser")
     def agent(self, attempt: AccessAttempt) -> str:
         """As it calls itself."""
-        return attempt.user_agent[:60]
+        return str(attempt.user_agent)[:60]
 
 
 @admin.register(AccessLog)
@@ -113,4 +113,4 @@ class LoginAdmin(ReadOnlyAdmin):
     @display(description="Browser")
     def agent(self, login: AccessLog) -> str:
         """As it calls itself."""
-        return login.user_agent[:60]
+        return str(login.user_agent)[:60]

@@ -22,7 +22,7 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from gridtoken.login.events import tell
-from gridtoken.login.factor import listed, remove_all
+from gridtoken.login.factor import all_of, listed, remove_all
 from readings.admin import times
 from readings.admin.history import HistoryPages
 
@@ -87,9 +87,7 @@ class UserAdmin(HistoryPages, DjangoUserAdmin, ModelAdmin):
     ) -> HttpResponse:
         """A user's page, with the button for who lost the phone."""
         extra = {"may_remove_factor": request.user.has_perm(REMOVE_FACTOR), **(extra_context or {})}
-        return super().changeform_view(  # type: ignore[no-any-return]
-            request, object_id, form_url, extra
-        )
+        return super().changeform_view(request, object_id, form_url, extra)
 
     def remove_factor_view(self, request: HttpRequest, user_id: int) -> HttpResponse:
         """GET asks why, POST removes all of a person's factors."""
@@ -114,14 +112,14 @@ class UserAdmin(HistoryPages, DjangoUserAdmin, ModelAdmin):
             "title": "Remove the second factor?",
             "original": person,
             "form": form,
-            "held": listed(person.authenticator_set.all()),
+            "held": listed(all_of(person)),
         }
         return TemplateResponse(request, "admin/access/remove_factor.html", context)
 
     @display(description="Second factor")
     def second_factor(self, person: User) -> str:
         """What the login asks for besides the password."""
-        return listed(person.authenticator_set.all()) or "none yet"
+        return listed(all_of(person)) or "none yet"
 
 
 @admin.register(Group)

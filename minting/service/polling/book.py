@@ -41,10 +41,15 @@ class Made:
 
 
 def read() -> Polling:
-    """The row; at first use it says that nothing was ever done."""
-    row = Polling.objects.select_related("last_batch").first()
-    if row is None:
-        Polling.objects.bulk_create([Polling()], ignore_conflicts=True)
+    """The row; before the first poll one that says that nothing was ever done, and is not kept."""
+    return Polling.objects.select_related("last_batch").first() or Polling()
+
+
+def _kept() -> Polling:
+    """The row; made at first use."""
+    row = read()
+    if row.pk is None:
+        Polling.objects.bulk_create([row], ignore_conflicts=True)
         row = Polling.objects.get()
     return row
 
@@ -57,7 +62,7 @@ def due_at(row: Polling, interval: timedelta) -> datetime | None:
 
 def call_if_due(policy: PollingPolicy) -> bool:
     """Calls a worker to poll, if nobody did within the interval and the poller does not rest."""
-    row, now = read(), timezone.now()
+    row, now = _kept(), timezone.now()
     due = due_at(row, policy.interval)
     if due is not None and due > now:
         return False
@@ -82,8 +87,9 @@ def begin() -> Polling:
     Returns:
         The row, as it is to be judged by.
     """
+    row = _kept()
     Polling.objects.update(began_at=timezone.now(), ended_at=None)
-    return read()
+    return row
 
 
 def forgive() -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from axes.models import AccessAttempt, AccessLog
 from django.apps import apps
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
@@ -89,6 +90,7 @@ OWN_PAGES = {
     "readings_meter_assign": "readings.add_meterassignment",
     "readings_owner_register_wallet": "readings.add_wallet",
     "auth_user_password_change": "auth.change_user",
+    "auth_user_second_factor": "mfa.delete_authenticator",
     "access_apitoken_new": "access.add_apitoken",
     "access_apitoken_revoke": "access.delete_apitoken",
     "minting_mintapproval_approve": "minting.approve_batch",
@@ -156,6 +158,7 @@ ACTIONS = {
     "retire": "readings.add_wallet",
     "approve_selected": "readings.approve_walletchange",
     "replay_selected": "minting.manage_webhooks",
+    "let_in": "axes.delete_accessattempt",
     "delete_selected": "delete",
 }
 """``delete``: the table's own."""
@@ -236,6 +239,10 @@ class Scene:
             "readings_meter": MeterAssignment.objects.get(owner=wallet.owner).meter,
             "readings_meterassignment": MeterAssignment.objects.get(owner=wallet.owner),
             "access_apitoken": token,
+            "axes_accessattempt": AccessAttempt.objects.create(
+                username="x", ip_address="127.0.0.1", failures_since_start=5
+            ),
+            "axes_accesslog": AccessLog.objects.create(username="x", ip_address="127.0.0.1"),
             "auth_user": people[NOBODY],
             "auth_group": Group.objects.get(name="Auditor"),
             "auditlog_logentry": apps.get_model("auditlog", "LogEntry").objects.first(),
@@ -323,7 +330,7 @@ def client_of(user: User) -> Client:
 
 def rows_there_are() -> dict[str, int]:
     """Of every table; but for what looking and logging in writes."""
-    mere = {Session, LogEntry, Pulse}
+    mere = {Session, LogEntry, Pulse, AccessLog}
     return {
         model._meta.label: model._base_manager.count()
         for model in apps.get_models()
