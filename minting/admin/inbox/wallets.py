@@ -198,14 +198,18 @@ class WalletChangeAdmin(HistoryPages, FoundByShape, ApprovesSelected):
         """Or until when it can be."""
         if row.status == ChangeStatus.PROPOSED:
             return format_html("until {}", show.time(row.expires_at))
-        return self.decided(row)
+        return _decided(row)
 
     @display(description="Decided")
     def decided(self, row: WalletChange) -> SafeString | str:
         """By whom and when."""
-        if row.decided_at is None:
-            return ""
-        return format_html("{}, {}", show.time(row.decided_at), row.decided_by or "by nobody")
+        return _decided(row)
+
+
+def _decided(row: WalletChange) -> SafeString | str:
+    if row.decided_at is None:
+        return ""
+    return format_html("{}, {}", show.time(row.decided_at), row.decided_by or "by nobody")
 
 
 def _answer(row: WalletChange, answer: str, told: dict[str, Any], by: User) -> None:
