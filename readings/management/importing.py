@@ -110,7 +110,10 @@ class ImportCommand(BaseCommand):
         if report.problems and missing > 0:
             self.say(f"… and {missing:,} more")
         for each in report.changes:
-            self.say(f"Line {each.line:,}: {each.subject} {each.what}: {each.old} → {each.new}")
+            more = f" ({each.detail})" if each.detail else ""
+            self.say(
+                f"Line {each.line:,}: {each.subject} {each.what}: {each.old} → {each.new}{more}"
+            )
 
     def _progress(self) -> Any:
         told_at = time.monotonic()
