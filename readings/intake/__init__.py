@@ -4,6 +4,7 @@
 ``submit``     one reading: created, or the one that we have; raises what is wrong
 ``submit_many`` any number: an outcome for each, in order, and nothing raised
 ``correct``    a new revision: replaces before minting, records the difference after
+``correct_many`` any number: what is current then, or why not, for each, and nothing raised
 ``release``    a person takes responsibility for what is held
 ``rejudge``    asks the rules again after a cause of holding changed
 ``rejudge_limits`` lets go what a raised limit no longer holds
@@ -17,7 +18,7 @@ readings; several of a kind in the order of their ids.
 """
 
 from readings.candidate import Submission
-from readings.intake.correction import Correction, correct
+from readings.intake.correction import Correction, Retelling, correct, correct_many
 from readings.intake.holding import ReleaseOutcome, rejudge, rejudge_limits, release
 from readings.intake.registry import (
     assign_meter,
@@ -41,11 +42,13 @@ __all__ = [
     "Outcome",
     "OutcomeStatus",
     "ReleaseOutcome",
+    "Retelling",
     "Submission",
     "Submitted",
     "assign_meter",
     "check_wallet",
     "correct",
+    "correct_many",
     "register_meter",
     "register_owner",
     "register_wallet",

@@ -159,6 +159,21 @@ def test_a_file_that_tells_a_period_twice_and_a_reading_in_flight(household, ope
     assert str(flying.id) in imported.report["problems"][1]["detail"]
 
 
+def test_a_file_that_corrects_a_period_twice_is_told_before_anything_is_decided(
+    household, operator
+):
+    taken(looked_at(csv(*lines(count=2))), operator)
+    told = csv(*lines(count=1, kwh="1"), *lines(count=2, kwh="2"), *lines(count=1, kwh="1"))
+    imported = looked_at(told)
+    assert [each["line"] for each in imported.report["problems"]] == [3]
+    imported = taken(imported, operator, corrections=True, skip_invalid=True)
+    # Line 5 says what line 2 said.
+    counts = {name: imported.report[name] for name in ("corrected", "duplicates", "invalid")}
+    assert counts == {"corrected": 2, "duplicates": 1, "invalid": 1}
+    now = MeterReading.objects.current().order_by("-period_end")
+    assert list(now.values_list("kwh_amount", "revision")) == [(1, 2), (2, 2)]
+
+
 def test_a_file_that_needs_an_answer_is_read_again_with_it(household):
     told = b"timestamp,gen_kw,consumption_kw\n" + f"{END.isoformat()},2,1\n".encode()
     imported = looked_at(told)
