@@ -215,16 +215,12 @@ def outcomes_and_rows(correct) -> tuple[list, list]:
 
 def test_many_at_once_are_what_one_after_another_would_be(household, outsider):
     told = every_kind(household, outsider)
-    said = {"reason": "File x", "source": ReadingSource.FILE}
 
-    def one(each):
-        try:
-            return intake.correct(reading_id=each.reading_id, kwh_amount=each.kwh_amount, **said)
-        except ReadingError as error:
-            return error
+    def correct(*some):
+        return intake.correct_many(some, reason="File x", source=ReadingSource.FILE)
 
-    singly = outcomes_and_rows(lambda: [one(each) for each in told])
-    together = outcomes_and_rows(lambda: intake.correct_many(told, **said))
+    singly = outcomes_and_rows(lambda: [one for each in told for one in correct(each)])
+    together = outcomes_and_rows(lambda: correct(*told))
     assert together == singly
     assert together[0] == [
         *[True] * 5,

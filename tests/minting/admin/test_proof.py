@@ -15,7 +15,7 @@ from solders.pubkey import Pubkey
 from minting.engine.proof import Journalled, Kept, Proof, Verdict, prove
 from minting.engine.states import TransactionStatus
 from minting.engine.types import Commitment
-from minting.models import BatchSource, MintResult, MintTransaction
+from minting.models import BatchSource, MintBatch, MintResult, MintTransaction
 from minting.service.audit.proof import journalled, verify_on_chain
 from minting.service.chain.session import open_session
 from minting.service.drive.recover import recover
@@ -35,6 +35,14 @@ def proof_of(row: MintTransaction) -> Proof:
 
 def red(proof: Proof) -> set[str]:
     return {point.name.split(",")[0] for point in proof.points if point.agrees is False}
+
+
+def assert_proven(batch: MintBatch) -> None:
+    """Each of its transactions is what the chain keeps, in every point and finally."""
+    for row in batch.transactions.all():
+        proof = proof_of(row)
+        assert (proof.verdict, red(proof)) == (Verdict.AGREES, set()), proof
+        assert all(point.agrees for point in proof.points)
 
 
 def flipped(raw: bytes, at: int) -> bytes:
