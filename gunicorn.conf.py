@@ -6,6 +6,7 @@ from gunicorn.config import Config
 from gunicorn.glogging import Logger
 
 from gridtoken.web import POOL
+from minting.monitoring import publishing
 from minting.service.chain.session import keep_sessions
 
 wsgi_app = "gridtoken.wsgi:application"
@@ -28,8 +29,9 @@ accesslog = None
 
 
 def post_fork(server: object, worker: object) -> None:  # noqa: ARG001 — gunicorn counts them
-    """Each worker process keeps connections of its own to the nodes."""
+    """Each worker process keeps connections of its own to the nodes, and tells how it goes."""
     keep_sessions()
+    publishing.begin()
 
 
 class logger_class(Logger):  # noqa: N801 — gunicorn's name for this setting

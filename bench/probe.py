@@ -36,7 +36,7 @@ STEPS: tuple[tuple[str, str, str], ...] = (
     ("· plan", "minting.service.drive.submit", "Driver._plan"),
     ("· simulate, sign", "minting.service.drive.wave", "prepare"),
     ("· · simulate", "minting.service.drive.wave", "learn"),
-    ("· · sign and verify", "minting.service.drive.wave", "_sign"),
+    ("· · sign and verify", "minting.service.drive.wave", "sign_all"),
     ("· journal file", "minting.service.drive.wave", "write_journal_file"),
     ("· journal", "minting.journal", "record_signed"),
     ("· send", "minting.service.drive.tracking", "_send_all"),

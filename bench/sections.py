@@ -149,12 +149,14 @@ class Bench:
 
 def ways(bench: Bench) -> None:
     """The three ways on the same readings, one after the other, again and again."""
+    keep_sessions()  # as web processes do, which take the requests
     for workload in bench.sizes.free:
         _compare(bench, workload, "ways", {})
 
 
 def limited(bench: Bench) -> None:
     """The same against a node that answers a hundred requests a second."""
+    keep_sessions()
     bench.hall.limit(LIMIT)
     try:
         for workload in bench.sizes.limited:

@@ -7,32 +7,44 @@ that ask the chain are minting's.
 from __future__ import annotations
 
 import stat
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004 — Django's own name
-from django.db import connections
+from django.db import OperationalError, connections
 
 OLDEST = 150_000
 """PostgreSQL 15, as ``server_version_num`` counts."""
+
+CLOCK_MAY_DIFFER = 5
+"""Seconds between this machine and the database, whose clock leases and ages are judged by."""
 
 
 def check_database(*, databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
     """A journal is worth what its server keeps: not too old, and committed means on disk."""
     if not databases or "default" not in databases:
         return []
-    with connections["default"].cursor() as cursor:
-        cursor.execute(
-            "SELECT current_setting('server_version_num')::int, current_setting('fsync'),"
-            " current_setting('synchronous_commit')"
-        )
-        version, fsync, synchronous_commit = cursor.fetchone()
-    problems: list[CheckMessage] = []
+    try:
+        version, fsync, synchronous_commit, clock = _ask_database()
+    except OperationalError as error:
+        return [
+            Error(
+                f"The database does not answer: {error}",
+                hint="Start it, or correct DATABASE_URL.",
+                id="gridtoken.E004",
+            )
+        ]
+    problems: list[CheckMessage] = _apart(time.time() - clock)
     if version < OLDEST:
         problems.append(
-            Error(f"PostgreSQL {version // 10_000} is too old: 15 or later", id="gridtoken.E001")
+            Error(
+                f"PostgreSQL {version // 10_000} is too old: 15 or later",
+                hint="Upgrade the server, then run `migrate`.",
+                id="gridtoken.E001",
+            )
         )
     if settings.ALLOW_VOLATILE_DATABASE:
         return problems
@@ -48,6 +60,42 @@ def check_database(*, databases: Sequence[str] | None = None, **_: Any) -> list[
     return problems
 
 
+def _ask_database() -> tuple[int, str, str, float]:
+    with connections["default"].cursor() as cursor:
+        cursor.execute(
+            "SELECT current_setting('server_version_num')::int, current_setting('fsync'),"
+            " current_setting('synchronous_commit'), extract(epoch FROM clock_timestamp())::float8"
+        )
+        answer: tuple[int, str, str, float] = cursor.fetchone()
+    return answer
+
+
+def _apart(seconds: float) -> list[CheckMessage]:
+    if abs(seconds) <= CLOCK_MAY_DIFFER:
+        return []
+    word = "ahead of" if seconds > 0 else "behind"
+    return [
+        Warning(
+            f"This machine's clock is {abs(seconds):.0f} s {word} the database's",
+            hint="Let both follow a time server (chrony, systemd-timesyncd).",
+            id="gridtoken.W002",
+        )
+    ]
+
+
+def check_second_factor(**_: Any) -> list[CheckMessage]:
+    """A password alone is what is stolen first; ``check --deploy`` says so."""
+    if settings.STAFF_MFA_REQUIRED:
+        return []
+    return [
+        Warning(
+            "Staff may log in by a password alone",
+            hint="Leave STAFF_MFA_REQUIRED out, or set it to true.",
+            id="gridtoken.W003",
+        )
+    ]
+
+
 def check_queue(**_: Any) -> list[CheckMessage]:
     """django-q2's timing: each of these, broken, runs tasks twice or never stops them."""
     queue = settings.Q_CLUSTER
@@ -57,7 +105,11 @@ def check_queue(**_: Any) -> list[CheckMessage]:
         (queue["queue_limit"] == 1 and queue["bulk"] == 1, "queue_limit and bulk must be 1"),
     )
     return [
-        Error(f"Q_CLUSTER: {sentence}", id="gridtoken.E003")
+        Error(
+            f"Q_CLUSTER: {sentence}",
+            hint="gridtoken/settings.py says beside each value what it prevents.",
+            id="gridtoken.E003",
+        )
         for holds, sentence in rules
         if not holds
     ]

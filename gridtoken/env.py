@@ -10,10 +10,11 @@ import ipaddress
 import os
 import re
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TypeVar, overload
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import environ
 import psycopg
@@ -28,6 +29,20 @@ T = TypeVar("T")
 
 class WrongVariableError(SystemExit):
     """Ends the start with one line on stderr and exit code 1, under any server or command."""
+
+
+@dataclass(frozen=True, slots=True)
+class MailServer:
+    """Who takes our mail."""
+
+    host: str
+    port: int
+    user: str
+    password: str = field(repr=False)
+    starttls: bool
+    """Encrypted after a greeting in plain text."""
+    tls: bool
+    """Encrypted from the first byte."""
 
 
 class Environment:
@@ -98,7 +113,7 @@ class Environment:
             number = Decimal(text)
         except InvalidOperation:
             raise self.refused(name, allowed) from None
-        if not number.is_finite() or number <= 0 or (least is not None and number < least):
+        if not number.is_finite() or (number <= 0 if least is None else number < least):
             raise self.refused(name, allowed)
         return number
 
@@ -169,6 +184,32 @@ class Environment:
             raise self.refused(name, allowed, secret=True)
         return text
 
+    def mail(self, name: str) -> MailServer | None:
+        """A mail server's URL, or ``None``."""
+        text = self.text(name)
+        if not text:
+            return None
+        try:
+            parts = urlsplit(text)
+            plain = {"smtp": 25, "smtp+tls": 587, "smtps": 465}[parts.scheme]
+            host, port = parts.hostname, parts.port or plain
+            good = bool(host) and parts.path in ("", "/") and not parts.query
+        except (ValueError, KeyError):
+            good = False
+        if not good or not host:
+            allowed = (
+                "a mail server's URL (smtp://, smtp+tls:// or smtps://user:password@host:port)"
+            )
+            raise self.refused(name, allowed, secret=True)
+        return MailServer(
+            host=host,
+            port=port,
+            user=unquote(parts.username or ""),
+            password=unquote(parts.password or ""),
+            starttls=parts.scheme == "smtp+tls",
+            tls=parts.scheme == "smtps",
+        )
+
     # -------------------------------------------------------------- lists and chain values
     def words(self, name: str, default: str = "") -> list[str]:
         """Words, separated by commas."""
@@ -200,6 +241,14 @@ class Environment:
     def hash(self, name: str) -> str | None:
         """A Solana hash, or ``None``."""
         return self._checked(name, Hash.from_string, "a Solana hash (32 bytes in base58)")
+
+    def secrets(self) -> list[str]:
+        """What was given for the variables, declared until now, whose names say that it is one."""
+        ends = ("_TOKEN", "_SECRET", "_SECRET_KEY", "_SECRET_ID", "_ROLE_ID", "_PASSWORD")
+        texts = (
+            self._variables.get(name, "").strip() for name in self.declared if name.endswith(ends)
+        )
+        return [text for text in texts if text]
 
     # -------------------------------------------------------------- refusing
     def refused(self, name: str, allowed: str, *, secret: bool = False) -> WrongVariableError:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import logging.config
 import sys
+from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
 
+from gridtoken import following
+
 # Applied to our own events and to those of libraries that know only the standard library.
 _SHARED: list[structlog.typing.Processor] = [
-    structlog.contextvars.merge_contextvars,  # the request's id, bound by django-structlog
+    structlog.contextvars.merge_contextvars,  # of the request, or of the queue's task
+    following.name_the_request,
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
     structlog.stdlib.ExtraAdder(),
@@ -18,13 +23,23 @@ _SHARED: list[structlog.typing.Processor] = [
 ]
 
 
-def config(*, debug: bool) -> dict[str, Any]:
-    """For ``LOGGING``: coloured lines for a person at a terminal, JSON for everything else."""
-    person = debug or sys.stderr.isatty()
+def config(*, debug: bool, level: str = "INFO", form: str = "auto") -> dict[str, Any]:
+    """For ``LOGGING``: coloured lines for a person at a terminal, JSON for everything else.
+
+    Args:
+        debug: Whether somebody develops here.
+        level: The least that is told of ours; libraries' own details are never told.
+        form: ``json`` or ``text``; ``auto`` decides as above.
+    """
+    person = (debug or sys.stderr.isatty()) if form == "auto" else form == "text"
     last: list[structlog.typing.Processor] = (
         [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
         if person
-        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        else [
+            structlog.processors.format_exc_info,
+            _what_first,
+            structlog.processors.JSONRenderer(),
+        ]
     )
     return {
         "version": 1,
@@ -37,17 +52,36 @@ def config(*, debug: bool) -> dict[str, Any]:
             }
         },
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structured"}},
-        "root": {"handlers": ["stderr"], "level": "INFO"},
+        "root": {"handlers": ["stderr"], "level": _at_least("INFO", level)},
         "loggers": {
+            **{room: {"level": level} for room in ("gridtoken", "minting", "readings")},
             # Django's own console and mail handlers make way for the root's.
-            "django": {"handlers": [], "level": "INFO", "propagate": True},
-            "django.server": {"handlers": [], "level": "WARNING", "propagate": True},
+            "django": {"handlers": [], "level": _at_least("INFO", level), "propagate": True},
+            "django.server": {
+                "handlers": [],
+                "level": _at_least("WARNING", level),
+                "propagate": True,
+            },
             # Told by django-structlog, with the request's id.
             "django.request": {"level": "ERROR"},
             "httpx": {"level": "WARNING"},
             "httpcore": {"level": "WARNING"},
         },
     }
+
+
+def _what_first(
+    _logger: object, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """When, how grave and what stand at the beginning of a line, for whoever scrolls."""
+    first = {name: event.pop(name) for name in ("timestamp", "level", "event") if name in event}
+    return {**first, **event}
+
+
+def _at_least(level: str, wanted: str) -> str:
+    """The graver of two levels."""
+    numbers = logging.getLevelNamesMapping()
+    return max(level, wanted, key=numbers.__getitem__)
 
 
 def configure(logging_config: dict[str, Any]) -> None:

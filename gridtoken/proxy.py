@@ -8,6 +8,9 @@ from collections.abc import Callable
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 
+UNTRUSTED = "gridtoken.forwarded"
+"""In ``META``: whether somebody whom we do not trust says to speak for another."""
+
 
 class TrustedProxyMiddleware:
     """Takes forwarded headers away, or takes the client's address from them."""
@@ -27,9 +30,19 @@ class TrustedProxyMiddleware:
                 if not _is_trusted(hop.strip()):
                     break
         else:
-            for name in [name for name in meta if name.startswith("HTTP_X_FORWARDED_")]:
+            forwarded = [name for name in meta if name.startswith("HTTP_X_FORWARDED_")]
+            for name in forwarded:
                 del meta[name]
+            meta[UNTRUSTED] = bool(forwarded)
         return self._get_response(request)
+
+
+def client_address(request: HttpRequest) -> str | None:
+    """Who asks, as far as that is known for sure; ``None`` over a Unix socket without a proxy."""
+    try:
+        return str(ipaddress.ip_address(request.META.get("REMOTE_ADDR", "")))
+    except ValueError:
+        return None
 
 
 def _is_trusted(text: str) -> bool:

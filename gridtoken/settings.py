@@ -10,9 +10,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-from gridtoken import logs, sidebar
+from gridtoken import VERSION, logs, reporting, sidebar
 from gridtoken.embedded import postgres
 from gridtoken.env import BASE_DIR, load
+from gridtoken.security import *  # noqa: F403 — settings of libraries
 
 env = load()
 
@@ -40,9 +41,22 @@ SOLANA_GENESIS_HASH = env.hash("SOLANA_GENESIS_HASH")
 SOLANA_COMMITMENT = env.choice("SOLANA_COMMITMENT", "confirmed", "finalized")
 EXPLORER_URL = env.url("EXPLORER_URL")
 
-MINT_SIGNER = env.choice("MINT_SIGNER", "keypair")
+MINT_SIGNER = env.choice("MINT_SIGNER", "keypair", "vault")
 MINT_AUTHORITY_KEYPAIR = env.file("MINT_AUTHORITY_KEYPAIR")
 MINT_AUTHORITY_ADDRESS = env.address("MINT_AUTHORITY_ADDRESS")
+VAULT_ADDR = env.url("VAULT_ADDR")
+VAULT_TOKEN = env.text("VAULT_TOKEN")
+VAULT_TOKEN_FILE = env.file("VAULT_TOKEN_FILE")
+VAULT_ROLE_ID = env.text("VAULT_ROLE_ID")
+VAULT_SECRET_ID = env.text("VAULT_SECRET_ID")
+VAULT_SECRET_ID_FILE = env.file("VAULT_SECRET_ID_FILE")
+VAULT_APPROLE_MOUNT = env.text("VAULT_APPROLE_MOUNT", "approle")
+VAULT_NAMESPACE = env.text("VAULT_NAMESPACE")
+VAULT_CACERT = env.file("VAULT_CACERT")
+VAULT_TRANSIT_KEY = env.text("VAULT_TRANSIT_KEY")
+VAULT_TRANSIT_MOUNT = env.text("VAULT_TRANSIT_MOUNT", "transit")
+# Less than a third of a blockhash's life, or what was signed is too old to land.
+VAULT_TIMEOUT_SECS = env.whole("VAULT_TIMEOUT_SECS", 5, most=15)
 ENERGY_TOKEN_MINT = env.address("ENERGY_TOKEN_MINT")
 MINT_PROGRAM = env.choice("MINT_PROGRAM", "spl-token", "anchor")
 MINT_PROGRAM_ID = env.address("MINT_PROGRAM_ID")
@@ -78,6 +92,11 @@ TOKENIZATION_RETRY_BACKOFF_MULTIPLIER = env.decimal(
 TOKENIZATION_MAX_RETRY_DELAY_SECS = env.whole(
     "TOKENIZATION_MAX_RETRY_DELAY_SECS", 3600, most=31_536_000
 )
+TOKENIZATION_AUTO_MINT_ENABLED = env.flag("TOKENIZATION_AUTO_MINT_ENABLED", default=False)
+TOKENIZATION_POLLING_INTERVAL_SECS = env.whole(
+    "TOKENIZATION_POLLING_INTERVAL_SECS", 60, most=86_400
+)
+TOKENIZATION_MINT_THRESHOLD_KWH = env.decimal("TOKENIZATION_MINT_THRESHOLD_KWH", "0", least=0)
 MINT_MAX_KWH_PER_DAY = env.decimal("MINT_MAX_KWH_PER_DAY")
 APPROVAL_ABOVE_KWH = env.decimal("APPROVAL_ABOVE_KWH")
 APPROVAL_ABOVE_LAMPORTS = env.whole("APPROVAL_ABOVE_LAMPORTS")
@@ -152,6 +171,11 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "axes",
+    "csp",
     "auditlog",
     "django_structlog",
     "rest_framework",
@@ -165,17 +189,23 @@ INSTALLED_APPS = [
     "django_q",
 ]
 MIDDLEWARE = [
+    "minting.monitoring.requests.RequestTimingMiddleware",
     "gridtoken.proxy.TrustedProxyMiddleware",
+    "gridtoken.requests.ProbeMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "gridtoken.headers.PolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "django_structlog.middlewares.RequestMiddleware",
+    "gridtoken.requests.RequestLogMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "gridtoken.login.middleware.SessionMiddleware",
     "gridtoken.changes.ChangeLogMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",  # the last: whatever was answered, who is locked out reads so
 ]
 TEMPLATES = [
     {
@@ -208,8 +238,16 @@ UNFOLD = sidebar.UNFOLD
 # Who may be paid where, and who may do what. Never readings, results or the journal: these are
 # written in bulk, and tell who and when themselves.
 AUDITLOG_INCLUDE_TRACKING_MODELS: list[str | dict[str, Any]] = [
-    {"model": "readings.Owner", "exclude_fields": ["wallets", "assignments", "readings"]},
+    {
+        "model": "readings.Owner",
+        "exclude_fields": ["wallets", "wallet_changes", "assignments", "readings"],
+    },
     "readings.Wallet",
+    {
+        "model": "readings.WalletChange",
+        # Who and when stand beside every entry.
+        "exclude_fields": ["proposed_by", "proposed_at", "decided_by", "decided_at"],
+    },
     {"model": "readings.Meter", "exclude_fields": ["assignments", "readings"]},
     "readings.MeterAssignment",
     {
@@ -288,10 +326,15 @@ SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
 SECURE_HSTS_SECONDS = 31_536_000 if DJANGO_HTTPS else 0
 SESSION_COOKIE_SECURE = DJANGO_HTTPS
 CSRF_COOKIE_SECURE = DJANGO_HTTPS
+# A browser takes such a name from this very host alone, over HTTPS: no neighbour can plant one.
+_HOST = "__Host-" if DJANGO_HTTPS else ""
+SESSION_COOKIE_NAME = f"{_HOST}sessionid"
+CSRF_COOKIE_NAME = f"{_HOST}csrftoken"
+STAFF_MFA_REQUIRED = env.flag("STAFF_MFA_REQUIRED", default=not DEBUG, shown="")
 # Only a trusted proxy's headers get this far: gridtoken.proxy takes the others' away.
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if DJANGO_TRUSTED_PROXY else None
 USE_X_FORWARDED_HOST = bool(DJANGO_TRUSTED_PROXY)
-X_FRAME_OPTIONS = "DENY"
+DEFAULT_EXCEPTION_REPORTER_FILTER = "gridtoken.reports.ReportFilter"
 # HSTS is for this host: what else the domain serves, and browsers' lists, are not ours to decide.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 AUTH_PASSWORD_VALIDATORS = [
@@ -304,7 +347,46 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 
+# ------------------------------------------------------------------ metrics
+METRICS_TOKEN = env.text("METRICS_TOKEN")
+
+# ------------------------------------------------------------------ e-mail
+_mail = env.mail("EMAIL_URL")
+EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if _mail else 'dummy'}.EmailBackend"
+if _mail is not None:
+    EMAIL_HOST, EMAIL_PORT = _mail.host, _mail.port
+    EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _mail.user, _mail.password
+    EMAIL_USE_TLS, EMAIL_USE_SSL = _mail.starttls, _mail.tls
+EMAIL_TIMEOUT = 20
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.text("EMAIL_FROM", "gridtoken@localhost")
+DIGEST_TO = env.words("DIGEST_TO")
+DIGEST_HOUR = env.whole("DIGEST_HOUR", 6, least=0, most=23)
+DIGEST_ALWAYS = env.flag("DIGEST_ALWAYS", default=False)
+if DIGEST_TO and _mail is None:
+    raise env.refused("EMAIL_URL", "a mail server's URL while DIGEST_TO names somebody")
+
 # ------------------------------------------------------------------ logs
 LOGGING_CONFIG = "gridtoken.logs.configure"
-LOGGING = logs.config(debug=DEBUG)
+LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", "DEBUG", "WARNING", "ERROR")
+LOG_FORMAT = env.choice("LOG_FORMAT", "auto", "json", "text")
+LOGGING = logs.config(debug=DEBUG, level=LOG_LEVEL, form=LOG_FORMAT)
+DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = True  # what is not usable as one is replaced first
+# The address in the log is what gridtoken.proxy left: never a header that anybody may claim.
+IPWARE_META_PRECEDENCE_ORDER = ["REMOTE_ADDR"]
 DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = logging.DEBUG  # one line a request: its end
+
+# ------------------------------------------------------------------ errors, told to a Sentry
+# The last of all: whatever is declared above as a secret is hidden in what is told.
+SENTRY_DSN = env.url("SENTRY_DSN") or ""
+if SENTRY_DSN:
+    reporting.configure(
+        SENTRY_DSN,
+        environment="development" if DEBUG else "production",
+        release=f"gridtoken@{VERSION}",
+        secrets=[
+            *env.secrets(),
+            *reporting.secrets_of([*SOLANA_RPC_URLS, Q_BROKER_URL or ""]),
+            DATABASES["default"].get("PASSWORD", ""),
+            _mail.password if _mail else "",
+        ],
+    )

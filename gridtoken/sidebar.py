@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.http import HttpRequest
 from django.templatetags.static import static
 from django.urls import reverse_lazy
+from django.utils.functional import lazy
 from django.utils.module_loading import import_string
 
 
@@ -19,10 +21,33 @@ def _page(title: str, icon: str, model: str, app: str = "minting") -> dict[str, 
     }
 
 
+def _inbox(name: str) -> str:
+    """What ``minting.admin.inbox.badge`` says, which settings must not import."""
+    words: str = import_string(f"minting.admin.inbox.badge.{name}")()
+    return words
+
+
 def _waiting_approvals() -> str:
     """Beside a page of the sidebar. Templates call it; a dotted path would leave an empty badge."""
-    badge: str = import_string("minting.admin.batches.approvals.waiting_badge")()
-    return badge
+    return _inbox("waiting_badge")
+
+
+_INBOX = (("batches_tab", "minting", "mintapproval"), ("wallets_tab", "readings", "walletchange"))
+"""Tabs of the approvers' inbox: the function that names each, and the rows in it."""
+
+
+def _tab(named_by: str, app: str, model: str) -> dict[str, Any]:
+    """One of them; its name counts only where it is shown."""
+    return {
+        "title": lazy(_inbox, str)(named_by),
+        "link": reverse_lazy(f"admin:{app}_{model}_changelist"),
+        "permission": lambda request: request.user.has_perm(f"{app}.view_{model}"),
+    }
+
+
+def without_inline_styles(_request: HttpRequest) -> dict[str, Any]:
+    """For every page of the admin: the theme's colours come from ``theme.css``."""
+    return {"colors": None}
 
 
 UNFOLD: dict[str, Any] = {
@@ -33,11 +58,27 @@ UNFOLD: dict[str, Any] = {
     "DASHBOARD_CALLBACK": "minting.admin.dashboard.pages.dashboard",
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
-    "STYLES": [lambda _request: static("minting/admin.css")],
+    "STYLES": [
+        lambda _request: static("minting/theme.css"),
+        lambda _request: static("minting/admin.css"),
+    ],
+    "GLOBAL_CALLBACK": "gridtoken.sidebar.without_inline_styles",
+    "ACCOUNT": {
+        "navigation": [
+            {"title": "Change password", "link": reverse_lazy("admin:password_change")},
+            {"title": "Second factor", "link": reverse_lazy("mfa_index")},
+        ]
+    },
     "SCRIPTS": [
         lambda _request: static("minting/times.js"),
         lambda _request: static("minting/copy.js"),
         lambda _request: static("minting/pages.js"),
+    ],
+    "TABS": [
+        {
+            "models": [f"{app}.{model}" for _, app, model in _INBOX],
+            "items": [_tab(*each) for each in _INBOX],
+        }
     ],
     "SIDEBAR": {
         "navigation": [
@@ -57,7 +98,12 @@ UNFOLD: dict[str, Any] = {
                     _page("Readings", "electric_meter", "meterreading", "readings"),
                     _page("Batches", "inventory_2", "mintbatch"),
                     _page("Approvals", "how_to_reg", "mintapproval")
-                    | {"badge": _waiting_approvals},
+                    | {
+                        "badge": _waiting_approvals,
+                        "active": lambda request: any(
+                            f"/{app}/{model}/" in request.path for _, app, model in _INBOX
+                        ),
+                    },
                     _page("Results", "fact_check", "mintresult"),
                     _page("Transactions", "receipt_long", "minttransaction")
                     | {
@@ -70,6 +116,7 @@ UNFOLD: dict[str, Any] = {
                     | {"link": reverse_lazy("admin:minting_statements")},
                     _page("Mint", "toll", "mintinfo"),
                     _page("Stops", "block", "mintingstop"),
+                    _page("Polling", "autorenew", "pollingpause"),
                     _page("Reconciliations", "balance", "reconcilerun"),
                     _page("Differences", "difference", "reconcilefinding"),
                 ],
@@ -98,6 +145,8 @@ UNFOLD: dict[str, Any] = {
                     _page("Groups", "groups", "group", "auth"),
                     _page("API tokens", "key", "apitoken", "access"),
                     _page("API calls", "policy", "apicall", "access"),
+                    _page("Failed logins", "gpp_maybe", "accessattempt", "axes"),
+                    _page("Logins", "login", "accesslog", "axes"),
                     _page("Changes", "history", "logentry", "auditlog"),
                 ],
             },

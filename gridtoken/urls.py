@@ -9,6 +9,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, Spec
 doors = [path("", include("minting.api.doors.urls"))] if settings.PLATFORM_DOORS else []
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
+    path("admin/", include("gridtoken.login.urls")),
     path("admin/", admin.site.urls),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
@@ -16,5 +17,6 @@ urlpatterns = [
     *doors,
     path("api/v1/", include("minting.api.urls")),
     path("", include("minting.api.health")),
+    path("", include("minting.api.metrics")),
 ]
 handler500 = "minting.api.problems.server_error"

@@ -24,4 +24,6 @@ class MintingConfig(AppConfig):
             conf.program()
         except errors.MintingRefused as refused:
             raise WrongVariableError(str(refused)) from None
-        register(Tags.security, deploy=True)(import_module("minting.checks").check_chain)
+        checks = import_module("minting.checks")
+        register("settings")(checks.check_settings)
+        register(Tags.security, deploy=True)(checks.check_chain)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
 from functools import lru_cache
@@ -13,9 +13,11 @@ from pathlib import Path
 from django.conf import settings
 from solders.pubkey import Pubkey
 
+from minting.cluster.signers import SignerSettings, VaultSettings, address_of
 from minting.engine.approval import ApprovalPolicy
 from minting.engine.errors import MintingRefused
 from minting.engine.idl import Idl, read_idl
+from minting.engine.polling import PollingPolicy
 from minting.engine.programs.anchor import AnchorSettings
 from minting.engine.programs.anchor_accounts import Role, Setting
 from minting.engine.retries import RetryPolicy
@@ -26,7 +28,8 @@ from minting.engine.types import Commitment
 class MintingConfig:
     """contract.md, "Environment", as values; a unit stands in each name or beside it."""
 
-    rpc_urls: tuple[str, ...]
+    rpc_urls: tuple[str, ...] = field(repr=False)
+    """Not shown: providers put keys into paths."""
     rpc_max_per_second: float | None
     """Requests of all processes that share ``rpc_turns``."""
     rpc_turns: Path
@@ -34,8 +37,7 @@ class MintingConfig:
     genesis_hash: str | None
     commitment: Commitment
     """What makes a result succeed."""
-    signer: str
-    authority_keypair: Path | None
+    signing: SignerSettings
     authority_address: Pubkey | None
     mint_address: Pubkey | None
     max_batch_size: int
@@ -75,8 +77,13 @@ class MintingConfig:
         """The mint authority's address, which also pays.
 
         Raises:
-            MintingRefused: neither ``MINT_AUTHORITY_ADDRESS`` nor a keypair is set.
+            MintingRefused: neither ``MINT_AUTHORITY_ADDRESS`` nor a keypair is set, or Vault does
+                not tell.
+            SignerUnavailable: Vault does not answer; it is asked once a process, and only where
+                ``MINT_AUTHORITY_ADDRESS`` is not set.
         """
+        if self.authority_address is None and self.signing.kind == "vault":
+            return address_of(self.signing.vault)
         if self.authority_address is None:
             raise MintingRefused("Neither MINT_AUTHORITY_ADDRESS nor MINT_AUTHORITY_KEYPAIR is set")
         return self.authority_address
@@ -90,8 +97,7 @@ def current() -> MintingConfig:
         rpc_turns=Path(settings.DATA_DIR) / "rpc-turns",
         genesis_hash=settings.SOLANA_GENESIS_HASH,
         commitment=Commitment(settings.SOLANA_COMMITMENT),
-        signer=settings.MINT_SIGNER,
-        authority_keypair=settings.MINT_AUTHORITY_KEYPAIR,
+        signing=_signing(),
         authority_address=_authority(),
         mint_address=_address(settings.ENERGY_TOKEN_MINT),
         max_batch_size=settings.BLOCKCHAIN_MAX_BATCH_SIZE,
@@ -118,6 +124,15 @@ def approval_policy() -> ApprovalPolicy:
         above_kwh=settings.APPROVAL_ABOVE_KWH,
         above_lamports=settings.APPROVAL_ABOVE_LAMPORTS,
         expires_after=timedelta(hours=settings.APPROVAL_EXPIRES_HOURS),
+    )
+
+
+def polling_policy() -> PollingPolicy:
+    """Whether and how often this process polls, and what is too little to be minted."""
+    return PollingPolicy(
+        enabled=settings.TOKENIZATION_AUTO_MINT_ENABLED,
+        interval=timedelta(seconds=settings.TOKENIZATION_POLLING_INTERVAL_SECS),
+        threshold_kwh=settings.TOKENIZATION_MINT_THRESHOLD_KWH,
     )
 
 
@@ -156,7 +171,7 @@ def _accounts() -> dict[str, Setting]:
     given_accounts: Mapping[str, str] = settings.MINT_PROGRAM_ACCOUNTS
     found = {name: Setting(_source(name, text)) for name, text in given_accounts.items()}
     for name, file in _cosigners().items():
-        address = _public_half(file)
+        address = public_half(file)
         given = found.get(name)
         if address is None and given is None:
             raise MintingRefused(
@@ -197,6 +212,28 @@ def _retry() -> RetryPolicy:
     )
 
 
+def _signing() -> SignerSettings:
+    return SignerSettings(
+        kind=settings.MINT_SIGNER,
+        keypair=Path(settings.MINT_AUTHORITY_KEYPAIR) if settings.MINT_AUTHORITY_KEYPAIR else None,
+        vault=VaultSettings(
+            address=settings.VAULT_ADDR,
+            key=settings.VAULT_TRANSIT_KEY,
+            mount=settings.VAULT_TRANSIT_MOUNT,
+            namespace=settings.VAULT_NAMESPACE or None,
+            ca_file=settings.VAULT_CACERT,
+            timeout=float(settings.VAULT_TIMEOUT_SECS),
+            token=settings.VAULT_TOKEN,
+            token_file=settings.VAULT_TOKEN_FILE,
+            role_id=settings.VAULT_ROLE_ID,
+            secret_id=settings.VAULT_SECRET_ID,
+            secret_id_file=settings.VAULT_SECRET_ID_FILE,
+            approle_mount=settings.VAULT_APPROLE_MOUNT,
+        ),
+        address=_address(settings.MINT_AUTHORITY_ADDRESS),
+    )
+
+
 def _authority() -> Pubkey | None:
     """``MINT_AUTHORITY_ADDRESS``, else the public half of the keypair file, if that can be read.
 
@@ -204,13 +241,13 @@ def _authority() -> Pubkey | None:
     """
     if settings.MINT_AUTHORITY_ADDRESS:
         return Pubkey.from_string(settings.MINT_AUTHORITY_ADDRESS)
-    if not settings.MINT_AUTHORITY_KEYPAIR:
+    if settings.MINT_SIGNER != "keypair" or not settings.MINT_AUTHORITY_KEYPAIR:
         return None
     # Whoever opens the key to sign says what is wrong with it; to show, it is just unknown.
-    return _public_half(Path(settings.MINT_AUTHORITY_KEYPAIR))
+    return public_half(Path(settings.MINT_AUTHORITY_KEYPAIR))
 
 
-def _public_half(file: Path) -> Pubkey | None:
+def public_half(file: Path) -> Pubkey | None:
     """The address that a Solana CLI keypair file ends with; ``None`` if it cannot be read."""
     try:
         return Pubkey(bytes(json.loads(file.read_bytes())[32:]))

@@ -10,16 +10,20 @@ log = structlog.get_logger(__name__)
 
 SCHEDULES: dict[str, tuple[str, int]] = {
     "sweep": ("minting.tasks.sweep", 1),
+    "tend_signer": ("minting.tasks.tend_signer", 1),
     "retry": ("minting.tasks.retry_due", 1),
+    "look_at_chain": ("minting.tasks.look_at_chain", 1),
     "rejudge": ("readings.tasks.rejudge", 1),
     "imports": ("readings.tasks.work_imports", 1),
     "reconcile": ("minting.tasks.reconcile", 10),
     "reconcile_all": ("minting.tasks.reconcile_all", 24 * 60),
     "expire_approvals": ("minting.tasks.expire_approvals", 1),
+    "expire_wallet_changes": ("readings.tasks.expire_wallet_changes", 1),
     "forget_keys": ("minting.tasks.forget_keys", 60),
     "forget_selections": ("minting.tasks.forget_selections", 60),
     "deliver": ("minting.tasks.deliver", 1),
     "tidy_webhooks": ("minting.tasks.tidy_webhooks", 60),
+    "digest": ("minting.tasks.send_digest", 10),
     "forget_calls": ("minting.tasks.forget_calls", 60),
 }
 """Name, dotted path, and minutes between two runs; one is the least that django-q2 knows."""

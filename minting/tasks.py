@@ -13,17 +13,22 @@ from uuid import UUID
 
 import structlog
 
+from gridtoken import following
 from minting.access import rates, trail
 from minting.engine.errors import MintNotFinal
+from minting.monitoring.digest import sending
 from minting.service.audit import reconcile as reconciling
 from minting.service.chain.session import open_session
 from minting.service.describe import describe_reconciliation
+from minting.service.drive import tending
 from minting.service.drive.doubt import collect_proof
 from minting.service.drive.recover import recover
 from minting.service.drive.submit import drive_waiting
 from minting.service.drive.upkeep import worker_name
+from minting.service.polling.meter_polling_service import MeterPollingService
 from minting.service.requests import approving, errands, repeats, retry, selections
 from minting.service.requests.works import WORKS
+from minting.service.watch import chain_health
 from minting.webhooks import courier, upkeep
 
 log = structlog.get_logger(__name__)
@@ -31,6 +36,7 @@ log = structlog.get_logger(__name__)
 
 def look() -> dict[str, Any]:
     """Drives slices that nobody drives, as many at once as ``BLOCKCHAIN_CONCURRENT_BATCHES``."""
+    following.forget_request()
     with open_session() as session:
         report = drive_waiting(session, worker=worker_name(os.getpid()))
     upkeep.call_if_due()
@@ -41,6 +47,12 @@ def sweep() -> dict[str, Any]:
     """Every minute: one recovery pass, and a nudge if slices wait."""
     with open_session() as session:
         return asdict(recover(session))
+
+
+def tend_signer() -> str:
+    """Every minute: a remote signer's token is kept alive."""
+    with open_session() as session:
+        return tending.tend_signer(session)
 
 
 def prove(transaction_id: str) -> bool:
@@ -54,9 +66,19 @@ def run_errand(errand_id: str) -> str:
     return errands.run(UUID(errand_id), WORKS, worker=worker_name(os.getpid()))
 
 
+def poll() -> dict[str, Any]:
+    """Every ``TOKENIZATION_POLLING_INTERVAL_SECS``: batches of what is pending."""
+    return asdict(MeterPollingService().poll())
+
+
 def retry_due() -> dict[str, Any]:
     """Every minute: new batches of the failures whose retry is due."""
     return asdict(retry.retry_due())
+
+
+def look_at_chain() -> bool:
+    """Every minute: nodes and the account that pays, so that figures know them unwatched."""
+    return chain_health.look().answers
 
 
 def reconcile() -> dict[str, Any]:
@@ -81,6 +103,7 @@ def _reconcile(*, thorough: bool) -> dict[str, Any]:
 
 def deliver() -> dict[str, Any]:
     """Tells other systems what happened: a short stint of one courier."""
+    following.forget_request()
     report = courier.deliver()
     upkeep.call_if_due()
     return asdict(report)
@@ -89,6 +112,11 @@ def deliver() -> dict[str, Any]:
 def tidy_webhooks() -> dict[str, Any]:
     """Every hour: deliveries that were tried long enough, and what is too old to be kept."""
     return asdict(upkeep.tidy())
+
+
+def send_digest() -> dict[str, Any]:
+    """Every ten minutes: today's e-mail to staff, once, when its hour has come."""
+    return asdict(sending.send_if_due())
 
 
 def expire_approvals() -> int:

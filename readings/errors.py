@@ -15,6 +15,7 @@
     └── RegistryError             registry_error
         ├── InvalidWallet         invalid_wallet      not 32 bytes of base58, or off the curve
         ├── OverlappingAssignment overlapping_assignment   two owners of one meter at once
+        ├── WalletChangeConflict   wallet_change_conflict   decided already, void, or by who asked
         ├── UnknownOwner          unknown_owner       no owner with this user_id
         └── AlreadyRegistered     already_registered  the user_id or serial is taken
 
@@ -133,6 +134,12 @@ class InvalidWallet(RegistryError):
     """An address that must not be paid as it stands."""
 
     code = "invalid_wallet"
+
+
+class WalletChangeConflict(RegistryError):
+    """A decision about a wallet that cannot be taken, by this person or by anybody any more."""
+
+    code = "wallet_change_conflict"
 
 
 class OverlappingAssignment(RegistryError):

@@ -19,7 +19,7 @@ from django.db.models import QuerySet, Sum
 
 from readings.conf import limits
 from readings.errors import UnknownReading
-from readings.models import MeterReading, MeterReadingQuerySet, Wallet
+from readings.models import MeterReading, MeterReadingQuerySet, Wallet, WalletChange
 from readings.rules import (
     IN_FLIGHT,
     UNCODED,
@@ -260,6 +260,11 @@ def wallets_changed(
     with connection.cursor() as cursor:
         cursor.execute(_WALLETS_CHANGED.format(picked=chosen), [since, *params, statuses])
         return [ChangedWallet(*row) for row in cursor.fetchall()]
+
+
+def waiting_wallet_changes() -> int:
+    """Requests for another wallet that wait for a second person."""
+    return WalletChange.objects.waiting().count()
 
 
 def lock_retrying(results: Mapping[UUID, UUID]) -> set[UUID]:

@@ -13,3 +13,8 @@ def rejudge() -> int:
 def work_imports() -> int:
     """Goes on with files that wait for nobody; returns how many."""
     return imports.work()
+
+
+def expire_wallet_changes() -> int:
+    """Every minute: requests for another wallet that nobody decided about in time end."""
+    return intake.expire_wallet_changes()

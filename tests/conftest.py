@@ -7,6 +7,7 @@ import os
 import socket
 from collections.abc import Iterator
 from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any
 
 import hypothesis
@@ -17,6 +18,7 @@ from django.db import DEFAULT_DB_ALIAS, connection
 from pytest_django import Settings
 
 from gridtoken.embedded.localnet import Localnet
+from minting.access import migrations
 from minting.access.groups import grant
 
 hypothesis.settings.register_profile("default", deadline=None)
@@ -74,8 +76,10 @@ def chain(localnet: Localnet, settings: Settings) -> Localnet:
 @pytest.fixture
 def groups(db: None) -> None:
     """The ready-made groups; a test that empties the tables takes them away for the next."""
-    made = import_module("minting.access.migrations.0003_groups")
-    grant(apps, DEFAULT_DB_ALIAS, made.GROUPS)
+    for found in sorted(iter_modules(migrations.__path__), key=lambda module: module.name):
+        made = import_module(f"{migrations.__name__}.{found.name}")
+        if hasattr(made, "GROUPS"):
+            grant(apps, DEFAULT_DB_ALIAS, made.GROUPS)
 
 
 @pytest.fixture

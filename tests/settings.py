@@ -38,6 +38,7 @@ if not _inherited or not _inherited.endswith(_worker):
         "DJANGO_SECRET_KEY": "for-tests-only-" + "x" * 40,
         "DJANGO_ALLOWED_HOSTS": "testserver,localhost,127.0.0.1",
         "DJANGO_HTTPS": "false",
+        "STAFF_MFA_REQUIRED": "false",
         "Q_WORKERS": "1",
     }
 

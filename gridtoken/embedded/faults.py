@@ -36,7 +36,8 @@ class FaultPlan:
     error_code: int = -32603
     error_message: str = "Internal error"
     stale_blockhash: float = 0.0
-    """getLatestBlockhash answers one that is `stale_blocks` old, with its own last valid height."""
+    """getLatestBlockhash answers one that is `stale_blocks` old, with its own last valid height;
+    so does simulateTransaction of the one that it puts in."""
     stale_blocks: int = 140
     lag_slots: int = 0
     """Every answer is that of a node so many blocks behind."""

@@ -56,6 +56,7 @@ _ERRORS: tuple[Exception, ...] = (
     api.IdempotencyKeyReused(),
     readings.UnknownOwner("user-9"),
     readings.AlreadyRegistered("Meter", "METER-1", READING),
+    readings.WalletChangeConflict("the request is approved already"),
     readings.RegistryError("An owner with this user_id is registered"),
     readings.InvalidWallet("A wallet is 32 bytes in base58"),
     exceptions.Throttled(1),

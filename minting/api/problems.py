@@ -31,6 +31,7 @@ from minting.engine.errors import (
     NothingToRetry,
     RateLimited,
     RpcRefused,
+    SignerUnavailable,
     SolanaError,
     WalletRefused,
 )
@@ -45,6 +46,7 @@ from readings.errors import (
     UnknownMeter,
     UnknownOwner,
     UnknownReading,
+    WalletChangeConflict,
 )
 
 PROBLEM = "application/problem+json"
@@ -99,6 +101,7 @@ ANSWERS: Mapping[type[Exception], _Answer] = {
     WalletRefused: _Answer(422),
     RpcRefused: _solana(502),
     SolanaError: _solana(503),
+    SignerUnavailable: _Answer(503),
     BlockchainError: _Answer(500),
     InvalidReading: _Answer(400),
     UnknownMeter: _Answer(404),
@@ -108,6 +111,7 @@ ANSWERS: Mapping[type[Exception], _Answer] = {
     ReasonRequired: _Answer(400),
     UnknownOwner: _Answer(404),
     AlreadyRegistered: _Answer(409, lambda error: {"id": str(error.row_id)}),
+    WalletChangeConflict: _Answer(409),
     RegistryError: _Answer(422),
     ReadingError: _Answer(422),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +11,12 @@ from django.db import transaction
 from django.db.models import Prefetch, QuerySet
 from django.urls import reverse
 from django.utils import timezone
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import (
+    OpenApiExample,
+    OpenApiParameter,
+    OpenApiResponse,
+    extend_schema,
+)
 from rest_framework.exceptions import NotFound, PermissionDenied
 from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
@@ -20,11 +26,12 @@ from rest_framework.serializers import Serializer
 from minting.access.models import ApiToken
 from minting.access.permissions import HasScope
 from minting.access.scopes import Scope
-from minting.api.base import ApiView
+from minting.api.base import ApiView, caller
 from minting.api.documents import IDEMPOTENCY_KEY, JSON_OK, problems
 from minting.api.errors import InvalidRequest
 from minting.api.idempotency import Answer, answer_once
 from minting.api.pagination import KeysetPagination
+from minting.api.serializers import examples
 from minting.api.serializers.registry import (
     MeterChangeSerializer,
     MeterRegistrationSerializer,
@@ -35,10 +42,24 @@ from minting.api.serializers.registry import (
 )
 from readings import intake
 from readings.errors import UnknownOwner
-from readings.models import Meter, MeterAssignment, Owner, Wallet
+from readings.models import Meter, MeterAssignment, Owner, Wallet, WalletChange
+from readings.second_person import ChangeWay
 
 REGISTRY = (Scope.REGISTRY,)
 REFUSALS = problems(400, 404, 409, 413, 422)
+
+WAITS = OpenApiResponse(
+    OwnerSerializer,
+    description="The wallet waits for a second person; all else is changed",
+    examples=[OpenApiExample("waits", value=examples.WAITING_OWNER)],
+)
+LOCATION_OF_CHANGE = OpenApiParameter(
+    "Location",
+    {"type": "string", "format": "uri"},
+    OpenApiParameter.HEADER,
+    response=[202],
+    description="Where the request is that waits.",
+)
 
 
 class OwnerFilter(django_filters.FilterSet):
@@ -117,14 +138,16 @@ class OwnerDetail(ApiView):
 
     @extend_schema(
         operation_id="owners_update",
-        parameters=[*IDEMPOTENCY_KEY],
+        parameters=[*IDEMPOTENCY_KEY, LOCATION_OF_CHANGE],
         request=OwnerChangeSerializer,
-        responses={200: OwnerSerializer, **REFUSALS},
+        responses={200: OwnerSerializer, 202: WAITS, **REFUSALS},
     )
     def patch(self, request: Request, row_id: UUID) -> Response:
         """Changes name, mail or wallet.
 
-        A new wallet lets go what was held for want of one; batches that exist keep theirs.
+        A new wallet lets go what was held for want of one; batches that exist keep theirs. With
+        four eyes on it waits for a second person: 202, with the request in `wallet_change` and its
+        address in `Location`. The same again is told of the same request.
         """
         return _tell(request, "", lambda: _change_owner(request, row_id))
 
@@ -208,18 +231,23 @@ def _register_owner(request: Request) -> Answer:
 def _change_owner(request: Request, row_id: UUID) -> Answer:
     owner = _found(Owner.objects.select_for_update(no_key=True), row_id)
     changes = _valid(request, OwnerChangeSerializer, some=True)
+    waits = False
     if "wallet_address" in changes:
-        _change_wallet(request, owner, changes.pop("wallet_address"))
+        waits = _change_wallet(request, owner, changes.pop("wallet_address"))
     _save(owner, changes)
-    return Answer(200, _told(_found(_owners(), row_id), OwnerSerializer))
+    return Answer(202 if waits else 200, _told(_found(_owners(), row_id), OwnerSerializer))
 
 
-def _change_wallet(request: Request, owner: Owner, address: str | None) -> None:
+def _change_wallet(request: Request, owner: Owner, address: str | None) -> bool:
+    """Whether it waits for a second person."""
     _require_session(request, "readings.add_wallet")
+    by = caller(request)
     if address is None:
-        intake.retire_wallet(owner=owner)
-    else:
-        intake.register_wallet(owner=owner, address=address)
+        intake.retire_wallet(owner=owner, by=by)
+        return False
+    asker = intake.Asker(by, ChangeWay.API)
+    made = intake.register_wallet(owner=owner, address=address, asker=asker)
+    return isinstance(made, WalletChange)
 
 
 @transaction.atomic
@@ -279,7 +307,12 @@ def _require_session(request: Request, permission: str) -> None:
 
 def _owners() -> QuerySet[Owner]:
     newest_first = Wallet.objects.order_by("-registered_at", "-id")
-    return Owner.objects.prefetch_related(Prefetch("wallets", newest_first))
+    waiting = WalletChange.objects.proposed().select_related(
+        "owner", "old_wallet", "proposed_by", "decided_by"
+    )
+    return Owner.objects.prefetch_related(
+        Prefetch("wallets", newest_first), Prefetch("wallet_changes", waiting)
+    )
 
 
 def _meters() -> QuerySet[Meter]:
@@ -310,7 +343,10 @@ def _valid(request: Request, serializer: type[Serializer], *, some: bool = False
 def _tell(request: Request, location: str, make: Any) -> Response:
     answer = answer_once(request, make)
     headers = {}
+    row_id = answer.data["id"]
+    if answer.status == HTTPStatus.ACCEPTED:
+        location, row_id = "api:wallet-change-detail", answer.data["wallet_change"]["id"]
     if location:
-        path = reverse(location, kwargs={"row_id": answer.data["id"]})
+        path = reverse(location, kwargs={"row_id": row_id})
         headers["Location"] = request.build_absolute_uri(path)
     return Response(answer.data, status=answer.status, headers=headers)

@@ -8,6 +8,11 @@ from minting.api.mint import MintBatchEstimate, MintBatchRequest, ReadingMint
 from minting.api.readings import ReadingCorrections, ReadingDetail, ReadingList
 from minting.api.registry import MeterDetail, MeterList, OwnerDetail, OwnerList
 from minting.api.results import MintResultList
+from minting.api.wallet_changes import (
+    WalletChangeDetail,
+    WalletChangeList,
+    WalletChangeWithdraw,
+)
 
 app_name = "api"
 urlpatterns = [
@@ -31,5 +36,12 @@ urlpatterns = [
     path("owners/<uuid:row_id>", OwnerDetail.as_view(), name="owner-detail"),
     path("meters", MeterList.as_view(), name="meter-list"),
     path("meters/<uuid:row_id>", MeterDetail.as_view(), name="meter-detail"),
+    path("wallet-changes", WalletChangeList.as_view(), name="wallet-change-list"),
+    path("wallet-changes/<uuid:row_id>", WalletChangeDetail.as_view(), name="wallet-change-detail"),
+    path(
+        "wallet-changes/<uuid:row_id>/withdraw",
+        WalletChangeWithdraw.as_view(),
+        name="wallet-change-withdraw",
+    ),
     re_path(r"", NoSuchEndpoint.as_view()),
 ]

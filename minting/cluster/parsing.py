@@ -76,6 +76,10 @@ def in_context(answer: object, read: Callable[[object], T]) -> tuple[T, int]:
 def blockhash(answer: object) -> Blockhash:
     """``getLatestBlockhash``."""
     value, slot = in_context(answer, mapping)
+    return _blockhash(value, slot)
+
+
+def _blockhash(value: Json, slot: int) -> Blockhash:
     return Blockhash(
         value=text(field(value, "blockhash")),
         slot=slot,
@@ -86,9 +90,12 @@ def blockhash(answer: object) -> Blockhash:
 def epoch_info(answer: object) -> EpochInfo:
     """``getEpochInfo``."""
     holder = mapping(answer)
+    slot = integer(field(holder, "absoluteSlot"))
+    index, length = holder.get("slotIndex"), holder.get("slotsInEpoch")
     return EpochInfo(
-        slot=integer(field(holder, "absoluteSlot")),
+        slot=slot,
         block_height=integer(field(holder, "blockHeight")),
+        next_epoch=None if length is None else slot - integer(index) + integer(length),
     )
 
 
@@ -157,6 +164,7 @@ def simulation(answer: object, asked: int = 0) -> Simulation:
     value, slot = in_context(answer, mapping)
     err = field(value, "err")
     units, loaded = value.get("unitsConsumed"), value.get("loadedAccountsDataSize")
+    dated = value.get("replacementBlockhash")
     if err is not None:
         units, loaded = units or 0, loaded or 0
     return Simulation(
@@ -168,6 +176,7 @@ def simulation(answer: object, asked: int = 0) -> Simulation:
         logs=tuple(text(line) for line in sequence(value.get("logs") or [])),
         inner_instructions=_inner_counts(value.get("innerInstructions")),
         accounts=_left_behind(value, asked) if asked and err is None else (),
+        blockhash=_blockhash(mapping(dated), slot) if dated is not None else None,
     )
 
 

@@ -25,6 +25,7 @@ from solana.exceptions import SolanaRpcException
 from solana.rpc.async_api import AsyncClient
 from solana.rpc.jsonrpc import JsonRpcErrorObject, JsonRpcRequest, JsonRpcResponseEnvelope
 
+from minting.cluster import timing
 from minting.cluster.throttle import Throttle
 from minting.engine.errors import NodeUnreachable, RateLimited, RpcRefused, SolanaError
 
@@ -143,6 +144,7 @@ class Transport:
             outcome = "answered"
         except SolanaError as failure:
             self.failures[method] += 1
+            timing.failed(self.name, method, failure)
             outcome = str(failure)
             if isinstance(failure, RateLimited):
                 self._rest_until = time.monotonic() + failure.retry_after
@@ -150,8 +152,10 @@ class Transport:
         else:
             return answer
         finally:
-            elapsed = round((time.monotonic() - started) * 1000, 1)
-            log.debug("rpc_call", node=self.name, method=method, ms=elapsed, outcome=outcome)
+            elapsed = time.monotonic() - started
+            timing.took(self.name, method, elapsed)
+            ms = round(elapsed * 1000, 1)
+            log.debug("rpc_call", node=self.name, method=method, ms=ms, outcome=outcome)
 
     async def _request(self, method: str, params: tuple[object, ...], seconds: float) -> object:
         request = JsonRpcRequest(method=method, params=list(params))

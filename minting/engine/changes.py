@@ -8,7 +8,7 @@ again between plan and wire.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from solders.pubkey import Pubkey
 from spl.token.constants import ASSOCIATED_TOKEN_PROGRAM_ID
@@ -17,7 +17,13 @@ from minting.engine.blame import Blame, Fault
 from minting.engine.errors import WalletRefused
 from minting.engine.loads import executed_to_create
 from minting.engine.messages import numbered_instructions
-from minting.engine.types import MintFacts, MintProgram, PlannedTransaction, Simulation
+from minting.engine.types import (
+    Destination,
+    MintFacts,
+    MintProgram,
+    PlannedTransaction,
+    Simulation,
+)
 from minting.engine.wallets import judge_token_account
 
 
@@ -65,18 +71,51 @@ def stale_accounts(
         authority: The mint authority, which pays.
         account_rent: Lamports that keep a token account alive.
     """
+    return tuple(
+        destination.token_account
+        for destination, called in _creations(plan, simulation, mint, program, authority)
+        if destination.held_lamports < account_rent
+        and called != executed_to_create(destination.held_lamports, account_rent) - 1
+    )
+
+
+def other_rent(
+    plan: PlannedTransaction,
+    simulation: Simulation,
+    *,
+    mint: MintFacts,
+    program: MintProgram,
+    authority: Pubkey,
+    account_rent: int,
+) -> int | None:
+    """What an account costs that the simulation created, if that is not the rent planned with.
+
+    What is given is what ``stale_accounts`` is given.
+    """
+    views = dict(zip(paid_accounts(plan), simulation.accounts, strict=True))
+    for destination, called in _creations(plan, simulation, mint, program, authority):
+        view = views[destination.token_account]
+        created = called > 0 and destination.held_lamports < account_rent
+        if created and view is not None and view.lamports != account_rent:
+            return view.lamports
+    return None
+
+
+def _creations(
+    plan: PlannedTransaction,
+    simulation: Simulation,
+    mint: MintFacts,
+    program: MintProgram,
+    authority: Pubkey,
+) -> Iterator[tuple[Destination, int]]:
+    """Who is to get a token account, and how many instructions creating it called."""
     called: Mapping[int, int] = dict(simulation.inner_instructions)
     numbered = numbered_instructions(plan, mint=mint, program=program, authority=authority)
     seen: set[Pubkey] = set()
-    stale = []
     for index, (destination, instruction) in enumerate(numbered):
         creates = instruction.program_id == ASSOCIATED_TOKEN_PROGRAM_ID
         if destination is None or not creates or destination.token_account in seen:
             continue
         # Only the first creates; the others find it there.
         seen.add(destination.token_account)
-        held = destination.held_lamports
-        planned = executed_to_create(held, account_rent) - 1
-        if held < account_rent and called.get(index, 0) != planned:
-            stale.append(destination.token_account)
-    return tuple(stale)
+        yield destination, called.get(index, 0)

@@ -8,7 +8,8 @@
     ├── InvalidBatchData            invalid_batch_data    reason, items
     ├── PartiallySuccessful         partially_successful  success, total
     ├── MintingRefused              minting_refused       wrong cluster, authority, mint or decimals
-    │   └── GateClosed              gate_closed           the chain knows what the journal does not
+    │   ├── GateClosed              gate_closed           the chain knows what the journal does not
+    │   └── SignerRefused           signer_refused        no signature before a person looks
     ├── MintingStopped              minting_stopped       a person or a limit stopped minting
     │   └── DailyLimitPassed        daily_limit_passed    MINT_MAX_KWH_PER_DAY; stops minting
     ├── ApprovalRefused             approval_conflict     decided already, void, or by who asked
@@ -20,10 +21,12 @@
     ├── PackRefused                 pack_refused          an audit pack that is damaged, or none
     ├── ReceiptRefused              receipt_refused       no receipt, damaged, or not of this chain
     ├── WalletRefused               one wallet's own fault; its code says which
+    ├── SignerUnavailable           signer_unavailable    no signature now
     └── SolanaError                 solana_error          the cluster, or the way to it
         ├── NodeUnreachable         node_unreachable      no answer: proves nothing
         ├── RateLimited             rate_limited          HTTP 429, retry_after
         ├── MintNotFinal            mint_not_final        too new to be compared with the journal
+        ├── PricesChanged           solana_error          the chain charges other than was planned
         └── RpcRefused              rpc_refused           an answer that is an error
 
 The names ``EmptyBatch``, ``BatchTooLarge``, ``PartiallySuccessful``, ``InvalidBatchData`` and
@@ -164,6 +167,18 @@ class GateClosed(MintingRefused):
     code = "gate_closed"
 
 
+class SignerRefused(MintingRefused):
+    """Whoever holds the key will not sign, or not with our key, until a person mends it."""
+
+    code = "signer_refused"
+
+
+class SignerUnavailable(BlockchainError):
+    """Whoever holds the key gives no signature now: it is silent, sealed or too busy."""
+
+    code = "signer_unavailable"
+
+
 class InsufficientFunds(BlockchainError):
     """The fee payer cannot pay for the plan; ``missing`` lamports are short."""
 
@@ -248,6 +263,10 @@ class MintNotFinal(SolanaError):
 
     def __init__(self) -> None:
         super().__init__("Nothing to compare yet: the mint itself is not finalized")
+
+
+class PricesChanged(SolanaError):
+    """A simulation shows another price than was planned with: ask again, and plan anew."""
 
 
 class RpcRefused(SolanaError):

@@ -216,6 +216,8 @@ class EpochInfo:
 
     slot: int
     block_height: int
+    next_epoch: int | None = None
+    """The first slot of the next epoch; ``None`` if the node did not say."""
 
 
 class Commitment(StrEnum):
@@ -259,6 +261,9 @@ class Simulation:
     """(Index of an instruction, how many others it called), for those that called any."""
     accounts: tuple[AccountView | None, ...] = ()
     """The accounts that were asked for, as it would leave them; none where it failed."""
+    blockhash: Blockhash | None = None
+    """What it was dated with: the latest of the bank that it ran on. ``None`` if the node did not
+    say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,8 +354,13 @@ class Signer(Protocol):
         """The public key."""
         ...
 
-    async def sign(self, message: bytes) -> Signature:
-        """Signs the serialized message."""
+    async def sign(self, messages: Sequence[bytes]) -> Sequence[Signature]:
+        """Signs serialized messages, all in one go; the signatures come in their order.
+
+        Raises:
+            SignerUnavailable: Not now.
+            SignerRefused: Not before a person has mended something.
+        """
         ...
 
 

@@ -16,6 +16,7 @@ status, the batch's counters, the slice, the batch's end.
 ``approving``             what a second person has to approve, and what that word is bound to
 ``retrying``              failures that wait for their retry
 ``stopping``              nothing new is signed while minting is stopped
+``pausing``               the poller makes no batch while it is paused
 ``reconciling``           what comparing with the chain found, and how far it came
 ``adopting``              what the chain remembers and a restored database does not
 ``gate``                  whether anything may be signed
@@ -46,9 +47,16 @@ from minting.journal.gate import (
 )
 from minting.journal.opening import NewResult, open_batch, record_excluded
 from minting.journal.parking import release_of_the_dead
+from minting.journal.pausing import (
+    current_pause,
+    hold_unpaused,
+    pause_polling,
+    resume_polling,
+)
 from minting.journal.reconciling import (
     Progress,
     acknowledge,
+    acknowledged_signatures,
     begin_run,
     fail_run,
     finish_run,
@@ -104,6 +112,7 @@ __all__ = [
     "Signing",
     "Waiting",
     "acknowledge",
+    "acknowledged_signatures",
     "approve",
     "ask_approval",
     "asked_lately",
@@ -111,6 +120,7 @@ __all__ = [
     "cancel_unsigned",
     "claim_slices",
     "close_gate",
+    "current_pause",
     "current_stop",
     "expire_approvals",
     "fail_run",
@@ -119,6 +129,7 @@ __all__ = [
     "gate_is_closed",
     "give_up_retries",
     "hand_back",
+    "hold_unpaused",
     "hold_waiting",
     "keep_answer",
     "keep_batch",
@@ -129,6 +140,7 @@ __all__ = [
     "open_gate",
     "overlooked",
     "pass_gate",
+    "pause_polling",
     "read_gate",
     "record_adopted",
     "record_audit",
@@ -148,6 +160,7 @@ __all__ = [
     "release_of_the_dead",
     "renew_claims",
     "resume_minting",
+    "resume_polling",
     "stop_minting",
     "store_page",
     "supply_ceiling",

@@ -16,6 +16,7 @@ import structlog
 from django.db.models import F, Q
 from django.db.models.functions import Coalesce, Now
 
+from gridtoken import following
 from minting.engine.states import BatchStatus, SliceStatus, assert_move
 from minting.journal.phase import atomic_phase
 from minting.models import MintBatch, MintSlice
@@ -53,7 +54,8 @@ def claim_slices(
         batch_id: Only slices of this batch.
         beside: What it claimed before; those that it still holds count.
     """
-    found = MintSlice.objects.waiting().select_for_update(skip_locked=True)
+    found = MintSlice.objects.waiting().annotate(request_id=F("batch__request_id"))
+    found = found.select_for_update(skip_locked=True, of=("self",))
     if beside:
         held = list(MintSlice.objects.filter(_held(beside)).values_list("deaths", flat=True))
         limit -= len(held)
@@ -77,6 +79,8 @@ def claim_slices(
             starts=F("starts") + 1,
         )
         claims.append(Claim(slice_.id, slice_.batch_id, token))
+        following.remember(slice_.batch_id, slice_.request_id)
+        log.info("slice_claimed", batch_id=str(slice_.batch_id), slice_id=str(slice_.id), by=worker)
     MintBatch.objects.filter(
         id__in={claim.batch_id for claim in claims}, status=BatchStatus.QUEUED
     ).update(status=BatchStatus.RUNNING, started_at=Coalesce("started_at", Now()))

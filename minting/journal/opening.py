@@ -16,6 +16,7 @@ import structlog
 from django.db import connection
 from uuid_utils.compat import uuid7
 
+from gridtoken.following import current_request
 from minting.engine.amounts import kwh_total
 from minting.engine.states import ResultStatus, reading_status
 from minting.engine.types import Cost
@@ -103,6 +104,7 @@ def open_batch(
             created_by=created_by,
             selection=selection,
             retry_of=retry_of,
+            request_id=current_request() or (retry_of.request_id if retry_of else ""),
             genesis_hash=mint.genesis_hash,
             mint_address=mint.address,
             total_readings=0,

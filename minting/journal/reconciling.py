@@ -7,7 +7,7 @@ a page and the cursor leaves nothing behind that the next one would not write ag
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -268,6 +268,14 @@ def open_findings(mint: MintInfo) -> Any:
     return ReconcileFinding.objects.filter(
         mint=mint, resolved_at__isnull=True, acknowledged_at__isnull=True
     )
+
+
+def acknowledged_signatures(among: Iterable[str]) -> set[str]:
+    """Those that a person took responsibility for."""
+    taken = ReconcileFinding.objects.filter(
+        signature__in=list(among), acknowledged_at__isnull=False
+    )
+    return set(taken.values_list("signature", flat=True))
 
 
 def unexplained(mint: MintInfo) -> Any:

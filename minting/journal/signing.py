@@ -101,6 +101,7 @@ def record_signed(
         log.info(
             "transaction_signed",
             batch_id=str(row.batch_id),
+            slice_id=str(row.slice_id),
             signature=row.signature,
             readings=len(row.reading_ids),
             wallets=len(signing.signed.plan.destinations),

@@ -54,6 +54,9 @@ class MintBatch(models.Model):
         related_name="batch",
         help_text="The frozen selection; one batch at most, however often the button is pressed.",
     )
+    request_id = models.CharField(
+        max_length=128, blank=True, db_default="", help_text="Of the request that asked for it."
+    )
     genesis_hash = models.CharField(max_length=44)
     mint_address = address_field()
     total_readings = models.PositiveIntegerField()

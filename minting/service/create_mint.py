@@ -146,7 +146,7 @@ async def _create(session: Session, signer: Signer, mint: MintFacts) -> None:
     missing = rent + fee + await cluster.rent(0) - balance
     if missing > 0:
         raise InsufficientFunds(missing)
-    raw = bytes(VersionedTransaction.populate(message, [await signer.sign(data)]))
+    raw = bytes(VersionedTransaction.populate(message, await signer.sign([data])))
     await _land(session, raw, mint.address)
 
 

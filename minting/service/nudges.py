@@ -29,6 +29,8 @@ PROVE = "minting.tasks.prove"
 ERRAND = "minting.tasks.run_errand"
 DELIVER = "minting.tasks.deliver"
 
+POLL = "minting.tasks.poll"
+
 AT_ONCE = 4
 """Workers that are called together. More are called by those, while slices wait and nobody who is
 called has not come yet: tasks in front of the scheduled ones would only delay these."""
@@ -57,6 +59,11 @@ def call_for_errand(errand_id: UUID) -> None:
 def call_courier() -> None:
     """Asks a worker to send what other systems are to be told."""
     _tell(DELIVER, group="webhooks")
+
+
+def call_poller() -> None:
+    """Asks a worker to mint what is pending."""
+    _tell(POLL, group="poll")
 
 
 def nudge(workers: int = 1) -> None:

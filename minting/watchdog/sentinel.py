@@ -30,6 +30,7 @@ from django_q.queues import Queue
 from django_q.scheduler import scheduler
 from django_q.worker import worker
 
+from minting.monitoring import publishing
 from minting.service.chain.session import keep_sessions
 from minting.watchdog import processes
 from minting.watchdog.board import FIRST_WORKER, MONITOR, PUSHER, Board
@@ -279,6 +280,7 @@ def _work(parent: int, tasks: Queue, results: Queue, timer: Any) -> None:
     processes.end_with_parent(parent, signal.SIGTERM)
     processes.take_terms()
     keep_sessions()
+    publishing.begin()
     worker(tasks, results, timer, Conf.TIMEOUT)
 
 

@@ -17,8 +17,10 @@ from django.db import close_old_connections, connections
 from django_q.conf import Conf
 from redis import RedisError
 
+from minting import conf
 from minting.service.drive import upkeep
 from minting.service.drive.upkeep import Fallen, QueueWatch
+from minting.service.polling import book
 from minting.service.watch import worker_health
 from minting.watchdog import processes
 from minting.watchdog.board import Board
@@ -29,6 +31,9 @@ log = structlog.get_logger(__name__)
 
 LOOK = 0.2
 """Seconds between two looks at the sentinel."""
+
+LOOK_AT_POLLING = 1.0
+"""Seconds between two looks whether a poll is due, where this cluster polls."""
 
 LOOK_AT_TABLES = 5.0
 """Seconds between two looks at what waits in the tables: a lost nudge costs no more."""
@@ -102,7 +107,7 @@ class Watchdog:
 
     def _watch(self, cluster: Cluster) -> str:
         """Returns what is wrong, once something is; nothing when told to stop."""
-        tables_at = 0.0
+        tables_at = polling_at = 0.0
         queue = QueueWatch()
         while not self._stopping:
             if not cluster.sentinel.is_alive():
@@ -114,14 +119,21 @@ class Watchdog:
                     return "tasks wait, and an idle worker takes none"
                 self._show_life(cluster)
                 tables_at = time.monotonic() + LOOK_AT_TABLES
+            if time.monotonic() >= polling_at:
+                _see_to_polling()
+                polling_at = time.monotonic() + LOOK_AT_POLLING
             time.sleep(LOOK)
         return ""
 
     def _show_life(self, cluster: Cluster) -> None:
         """For the dashboard: who works here."""
+        policy = conf.polling_policy()
         try:
             worker_health.report(
-                os.getpid(), workers=len(cluster.board.workers), started_at=self._began
+                os.getpid(),
+                workers=len(cluster.board.workers),
+                started_at=self._began,
+                polls_every=policy.interval if policy.enabled else None,
             )
         except DatabaseError as error:
             log.warning("life_not_shown", reason=str(error).strip())
@@ -181,6 +193,18 @@ def _is_wedged(cluster: Cluster, queue: QueueWatch) -> bool:
         # Called again once it is back.
         log.warning("broker_away", reason=str(error))
     return False
+
+
+def _see_to_polling() -> None:
+    """Calls a worker when a poll is due: the queue's own clock knows no less than a minute."""
+    policy = conf.polling_policy()
+    if not policy.enabled:
+        return
+    try:
+        close_old_connections()
+        book.call_if_due(policy)
+    except DatabaseError as error:
+        log.warning("tables_not_seen", reason=str(error).strip())
 
 
 def _fallen(board: Board) -> Fallen | None:

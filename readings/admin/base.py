@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import messages
+from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
 from django.db.models import Model
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -15,6 +17,13 @@ from readings.admin.history import HistoryPages
 from readings.admin.lists import FoundByShape
 from readings.admin.times import Column
 from readings.errors import ReadingError
+
+
+def person(request: HttpRequest) -> User:
+    """Who is logged in, as everybody here is."""
+    if request.user.is_anonymous:
+        raise PermissionDenied
+    return request.user
 
 
 class RegistrationForm(ModelForm):
@@ -46,7 +55,7 @@ class RegisteredAdmin(HistoryPages, FoundByShape):
         """All of a row that is there."""
         return self.shown_fields if obj else ()
 
-    def register(self, values: dict[str, Any]) -> Model:
+    def register(self, values: dict[str, Any], *, by: User) -> Model:
         """Registers what the form says and answers the row."""
         raise NotImplementedError
 
@@ -70,8 +79,7 @@ class RegisteredAdmin(HistoryPages, FoundByShape):
 
     def save_form(self, request: HttpRequest, form: ModelForm, *_: object, **__: object) -> Model:
         """The one write; its errors roll the request back."""
-        del request
-        return self.register(form.cleaned_data)
+        return self.register(form.cleaned_data, by=person(request))
 
     def save_model(self, *_: object, **__: object) -> None:
         """Nothing is left to save: ``register`` did."""

@@ -47,6 +47,7 @@ FIGURES = (
     ("invalid", "Not to be taken"),
     ("owners", "New owners"),
     ("wallets", "New wallets"),
+    ("waiting_wallets", "Wallets that wait"),
     ("meters", "New meters"),
     ("assignments", "New holders"),
     ("changed", "Changed values"),

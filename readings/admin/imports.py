@@ -6,7 +6,6 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import admin, messages
-from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
@@ -21,6 +20,7 @@ from django.views.decorators.http import require_POST
 from unfold.decorators import action, display
 
 from readings import formats, imports
+from readings.admin.base import person
 from readings.admin.import_forms import (
     DecisionForm,
     OptionsForm,
@@ -155,7 +155,7 @@ class ImportFileAdmin(ListAdmin):
             file = form.cleaned_data["file"]
             try:
                 imported = imports.bring(
-                    file.file, kind=kind, name=file.name, options=Options(), by=_person(request)
+                    file.file, kind=kind, name=file.name, options=Options(), by=person(request)
                 )
             except FileRefused as refusal:
                 form.add_error("file", str(refusal))
@@ -191,7 +191,7 @@ class ImportFileAdmin(ListAdmin):
         form = self._decision(request, imported)
         if not form.is_valid():
             return self._page(request, imported, decision=form)
-        if not imports.confirm(imported, form.decision(), by=_person(request)):
+        if not imports.confirm(imported, form.decision(), by=person(request)):
             messages.warning(request, "Somebody was faster: this is how the file stands now.")
             return _to(imported)
         answer = self._go_on(imported, imports.take)
@@ -346,13 +346,6 @@ def _kind(request: HttpRequest) -> ImportKind:
         return ImportKind(asked)
     except ValueError:
         raise Http404 from None
-
-
-def _person(request: HttpRequest) -> User:
-    """Who is logged in, as everybody here is."""
-    if request.user.is_anonymous:
-        raise PermissionDenied
-    return request.user
 
 
 def _to(imported: ImportFile) -> HttpResponse:

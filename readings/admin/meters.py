@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.auth.models import User
 from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
@@ -122,8 +123,8 @@ class MeterAssignmentAdmin(RegisteredAdmin):
     autocomplete_fields = ["meter", "owner"]
     ordering = ["-id"]
 
-    def register(self, values: dict[str, Any]) -> MeterAssignment:
-        """Through intake."""
+    def register(self, values: dict[str, Any], *, by: User) -> MeterAssignment:  # noqa: ARG002
+        """Through intake; the change log tells who."""
         return intake.assign_meter(**values)
 
     def find(self, held: QuerySet[MeterAssignment], named: Sought) -> QuerySet[MeterAssignment]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from django.contrib import admin
+from typing import Any
+
+from django.contrib import admin, messages
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
 from django.urls import reverse
 from unfold.decorators import action, display
 
@@ -13,7 +17,9 @@ from readings.admin.base import ShownInline
 from readings.admin.history import HistoryPages
 from readings.admin.lists import FoundByShape
 from readings.admin.search import Kind, Sought
-from readings.models import MeterAssignment, Owner, Wallet
+from readings.intake import forget_owner
+from readings.models import MeterAssignment, Owner, Wallet, WalletChange
+from readings.second_person import ChangeStatus
 
 # Ids are UUIDv7: their order is that of registration, and it has an index.
 CREATED = times.column("created_at", "Created at", ordering="id")
@@ -33,6 +39,25 @@ class WalletInline(ShownInline):
     ordering = ["-registered_at"]
 
 
+class WalletChangeInline(ShownInline):
+    """What waits for a second person, if anything does."""
+
+    model = WalletChange
+    verbose_name_plural = "waits for a second person"
+    fields = [
+        "address",
+        times.column("proposed_at", "Asked"),
+        "proposed_by",
+        times.column("expires_at", "Void after"),
+    ]
+    readonly_fields = fields
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[WalletChange]:
+        """Open ones alone."""
+        rows: QuerySet[WalletChange] = super().get_queryset(request)
+        return rows.filter(status=ChangeStatus.PROPOSED.value)
+
+
 @admin.register(Owner)
 class OwnerAdmin(HistoryPages, FoundByShape):
     """Whom readings are minted for."""
@@ -42,9 +67,13 @@ class OwnerAdmin(HistoryPages, FoundByShape):
     search_fields = ["id"]
     search_help_text = "Beginning of words of the name, of the user id or of the email; or a wallet"
     ordering = ["name", "user_id"]
-    inlines = [WalletInline]
-    actions_detail = ["register_wallet"]
+    actions_detail = ["register_wallet", "forget"]
     when_empty = "Owners are paid for what their meters export: add one, or import the registry."
+
+    def get_inlines(self, request: HttpRequest, obj: Owner | None) -> list[Any]:  # noqa: ARG002
+        """The second only where something is in it."""
+        waits = obj is not None and WalletChange.objects.proposed().filter(owner=obj).exists()
+        return [WalletChangeInline, WalletInline] if waits else [WalletInline]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Owner]:
         """With the wallet and the meters of now."""
@@ -97,3 +126,26 @@ class OwnerAdmin(HistoryPages, FoundByShape):
     def has_register_wallet_permission(self, request: HttpRequest, *_: object) -> bool:
         """Who may register wallets at all."""
         return request.user.has_perm("readings.add_wallet")
+
+    @action(description="Forget this person", permissions=["forget"])
+    def forget(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """GET asks once, POST takes what is personal away."""
+        owner = get_object_or_404(Owner, pk=object_id)
+        change = reverse("admin:readings_owner_change", args=[owner.pk])
+        if request.method == "POST":
+            done = forget_owner(owner, by=request.user.get_username())
+            told = f"Forgotten. {done.meters} meters, {done.entries} lines of logs and {done.files}"
+            self.message_user(request, f"{told} files told of the person.", messages.SUCCESS)
+            return HttpResponseRedirect(change)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"Forget {owner}?",
+            "opts": self.opts,
+            "original": owner,
+            "back": change,
+        }
+        return TemplateResponse(request, "admin/readings/forget.html", context)
+
+    def has_forget_permission(self, request: HttpRequest, *_: object) -> bool:
+        """Whoever may do what cannot be undone."""
+        return request.user.has_perm("readings.forget_owner")

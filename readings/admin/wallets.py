@@ -5,24 +5,42 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.auth.models import User
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from unfold.decorators import display
 
 from readings import intake
 from readings.admin import times
-from readings.admin.base import RegisteredAdmin, RegistrationForm
+from readings.admin.base import RegisteredAdmin, RegistrationForm, person
 from readings.admin.lists import counted, keys_of
 from readings.admin.search import Kind, Sought
+from readings.conf import second_person
 from readings.errors import ReadingError
-from readings.models import Owner, Wallet
+from readings.models import Owner, Wallet, WalletChange
+from readings.second_person import ChangeWay
 
 # Ids are UUIDv7: their order is that of registration, and it has an index.
 REGISTERED = times.column("registered_at", "Registered at", ordering="id")
 
 
+WAITS = (
+    "Nothing is changed yet: a wallet that takes the place of another waits for a second person. "
+    "Until then the owner is paid as before."
+)
+GUARDED = (
+    "Four eyes: if the owner has a wallet, or ever had one, this one waits for a second person."
+)
+
+
 class WalletForm(RegistrationForm):
     """A wallet to be registered, which retires the owner's current one."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if second_person().is_on and "address" in self.fields:
+            self.fields["address"].help_text = GUARDED
 
     class Meta:
         model = Wallet
@@ -68,9 +86,18 @@ class WalletAdmin(RegisteredAdmin):
     actions = ["retire"]
     when_empty = "Until an owner has a wallet, the readings are held: register one."
 
-    def register(self, values: dict[str, Any]) -> Wallet:
-        """Through intake."""
-        return intake.register_wallet(**values)
+    def register(self, values: dict[str, Any], *, by: User) -> Wallet | WalletChange:
+        """Through intake; with four eyes on it may have to wait."""
+        return intake.register_wallet(**values, asker=intake.Asker(by, ChangeWay.ADMIN))
+
+    def response_add(
+        self, request: HttpRequest, obj: Wallet | WalletChange, post_url_continue: Any = None
+    ) -> HttpResponse:
+        """What became of the form: a wallet, or a request that waits."""
+        if not isinstance(obj, WalletChange):
+            return super().response_add(request, obj, post_url_continue)  # type: ignore[no-any-return]
+        self.message_user(request, WAITS, messages.WARNING)
+        return redirect("admin:readings_walletchange_change", obj.pk)
 
     def find(self, wallets: QuerySet[Wallet], named: Sought) -> QuerySet[Wallet]:
         """By address, by whose it is, or by id."""
@@ -108,5 +135,5 @@ class WalletAdmin(RegisteredAdmin):
         """Leaves the owners of the chosen current wallets without one."""
         current = wallets.filter(retired_at=None).select_related("owner")
         for wallet in current:
-            intake.retire_wallet(owner=wallet.owner)
+            intake.retire_wallet(owner=wallet.owner, by=person(request))
         self.message_user(request, f"{len(current)} wallets retired", messages.SUCCESS)

@@ -60,5 +60,5 @@ def _check_rows(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> None:
             while block := sheet.read(BLOCK):
                 if len(block) == BLOCK and b"row" not in block:
                     raise FileRefused("The sheet holds a megabyte without a row: save it as CSV")
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError):
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, ValueError):
         raise FileRefused("The workbook is damaged: a sheet cannot be unpacked") from None

@@ -16,11 +16,14 @@ from readings.imports.options import options_of
 from readings.imports.progress import Tell
 from readings.imports.report import Decision, Finding, Findings, Report
 from readings.intake.registering import RETIRED, Change, Earlier, Registered, register_many
-from readings.models import ImportFile, Meter, MeterAssignment, Owner, Wallet
+from readings.intake.wallet_changes import Asker
+from readings.models import ImportFile, Meter, MeterAssignment, Owner, Wallet, WalletChange
+from readings.second_person import ChangeWay
 
 COUNTED: dict[type[Model], str] = {
     Owner: "owners",
     Wallet: "wallets",
+    WalletChange: "waiting_wallets",
     Meter: "meters",
     MeterAssignment: "assignments",
 }
@@ -66,7 +69,8 @@ def _take(
 ) -> None:
     """A part of the file."""
     entries = list(_good(lines, report, findings))
-    done = register_many(entries, earlier)
+    by = imported.decided_by or imported.brought_by
+    done = register_many(entries, Asker(by, ChangeWay.IMPORT, imported), earlier)
     shown = [change for change in done.changes if change.field != RETIRED]
     _count(report, done, entries, shown)
     for entry, error in done.problems:
@@ -74,7 +78,7 @@ def _take(
         findings.add(Finding(entry.line, "invalid", error.code, whose, detail=str(error)))
     for change in shown:
         findings.add(_finding(change))
-    log_changes(done.changes, by=imported.decided_by or imported.brought_by, imported=imported)
+    log_changes(done.changes, by=by, imported=imported)
 
 
 def _good(lines: Iterable[Entry | BadEntry], report: Report, findings: Findings) -> Iterator[Entry]:
@@ -101,7 +105,20 @@ def _count(
     report.counts["duplicates"] += sum(each.line not in touched | wrong for each in entries)
 
 
+WAITS = "waits for a second person"
+
+
 def _finding(change: Change) -> Finding:
+    if change.is_new and isinstance(change.row, WalletChange):
+        return Finding(
+            change.line,
+            "waits",
+            subject=_whose(change.row),
+            what="wallet address",
+            old=change.old,
+            new=change.new,
+            detail=WAITS,
+        )
     return Finding(
         change.line,
         "new" if change.is_of_new else "changed",
@@ -116,7 +133,7 @@ def _whose(row: Model) -> str:
     match row:
         case Owner():
             return row.user_id
-        case Wallet():
+        case Wallet() | WalletChange():
             return row.owner.user_id
         case Meter():
             return row.serial

@@ -40,7 +40,8 @@ class Finding:
 
     line: int
     outcome: str
-    """``invalid``, ``conflict``, ``corrected``, ``held``; in the registry ``new``, ``changed``."""
+    """``invalid``, ``conflict``, ``corrected``, ``held``; in the registry ``new``, ``changed``,
+    ``waits`` (for a second person)."""
     code: str = ""
     subject: str = ""
     """Whose it is: a meter's serial, an owner's id."""
@@ -53,7 +54,7 @@ class Finding:
 
 COLUMNS = ("line", "outcome", "code", "subject", "what", "old", "new", "detail")
 PROBLEM = frozenset({"invalid"})
-CHANGE = frozenset({"conflict", "corrected", "changed"})
+CHANGE = frozenset({"conflict", "corrected", "changed", "waits"})
 """Of what is stored. What is new is counted, and stands in the CSV: it would hide the others."""
 
 

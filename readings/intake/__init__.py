@@ -10,19 +10,22 @@
 ``rejudge_limits`` lets go what a raised limit no longer holds
 ``register_owner`` / ``register_meter``  a new one, by the name that stays
 ``register_wallet`` / ``retire_wallet``  an owner's address, never edited in place
+``approve_wallet_change`` / ``refuse_wallet_change``  a second person's word about a new one
+``withdraw_wallet_change`` / ``expire_wallet_changes``  it is taken back, or nobody decided in time
 ``assign_meter`` / ``unassign_meter``  who holds a meter from when on, or that nobody does
+``forget_owner``  what is personal of an owner goes for good; the books stay
 ============== ==========================================================================
 
 Locks are taken in one order, so that no two of these wait for each other: meters, owners,
-readings; several of a kind in the order of their ids.
+wallet changes, readings; several of a kind in the order of their ids.
 """
 
 from readings.candidate import Submission
 from readings.intake.correction import Correction, Retelling, correct, correct_many
+from readings.intake.forgetting import Forgotten, forget_owner, is_forgotten
 from readings.intake.holding import ReleaseOutcome, rejudge, rejudge_limits, release
 from readings.intake.registry import (
     assign_meter,
-    check_wallet,
     register_meter,
     register_owner,
     register_wallet,
@@ -36,19 +39,40 @@ from readings.intake.submission import (
     submit,
     submit_many,
 )
+from readings.intake.wallet_changes import (
+    Asker,
+    also_paid_at,
+    approve_wallet_change,
+    askers_of,
+    digest_of,
+    expire_wallet_changes,
+    refuse_wallet_change,
+    withdraw_wallet_change,
+)
+from readings.intake.wallets import check_wallet
 
 __all__ = [
+    "Asker",
     "Correction",
+    "Forgotten",
     "Outcome",
     "OutcomeStatus",
     "ReleaseOutcome",
     "Retelling",
     "Submission",
     "Submitted",
+    "also_paid_at",
+    "approve_wallet_change",
+    "askers_of",
     "assign_meter",
     "check_wallet",
     "correct",
     "correct_many",
+    "digest_of",
+    "expire_wallet_changes",
+    "forget_owner",
+    "is_forgotten",
+    "refuse_wallet_change",
     "register_meter",
     "register_owner",
     "register_wallet",
@@ -59,4 +83,5 @@ __all__ = [
     "submit",
     "submit_many",
     "unassign_meter",
+    "withdraw_wallet_change",
 ]

@@ -17,11 +17,21 @@ from django.core.validators import validate_email
 from django.db.models import Model
 from django.utils import timezone
 
+from readings.conf import second_person
 from readings.errors import OverlappingAssignment, ReadingError, RegistryError
 from readings.formats.registry import Entry
 from readings.intake.holding import rejudge
-from readings.intake.registry import adopt_readings, check_wallet
-from readings.models import Meter, MeterAssignment, MeterReading, Owner, Wallet
+from readings.intake.registry import A_COMMAND, adopt_readings
+from readings.intake.wallet_changes import (
+    CHANGED,
+    OVERTAKEN,
+    Asker,
+    end_overtaken,
+    new_change,
+    stands_for,
+)
+from readings.intake.wallets import Wanted, check_wallet
+from readings.models import Meter, MeterAssignment, MeterReading, Owner, Wallet, WalletChange
 from readings.rules import ReadingCode
 
 AT_ONCE = 2_000
@@ -37,7 +47,18 @@ FIELDS: dict[type[Model], dict[str, str]] = {
 RETIRED = "retired_at"
 """Of a wallet that another one follows: logged, but the new one's address says the same."""
 
-HANGS_ON: dict[type[Model], str] = {Wallet: "owner", MeterAssignment: "meter"}
+HANGS_ON: dict[type[Model], str] = {
+    Wallet: "owner",
+    WalletChange: "owner",
+    MeterAssignment: "meter",
+}
+
+WRITTEN: dict[type[Model], list[str]] = {
+    **{model: list(names.values()) for model, names in FIELDS.items()},
+    MeterAssignment: ["ends_at"],
+    WalletChange: ["status", "decided_by", "decided_at", "reason"],
+}
+"""Columns of rows that were there and are different now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,22 +109,28 @@ def _key(row: Owner | Meter) -> str:
     return row.user_id if isinstance(row, Owner) else row.serial
 
 
-def register_many(entries: Sequence[Entry], earlier: Earlier | None = None) -> Registered:
+def register_many(
+    entries: Sequence[Entry], asker: Asker = A_COMMAND, earlier: Earlier | None = None
+) -> Registered:
     """Registers what the entries ask for, but for such as cannot be; call inside a transaction.
 
+    With four eyes on, wallets that would replace another one are asked for, not registered.
+
     Args:
-        entries: All of a file, or a part of it.
+        entries: In the order of their lines; all of a file, or a part of it.
+        asker: Whose word they are.
         earlier: Of the parts before; what later ones must know is added.
 
     Returns:
         What changed, and what is wrong with which entry; an entry with a problem did nothing.
     """
-    return _Registration(entries, earlier or Earlier()).run()
+    return _Registration(entries, asker, earlier or Earlier()).run()
 
 
 class _Registration:
-    def __init__(self, entries: Sequence[Entry], earlier: Earlier) -> None:
+    def __init__(self, entries: Sequence[Entry], asker: Asker, earlier: Earlier) -> None:
         self._entries = entries
+        self._asker = asker
         self._earlier = earlier
         self._done = Registered()
         self._now = timezone.now()
@@ -112,6 +139,14 @@ class _Registration:
         owners = [each.id for each in self._owners.values()]
         self._wallets = {
             wallet.owner_id: wallet for wallet in Wallet.objects.current().filter(owner__in=owners)
+        }
+        self._guarded = _guarded(owners)
+        self._standing = {
+            change.owner_id: change
+            for change in WalletChange.objects.proposed()
+            .filter(owner__in=owners)
+            .select_for_update()
+            .order_by("id")
         }
         self._held = _assignments([each.id for each in self._meters.values()])
         self._changed: dict[type[Model], dict[UUID, Any]] = defaultdict(dict)
@@ -219,6 +254,12 @@ class _Registration:
         current = self._wallets.get(owner.id)
         if current is not None and current.address == address:
             return
+        standing = self._standing.get(owner.id)
+        if owner.id in self._guarded:
+            self._propose(entry, owner, Wanted(address), standing)
+            return
+        if standing is not None:
+            self._overtake(entry, standing, CHANGED)
         if current is not None:
             self._retired.append(current.id)
             self._note(entry, current, RETIRED, "", self._now)
@@ -226,6 +267,25 @@ class _Registration:
         self._wallets[owner.id] = wallet
         self._new[Wallet].append(wallet)
         self._note(entry, wallet, "address", current.address if current else "", address)
+
+    def _propose(
+        self, entry: Entry, owner: Owner, wanted: Wanted, standing: WalletChange | None
+    ) -> None:
+        """As ``wallet_changes.propose``."""
+        current = self._wallets.get(owner.id)
+        if standing is not None:
+            if stands_for(standing, wanted, current):
+                return
+            self._overtake(entry, standing, OVERTAKEN)
+        change = self._standing[owner.id] = new_change(owner, wanted, current, self._asker)
+        self._new[WalletChange].append(change)
+        self._note(entry, change, "address", current.address if current else "", wanted.address)
+
+    def _overtake(self, entry: Entry, standing: WalletChange, reason: str) -> None:
+        end_overtaken(standing, reason, self._asker.by)
+        del self._standing[standing.owner_id]
+        self._changed[WalletChange][standing.id] = standing
+        self._note(entry, standing, "status", "proposed", standing.status)
 
     def _assign(self, entry: Entry, owner: Owner | None, meter: Meter | None) -> None:
         if owner is None or meter is None or entry.held_from is None:
@@ -266,8 +326,7 @@ class _Registration:
 
     def _write(self) -> None:
         Wallet.objects.filter(id__in=self._retired).update(retired_at=self._now)
-        fields = {model: list(names.values()) for model, names in FIELDS.items()}
-        for model, names in (fields | {MeterAssignment: ["ends_at"]}).items():
+        for model, names in WRITTEN.items():
             # As an upsert: Django's bulk_update writes a CASE of every row, and takes minutes.
             model._default_manager.bulk_create(
                 self._changed[model].values(),
@@ -276,7 +335,7 @@ class _Registration:
                 unique_fields=["id"],
                 update_fields=names,
             )
-        made: tuple[type[Model], ...] = (Owner, Meter, Wallet, MeterAssignment)
+        made: tuple[type[Model], ...] = (Owner, Meter, Wallet, WalletChange, MeterAssignment)
         for model in made:
             model._default_manager.bulk_create(self._new[model], batch_size=AT_ONCE)
 
@@ -295,6 +354,14 @@ class _Registration:
         held = MeterReading.objects.held(ReadingCode.NO_WALLET)
         for at in range(0, len(paid), AT_ONCE):
             self._done.rejudged += rejudge(held.filter(owner__in=paid[at : at + AT_ONCE]))
+
+
+def _guarded(owners: Sequence[UUID]) -> set[UUID]:
+    """Owners whose next wallet waits for a second person: who has or ever had one."""
+    if not second_person().is_on:
+        return set()
+    known = Wallet.objects.filter(owner__in=owners).order_by()
+    return set(known.values_list("owner", flat=True).distinct())
 
 
 def _ending(

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db import IntegrityError, transaction
 from django.db.models import Q
-from django.utils import timezone
-from solders.pubkey import Pubkey
 
-from readings.errors import (
-    AlreadyRegistered,
-    InvalidWallet,
-    OverlappingAssignment,
-    ReasonRequired,
-    RegistryError,
-)
+from readings.errors import AlreadyRegistered, OverlappingAssignment, RegistryError
 from readings.intake.holding import rejudge
-from readings.models import Meter, MeterAssignment, MeterReading, Owner, Wallet
-from readings.rules import ReadingCode
+from readings.intake.wallet_changes import (
+    CHANGED,
+    RETIRED,
+    Asker,
+    needs_second_person,
+    overtake,
+    propose,
+)
+from readings.intake.wallets import Wanted, check_wallet, lock_owner, put_wallet, take_wallet
+from readings.models import Meter, MeterAssignment, MeterReading, Owner, Wallet, WalletChange
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AbstractBaseUser
+
+A_COMMAND = Asker()
 
 
 def register_owner(*, user_id: str, name: str, email: str = "") -> Owner:
@@ -61,69 +66,52 @@ def register_wallet(
     allow_off_curve: bool = False,
     allow_program_owned: bool = False,
     exception_reason: str = "",
-) -> Wallet:
+    asker: Asker = A_COMMAND,
+) -> Wallet | WalletChange:
     """Makes ``address`` the owner's current wallet, retires the one before, judges what waited.
 
-    The current wallet registered again is answered as it is. Batches that exist keep the wallet
-    they were created with.
+    With four eyes on, that waits for a second person where the owner has or ever had a wallet. The
+    current wallet registered again is answered as it is. Batches that exist keep the wallet they
+    were created with.
+
+    Returns:
+        The wallet, or the request that waits.
 
     Raises:
         InvalidWallet: Not an address, or off the curve without permission.
         ReasonRequired: An exception without a reason.
     """
-    wanted = {
-        "address": check_wallet(
+    wanted = Wanted(
+        check_wallet(
             address=address,
             allow_off_curve=allow_off_curve,
             allow_program_owned=allow_program_owned,
             exception_reason=exception_reason,
         ),
-        "allow_off_curve": allow_off_curve,
-        "allow_program_owned": allow_program_owned,
-        "exception_reason": exception_reason.strip(),
-    }
+        allow_off_curve,
+        allow_program_owned,
+        exception_reason.strip(),
+    )
     with transaction.atomic():
-        _lock_owner(owner)
+        lock_owner(owner)
         current = owner.wallets.current().first()
-        if current and all(getattr(current, name) == value for name, value in wanted.items()):
+        if current is not None and wanted.is_like(current):
             return current
-        _retire(owner)
-        wallet = Wallet.objects.create(owner=owner, **wanted)
-        rejudge(MeterReading.objects.held(ReadingCode.NO_WALLET).filter(owner=owner))
-    return wallet
+        if needs_second_person(owner):
+            return propose(owner, wanted, asker)
+        overtake(owner, CHANGED, asker.by)
+        return put_wallet(owner, wanted)
 
 
-def check_wallet(
-    *,
-    address: str,
-    allow_off_curve: bool = False,
-    allow_program_owned: bool = False,
-    exception_reason: str = "",
-) -> str:
-    """The address as it would be registered, without registering it.
+def retire_wallet(*, owner: Owner, by: AbstractBaseUser | None = None) -> None:
+    """Leaves the owner without a wallet; what is pending is held until there is one.
 
-    Raises:
-        InvalidWallet: Not an address, or off the curve without permission.
-        ReasonRequired: An exception without a reason.
+    Done at once, four eyes or not: nobody is paid by it, and a stolen key does not wait.
     """
-    try:
-        key = Pubkey.from_string(address.strip())
-    except ValueError:
-        raise InvalidWallet("A wallet is a Solana address: 32 bytes in base58") from None
-    if not (allow_off_curve or key.is_on_curve()):
-        raise InvalidWallet(
-            "This address is off the curve: it belongs to a program, and nobody holds its key"
-        )
-    if (allow_off_curve or allow_program_owned) and not exception_reason.strip():
-        raise ReasonRequired("A wallet with an exception")
-    return str(key)
-
-
-def retire_wallet(*, owner: Owner) -> None:
-    """Leaves the owner without a wallet; what is pending is held until there is one."""
     with transaction.atomic():
-        _lock_owner(owner)
-        _retire(owner)
+        lock_owner(owner)
+        overtake(owner, RETIRED, by)
+        take_wallet(owner)
         rejudge(MeterReading.objects.mintable().filter(owner=owner))
 
 
@@ -144,7 +132,7 @@ def assign_meter(
         raise RegistryError("An assignment must end after it starts")
     with transaction.atomic():
         Meter.objects.select_for_update(no_key=True).get(id=meter.id)
-        _lock_owner(owner)
+        lock_owner(owner)
         before = meter.assignments.filter(ends_at=None, starts_at__lte=starts_at)
         if ends_at is None and (same := before.filter(owner=owner).first()):
             return same
@@ -199,14 +187,3 @@ def adopt_readings(assignment: MeterAssignment) -> int:
     adopted = MeterReading.objects.filter(id__in=list(locked.values_list("id", flat=True)))
     adopted.update(owner=assignment.owner_id)
     return rejudge(adopted)
-
-
-def _lock_owner(owner: Owner) -> None:
-    Owner.objects.select_for_update(no_key=True).get(id=owner.id)
-
-
-def _retire(owner: Owner) -> None:
-    # Saved one by one (there is one at most), so that the change log sees it.
-    for wallet in owner.wallets.current():
-        wallet.retired_at = timezone.now()
-        wallet.save(update_fields=["retired_at"])

@@ -5,6 +5,7 @@ from readings.models.meter import Meter, MeterAssignment
 from readings.models.owner import Owner
 from readings.models.reading import MeterReading, MeterReadingQuerySet
 from readings.models.wallet import Wallet
+from readings.models.wallet_change import WalletChange, WalletChangeQuerySet
 
 __all__ = [
     "ImportFile",
@@ -15,4 +16,6 @@ __all__ = [
     "MeterReadingQuerySet",
     "Owner",
     "Wallet",
+    "WalletChange",
+    "WalletChangeQuerySet",
 ]

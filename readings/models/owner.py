@@ -38,6 +38,7 @@ class Owner(models.Model):
     objects = models.Manager.from_queryset(OwnerQuerySet)()
 
     class Meta:
+        permissions = [("forget_owner", "Can make owners forgotten, for good")]
         constraints = [
             models.CheckConstraint(name="owner_user_id_given", condition=~models.Q(user_id="")),
         ]

@@ -13,7 +13,9 @@ from minting.models import BatchSource, MintApproval, MintResult
 from minting.service.chain.session import open_session
 from minting.service.drive.recover import recover
 from minting.service.requests.prepare import request_batch
+from readings.models import WalletChange
 from tests.browser.conftest import Visitor, elsewhere
+from tests.factories.readings import household, solar_farm
 from tests.factories.village import harvest, village
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -85,6 +87,49 @@ def test_a_second_person_approves_and_the_owner_gets_a_receipt(
     page.get_by_role("button", name="Check").click()
     expect(page.get_by_text("The receipt does not hold.")).to_be_visible()
     visitor.pictures("forged")
+
+
+def test_a_changed_wallet_waits_for_a_second_person(db, people, visitor: Visitor, settings):
+    settings.APPROVAL_ABOVE_KWH = Decimal(1)
+    people["operator"].groups.add(Group.objects.get(name="Administrator"))
+    house, neighbour = household(), solar_farm()
+    for _ in range(3):
+        house.reading()
+    house.reading(status="minting")
+    page = visitor.page
+
+    visitor.log_in("operator", "password")
+    visitor.go(f"/admin/readings/wallet/add/?owner={house.owner.id}")
+    page.fill("[name=address]", neighbour.wallet.address)
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_text("Nothing is changed yet")).to_be_visible()
+    # Whoever asked sees it, may take it back, and does not decide.
+    expect(page.get_by_text("Another person who may approve wallets")).to_be_visible()
+    expect(page.get_by_role("link", name="Approve…")).to_have_count(0)
+    expect(page.get_by_role("link", name="Withdraw…")).to_be_visible()
+    change = WalletChange.objects.get()
+    visitor.go(f"/admin/readings/owner/{house.owner.id}/change/")
+    expect(page.get_by_role("heading", name="Waits for a second person")).to_be_visible()
+    visitor.log_out()
+
+    visitor.log_in("approver", "password")
+    page.get_by_role("link", name="1 changed wallet waits for another person").click()
+    expect(page.get_by_role("link", name="Wallets (1)")).to_be_visible()
+    page.get_by_role("link", name="Approvals 1").click()
+    page.get_by_role("link", name="Wallets (1)").click()
+    visitor.pictures("inbox")
+    page.locator("#result_list").get_by_role("link").first.click()
+    expect(page.get_by_text("Others are paid at this address, too")).to_be_visible()
+    visitor.pictures("question")
+    page.get_by_role("link", name="Approve…").click()
+    expect(page.get_by_role("heading", name="Pay this owner at the new wallet?")).to_be_visible()
+    page.fill("[name=reason]", "Asked by phone")
+    visitor.pictures("decide")
+    page.get_by_role("button", name="Approve").click()
+    expect(page.get_by_text("Approved: from now on")).to_be_visible()
+    assert house.owner.wallets.current().get().address == neighbour.wallet.address
+    visitor.go(f"/admin/readings/walletchange/{change.pk}/history/")
+    expect(page.get_by_role("cell", name="approver").first).to_be_visible()
 
 
 def _recover() -> None:

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import time
+from types import SimpleNamespace
+
 import pytest
 
 from gridtoken import checks
+from gridtoken.embedded.localnet import Localnet
+from minting.models import MintInfo
+from tests.gridtoken.conftest import Manage
+from tests.minting.conftest import MintingChain, minting_chain
+
+__all__ = ["minting_chain"]
+
+NOWHERE = "http://127.0.0.1:9"
+"""Nobody listens there."""
 
 
 def ids(messages) -> list[str]:
@@ -52,3 +64,50 @@ def test_a_key_that_others_may_read_is_a_warning(settings, tmp_path):
 def test_nothing_is_said_without_a_key(settings):
     settings.MINT_AUTHORITY_KEYPAIR = None
     assert checks.check_signer() == []
+
+
+@pytest.mark.django_db
+def test_clocks_that_are_apart_are_a_warning(monkeypatch):
+    now = time.time()
+    monkeypatch.setattr(checks, "time", SimpleNamespace(time=lambda: now + 60))
+    [found] = checks.check_database(databases=["default"])
+    assert found.id == "gridtoken.W002"
+    assert "s ahead of the database's" in found.msg
+    monkeypatch.setattr(checks, "time", SimpleNamespace(time=lambda: now - 60))
+    assert "s behind the database's" in checks.check_database(databases=["default"])[0].msg
+
+
+def test_a_password_alone_is_a_warning(settings):
+    assert ids(checks.check_second_factor()) == ["gridtoken.W003"]
+    settings.STAFF_MFA_REQUIRED = True
+    assert checks.check_second_factor() == []
+
+
+def test_production_has_nothing_to_be_warned_of(
+    manage: Manage, minting_chain: MintingChain, localnet: Localnet
+):
+    """The real settings, an embedded database of its own, a node; then none of them."""
+    production = {
+        "SOLANA_RPC_URL": localnet.url,
+        "SOLANA_GENESIS_HASH": MintInfo.objects.get().genesis_hash,
+        "MINT_AUTHORITY_ADDRESS": str(minting_chain.authority.pubkey()),
+        "ENERGY_TOKEN_MINT": str(minting_chain.mint),
+    }
+    check = ("check", "--deploy", "--database", "default", "--fail-level", "WARNING")
+    done = manage(*check, **production)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "System check identified no issues (2 silenced).\n"
+
+    dead = {"SOLANA_RPC_URL": NOWHERE, "DATABASE_URL": "postgresql://nobody@127.0.0.1:9/x"}
+    open_wide = {"DJANGO_HTTPS": "false", "STAFF_MFA_REQUIRED": "false"}
+    done = manage(*check, **production | dead | open_wide)
+    assert done.returncode == 1
+    for code in ("gridtoken.E004", "gridtoken.W003", "minting.W001", "security.W004"):
+        assert f"({code})" in done.stderr
+    assert done.stderr.count("HINT: ") == 3, "one for each of ours"
+    assert "Traceback" not in done.stderr
+
+    # What asks nobody works where nobody answers.
+    began = time.monotonic()
+    assert manage("check", **production | dead).returncode == 0
+    assert time.monotonic() - began < 20

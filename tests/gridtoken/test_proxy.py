@@ -7,6 +7,7 @@ from ipaddress import ip_network
 import pytest
 from django.http import HttpResponse
 from django.test import RequestFactory
+from ipware import get_client_ip
 
 from gridtoken.proxy import TrustedProxyMiddleware
 
@@ -45,3 +46,9 @@ def test_a_trusted_proxy_that_names_nobody_speaks_for_itself(seen):
 
 def test_a_unix_socket_has_no_address_to_trust(seen):
     assert "HTTP_X_FORWARDED_HOST" not in seen(REMOTE_ADDR="", HTTP_X_FORWARDED_HOST="x")
+
+
+def test_what_the_log_calls_the_client_is_no_claim_of_his(rf):
+    claims = {"HTTP_X_FORWARDED_FOR": "198.51.100.1", "HTTP_X_REAL_IP": "198.51.100.2"}
+    request = rf.get("/", REMOTE_ADDR="203.0.113.9", **claims)
+    assert get_client_ip(request)[0] == "203.0.113.9"

@@ -11,7 +11,7 @@ import pytest
 
 import readings
 
-PURE = ["errors", "rules", "periods", "candidate", "demo", "demo_mess", "formats"]
+PURE = ["errors", "rules", "second_person", "periods", "candidate", "demo", "demo_mess", "formats"]
 ROOT = Path(readings.__file__).parent
 
 

@@ -10,11 +10,12 @@ from threading import Barrier, Event
 
 import pytest
 from django.db import connection, transaction
+from django.db.models.functions import Now
 
 from readings import intake, queries
-from readings.errors import OverlappingAssignment
+from readings.errors import OverlappingAssignment, WalletChangeConflict
 from readings.intake import Submission
-from readings.models import MeterReading, Wallet
+from readings.models import MeterReading, Wallet, WalletChange
 from readings.rules import ReadingSource, ReadingStatus
 from tests.factories.readings import (
     LONG_AGO,
@@ -121,6 +122,61 @@ def test_wallets_registered_at_once_leave_one_current(household):
     at_once(lambda number: intake.register_wallet(owner=household.owner, address=address(number)))
     assert Wallet.objects.count() == AT_ONCE + 1
     assert Wallet.objects.current().count() == 1
+
+
+def test_a_changed_wallet_is_asked_for_once_and_decided_once(household, operator, settings):
+    settings.APPROVAL_ABOVE_KWH = 1
+    owner, make = household.owner, type(operator).objects.create_user
+    asked = at_once(lambda _: intake.register_wallet(owner=owner, address=address("new")))
+    assert len({each.id for each in asked}) == 1
+    change, digest = asked[0], intake.digest_of(asked[0])
+    people = [make(f"approver-{number}") for number in range(AT_ONCE)]
+
+    def decide(number):
+        by = people[number]
+        try:
+            if number % 2:
+                return intake.refuse_wallet_change(change.id, by=by, reason="unknown").status
+            return intake.approve_wallet_change(change.id, by=by, digest=digest).address
+        except WalletChangeConflict as late:
+            return str(late)
+
+    answers = at_once(decide)
+    change.refresh_from_db()
+    assert sorted(answers).count(f"the request is {change.status} already") == AT_ONCE - 1
+    assert Wallet.objects.count() == (2 if change.status == "approved" else 1)
+    assert change.decided_by in people
+
+
+def test_a_wallet_retired_while_another_is_approved_leaves_one_or_none(
+    household, operator, settings
+):
+    """Or none, whoever is first: never two, and no approval of what is gone."""
+    settings.APPROVAL_ABOVE_KWH = 1
+    owner = household.owner
+    change = intake.register_wallet(owner=owner, address=address("new"))
+    digest = intake.digest_of(change)
+
+    def work(number):
+        if number == 0:
+            return intake.retire_wallet(owner=owner)
+        if number == 1:
+            return intake.register_wallet(owner=owner, address=address("other"))
+        if number == 2:
+            WalletChange.objects.filter(id=change.id).update(expires_at=Now())
+            return intake.expire_wallet_changes()
+        try:
+            return intake.approve_wallet_change(change.id, by=operator, digest=digest)
+        except WalletChangeConflict:
+            return None
+
+    *_, approved = at_once(work)
+    change.refresh_from_db()
+    assert (change.status == "approved") is (approved is not None)
+    assert not owner.wallets.current().exists() or approved is not None
+    waiting = WalletChange.objects.proposed().first()
+    current = owner.wallets.current().first()
+    assert waiting is None or waiting.old_wallet == current
 
 
 def test_a_meter_assigned_at_once_has_one_holder():

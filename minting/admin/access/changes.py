@@ -36,8 +36,14 @@ class TableFilter(DropdownFilter):
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """Those whose changes are logged."""
         return [
-            (each, each.replace("meterassignment", "assignment").replace("apitoken", "API token"))
-            for each in ("owner", "wallet", "meter", "meterassignment", "user", "group", "apitoken")
+            ("owner", "owner"),
+            ("wallet", "wallet"),
+            ("walletchange", "wallet change"),
+            ("meter", "meter"),
+            ("meterassignment", "assignment"),
+            ("user", "user"),
+            ("group", "group"),
+            ("apitoken", "API token"),
         ]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[LogEntry]) -> QuerySet[LogEntry]:

@@ -1,1 +1,1 @@
-"""Batches: their page, what happens on it, approvals."""
+"""Batches: their page, and what happens on it."""

@@ -11,10 +11,12 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from minting.admin import show
+from minting.admin import polling, show
 from minting.models import MintBatch, MintTransaction
+from minting.service.requests import approving
 from minting.service.stopping import standing_stop
 from minting.service.watch import figures
+from readings import queries
 from readings.backlog import Amount, Pile, total
 from readings.rules import ReadingStatus, reason_of
 
@@ -100,6 +102,7 @@ def show_work(request: HttpRequest) -> dict[str, Any]:
         "may_stop": may("minting.stop_minting"),
         "may_resume": may("minting.resume_minting"),
         "may_mint": may("minting.mint_readings"),
+        "polling": polling.shown(request) if may("minting.view_pollingpause") else None,
         "tiles": [*_waiting(heap), *_minted(today)],
         "sees_batches": running is not None,
         "bars": list(map(bar, running.batches)) if running else [],
@@ -165,6 +168,7 @@ def _minted(day: figures.Day | None) -> Iterator[Tile]:
 
 def _concerns(request: HttpRequest, heap: list[Pile] | None) -> Iterator[Concern]:
     may = request.user.has_perm
+    yield from _second_persons(request)
     standing = figures.concerns()
     if may("minting.view_reconcilefinding"):
         yield from _differences(standing)
@@ -184,6 +188,25 @@ def _concerns(request: HttpRequest, heap: list[Pile] | None) -> Iterator[Concern
             )
     for status in (ReadingStatus.FAILED, ReadingStatus.HELD):
         yield from _standing_still(heap or [], status)
+
+
+def _second_persons(request: HttpRequest) -> Iterator[Concern]:
+    """What waits for one, for those who may see it."""
+    may = request.user.has_perm
+    if may("minting.view_mintapproval") and (count := approving.waiting()):
+        words = "1 batch waits" if count == 1 else f"{count:,} batches wait"
+        place = f"{reverse('admin:minting_mintapproval_changelist')}?decision__exact=waiting"
+        yield _approval(words, place)
+    if may("readings.view_walletchange") and (count := queries.waiting_wallet_changes()):
+        words = "1 changed wallet waits" if count == 1 else f"{count:,} changed wallets wait"
+        place = f"{reverse('admin:readings_walletchange_changelist')}?status__exact=proposed"
+        yield _approval(words, place)
+
+
+def _approval(words: str, place: str) -> Concern:
+    return Concern(
+        show.badge("awaiting_approval", "approval"), f"{words} for another person", place
+    )
 
 
 def _differences(standing: figures.Concerns) -> Iterator[Concern]:

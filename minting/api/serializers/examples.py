@@ -159,8 +159,26 @@ OWNER_REGISTRATION: dict[str, Any] = {
     "wallet_address": WALLET,
 }
 OWNER_CHANGE: dict[str, Any] = {"wallet_address": WALLET}
+OWNER_ID = "019ab8e4-0a00-7c11-9d2e-5f60718a9b0c"
+OTHER_WALLET = "BBc4JSHqcctMcUVJxDuuHqmgiFS2kLJmTEtKj51gq9L4"
+WALLET_CHANGE: dict[str, Any] = {
+    "id": "019ab8e4-0c00-7c11-9d2e-5f60718a9b0e",
+    "status": "proposed",
+    "owner": "user-7",
+    "owner_id": OWNER_ID,
+    "old_address": WALLET,
+    "address": OTHER_WALLET,
+    "way": "api",
+    "proposed_by": "gateway",
+    "proposed_at": "2026-11-23T10:20:29.118344Z",
+    "expires_at": "2026-11-26T10:20:29.118344Z",
+    "decided_by": None,
+    "decided_at": None,
+    "reason": None,
+}
+WALLET_CHANGE_WITHDRAWAL: dict[str, Any] = {"reason": "a typing error"}
 OWNER: dict[str, Any] = {
-    "id": "019ab8e4-0a00-7c11-9d2e-5f60718a9b0c",
+    "id": OWNER_ID,
     "user_id": "user-7",
     "name": "Anong Srisai",
     "email": None,
@@ -168,8 +186,10 @@ OWNER: dict[str, Any] = {
     "wallets": [
         {"address": WALLET, "registered_at": "2026-11-01T08:00:00Z", "retired_at": None},
     ],
+    "wallet_change": None,
     "created_at": "2026-11-01T08:00:00Z",
 }
+WAITING_OWNER: dict[str, Any] = {**OWNER, "wallet_change": WALLET_CHANGE}
 METER_REGISTRATION: dict[str, Any] = {
     "serial": "METER-1",
     "interval_seconds": 900,

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from minting.api.serializers import examples
 from minting.api.serializers.fields import BlankIsNull, like
+from readings.second_person import ChangeStatus, ChangeWay
 
 LONGEST_INTERVAL = 86_400
 """Seconds: a day."""
@@ -19,6 +23,47 @@ class OwnerWalletSerializer(serializers.Serializer):
     retired_at = serializers.DateTimeField(allow_null=True, help_text="Null: paid now.")
 
 
+@like(examples.WALLET_CHANGE)
+class WalletChangeSerializer(serializers.Serializer):
+    """A wallet that would take the place of another, once a second person has approved it."""
+
+    id = serializers.UUIDField()
+    status = serializers.ChoiceField([each.value for each in ChangeStatus])
+    owner = serializers.CharField(source="owner.user_id", help_text="The owner's user_id.")
+    owner_id = serializers.UUIDField()
+    old_address = serializers.CharField(
+        source="old_wallet.address",
+        default=None,
+        allow_null=True,
+        help_text="Paid until it is approved; null: there was none any more.",
+    )
+    address = serializers.CharField(help_text="Paid from the approval on.")
+    way = serializers.ChoiceField([each.value for each in ChangeWay])
+    proposed_by = serializers.CharField(
+        source="proposed_by.username",
+        default=None,
+        allow_null=True,
+        help_text="User name; null: a command.",
+    )
+    proposed_at = serializers.DateTimeField()
+    expires_at = serializers.DateTimeField(help_text="Undecided until then, it expires.")
+    decided_by = serializers.CharField(
+        source="decided_by.username",
+        default=None,
+        allow_null=True,
+        help_text="User name, also of who withdrew it; null: nobody, or a command.",
+    )
+    decided_at = serializers.DateTimeField(allow_null=True)
+    reason = BlankIsNull(help_text="Why it was refused or withdrawn, or a remark.")
+
+
+@like(examples.WALLET_CHANGE_WITHDRAWAL)
+class WithdrawalSerializer(serializers.Serializer):
+    """Why a request is taken back."""
+
+    reason = serializers.CharField(required=False, allow_blank=True, max_length=500)
+
+
 @like(examples.OWNER)
 class OwnerSerializer(serializers.Serializer):
     """The person paid."""
@@ -29,12 +74,21 @@ class OwnerSerializer(serializers.Serializer):
     email = BlankIsNull()
     wallet_address = serializers.SerializerMethodField(help_text="Paid now; null: none is.")
     wallets = OwnerWalletSerializer(many=True, help_text="The newest first.")
+    wallet_change = serializers.SerializerMethodField(
+        help_text="What waits for a second person; null: nothing does."
+    )
     created_at = serializers.DateTimeField()
 
     def get_wallet_address(self, owner: object) -> str | None:
         """Of the wallets at hand, the one that is not retired."""
         wallets = owner.wallets.all()  # type: ignore[attr-defined]  # prefetched
         return next((each.address for each in wallets if each.retired_at is None), None)
+
+    @extend_schema_field(WalletChangeSerializer(allow_null=True))
+    def get_wallet_change(self, owner: object) -> dict[str, Any] | None:
+        """Of the requests at hand, the one that is open."""
+        open_ones = owner.wallet_changes.all()  # type: ignore[attr-defined]  # prefetched: open
+        return next((dict(WalletChangeSerializer(each).data) for each in open_ones), None)
 
 
 @like(examples.OWNER_REGISTRATION)
@@ -57,7 +111,8 @@ class OwnerChangeSerializer(serializers.Serializer):
         required=False,
         allow_null=True,
         max_length=100,
-        help_text="Retires the wallet of now; null: without another, and readings are held.",
+        help_text="Retires the wallet of now, with four eyes on once a second person has "
+        "approved it (202); null: without another, at once, and readings are held.",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn, Self
 
@@ -55,9 +56,9 @@ class KeypairSigner:
         """The public key."""
         return self._keypair.pubkey()
 
-    async def sign(self, message: bytes) -> Signature:
-        """Signs the serialized message; never waits, nothing leaves the process."""
-        return self._keypair.sign_message(message)
+    async def sign(self, messages: Sequence[bytes]) -> list[Signature]:
+        """Signs the serialized messages; never waits, nothing leaves the process."""
+        return [self._keypair.sign_message(message) for message in messages]
 
     def __repr__(self) -> str:
         return f"KeypairSigner({self.address})"

@@ -51,6 +51,12 @@ class Heights:
         self.seen_slot = max(self.seen_slot, self.known.slot)
         return self.known.block_height
 
+    def heard(self, slot: int, block_height: int) -> None:
+        """Another process asked: the later of two answers bounds what follows more closely."""
+        if self.known is None or self.known.slot < slot:
+            self.known = EpochInfo(slot, block_height)
+            self.seen_slot = max(self.seen_slot, slot)
+
 
 _of: dict[tuple[str, ...], Heights] = {}
 """By the nodes asked; kept by the process, since every task would ask the same."""

@@ -19,6 +19,8 @@ PATIENT = 4.0
 """Of what is due, the next look after this part of its age."""
 WEIGHT = 0.3
 """Of a landing that took longer than usual; one that did not is the new usual at once."""
+NEWS = 0.2
+"""Of what is known to all: what differs by more is told."""
 
 
 @dataclass(slots=True)
@@ -27,11 +29,29 @@ class Pace:
 
     usual: float = FIRST_GUESS
     """Seconds from sending to landing, as it was seen here."""
+    is_guess: bool = True
+    """Whether nothing was seen or heard yet."""
+    told: float | None = None
+    """What all processes know of it, as far as is known here."""
 
     def landed(self, after: float) -> None:
         """Something was seen to have landed so many seconds after it was sent."""
         late = min(after, SLOWEST) - self.usual
-        self.usual += late if late < 0 else WEIGHT * late
+        self.usual += late if late < 0 or self.is_guess else WEIGHT * late
+        self.is_guess = False
+
+    def heard(self, usual: float) -> None:
+        """Another process learned this: better than a guess, not than what was seen here."""
+        if self.is_guess:
+            self.usual = self.told = usual
+            self.is_guess = False
+
+    @property
+    def is_news(self) -> bool:
+        """Whether others would look at other moments if they knew."""
+        if self.is_guess:
+            return False
+        return self.told is None or abs(self.usual - self.told) > NEWS * self.told
 
     def wait(self, ages: Iterable[float]) -> float:
         """Seconds until the next look.

@@ -7,14 +7,15 @@ in one thread and never at once, so no database transaction is open while a node
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import threading
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from minting.cluster.nodes import Cluster
-from minting.cluster.signers import KeypairSigner, open_signer
+from minting.cluster.signers import KeypairSigner, SignerSettings, VaultSigner, open_signer
 from minting.cluster.throttle import Throttle
 from minting.conf import MintingConfig, current
 from minting.engine.types import Signer
@@ -33,14 +34,37 @@ class Session:
     runner: asyncio.Runner
     heights: Heights
     pace: Pace
+    remote: dict[SignerSettings, VaultSigner] = field(default_factory=dict)
+    """Signers that are logged in, kept as long as the connections."""
 
     def run(self, phase: Coroutine[Any, Any, T]) -> T:
         """Runs one network phase to its end."""
-        return self.runner.run(phase)
+        # A runner that is kept would remember the task that it was made in, for its log lines.
+        return self.runner.run(phase, context=contextvars.copy_context())
 
     def open_signer(self) -> Signer:
-        """The key; only what signs asks for it."""
-        return open_signer(self.config.signer, keypair_path=self.config.authority_keypair)
+        """The key; only what signs asks for it.
+
+        Raises:
+            MintingRefused, SignerUnavailable: as ``minting.cluster.signers.open_signer``.
+        """
+        settings = self.config.signing
+        if settings in self.remote:
+            return self.remote[settings]
+        signer = open_signer(settings)
+        if isinstance(signer, VaultSigner):
+            self.remote[settings] = signer
+        return signer
+
+    def tend_signer(self) -> None:
+        """Keeps the right to ask a remote signer alive; nothing where the key is a file.
+
+        Raises:
+            MintingRefused, SignerUnavailable: as ``open_signer``.
+        """
+        signer = self.open_signer()
+        if isinstance(signer, VaultSigner):
+            signer.tend()
 
     def open_cosigners(self) -> tuple[Signer, ...]:
         """The keys of others that a program has sign (``MINT_PROGRAM_SIGNERS``)."""
@@ -54,6 +78,7 @@ class _Link:
     key: tuple[object, ...]
     cluster: Cluster
     runner: asyncio.Runner
+    remote: dict[SignerSettings, VaultSigner] = field(default_factory=dict)
 
     @classmethod
     def open(cls, config: MintingConfig) -> _Link:
@@ -65,6 +90,8 @@ class _Link:
         return cls(_key(config), cluster, runner)
 
     def close(self) -> None:
+        for signer in self.remote.values():
+            signer.close()
         with self.runner:
             self.runner.run(_close(self.cluster))
 
@@ -102,7 +129,9 @@ def open_session(config: MintingConfig | None = None) -> Iterator[Session]:
     keep = False
     try:
         urls = config.rpc_urls
-        yield Session(config, link.cluster, link.runner, heights_of(urls), pace_of(urls))
+        yield Session(
+            config, link.cluster, link.runner, heights_of(urls), pace_of(urls), link.remote
+        )
         # After a failure nobody knows what is still under way.
         keep = _keeping and _keeper.link is None
     finally:

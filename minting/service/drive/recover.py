@@ -14,9 +14,11 @@ from typing import Any
 
 import structlog
 from django.db import transaction
+from django.db.models import F, QuerySet
 from django.utils import timezone
 from solders.pubkey import Pubkey
 
+from gridtoken import following
 from minting import journal
 from minting.engine.errors import MintingRefused, SolanaError
 from minting.engine.states import LIVE_TRANSACTIONS, TransactionStatus
@@ -141,21 +143,30 @@ def live_flights(slice_ids: Sequence[Any]) -> list[Flight]:
     rows = MintTransaction.objects.filter(
         slice_id__in=slice_ids, status__in=(TransactionStatus.SIGNED, TransactionStatus.SENT)
     )
-    return [Flight.of(row) for row in rows.defer("reading_ids").order_by("id")]
+    return _flights(rows.order_by("id"))
 
 
 def _in_chunks() -> Iterator[list[Flight]]:
     last = None
     while True:
         rows = MintTransaction.objects.filter(status__in=LIVE_TRANSACTIONS).order_by("id")
-        rows = rows.defer("reading_ids")  # thousands a row
         if last is not None:
             rows = rows.filter(id__gt=last)
-        chunk = list(rows[:TRANSACTIONS_A_PASS])
+        chunk = _flights(rows, at_most=TRANSACTIONS_A_PASS)
         if not chunk:
             return
         last = chunk[-1].id
-        yield [Flight.of(row) for row in chunk]
+        yield chunk
+
+
+def _flights(rows: QuerySet[MintTransaction], *, at_most: int | None = None) -> list[Flight]:
+    """Without what they pay, which is thousands of ids a row."""
+    found = rows.annotate(request_id=F("batch__request_id")).defer("reading_ids")
+    flights = []
+    for row in found[:at_most]:
+        following.remember(row.batch_id, row.request_id)
+        flights.append(Flight.of(row))
+    return flights
 
 
 def _by_payer(flights: Sequence[Flight]) -> dict[str, list[Flight]]:

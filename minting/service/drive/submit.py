@@ -26,6 +26,8 @@ from minting.engine.errors import (
     FormatRefused,
     GateClosed,
     MintingStopped,
+    PricesChanged,
+    SignerUnavailable,
     SolanaError,
 )
 from minting.engine.types import PlannedTransaction, Signer
@@ -34,8 +36,9 @@ from minting.models import MintBatch, MintResult
 from minting.service import nudges
 from minting.service.chain.preflight import Standing, inspect_mint
 from minting.service.chain.session import Session
-from minting.service.chain.terms import Terms, forget_terms, forget_v1, terms_of
+from minting.service.chain.terms import Terms, forget_terms, renew_terms, tell_pace, terms_of
 from minting.service.drive import wave
+from minting.service.drive.mute import Mute
 from minting.service.drive.recover import live_flights, prove_dead
 from minting.service.drive.refusing import as_refusal, give_up, refuse, refuse_left_out, worn_out
 from minting.service.drive.share import Share
@@ -143,9 +146,11 @@ class Driver:
     look_at: float = 0.0
     """When to look again at what flies; monotonic seconds."""
     silent_since: float | None = None
+    mute: Mute = field(default_factory=Mute)
+    """Whether whoever holds the key gives signatures."""
     stopped: bool = False
-    """Whether minting was stopped, or the gate is closed: what flies is followed, and the slices
-    are given back."""
+    """Whether minting was stopped, the gate is closed or nobody signs: what flies is followed, and
+    the slices are given back."""
     stumbles: Counter[Pubkey] = field(default_factory=Counter)
     """Failed simulations by wallet that nobody is proven to be at fault for."""
 
@@ -164,6 +169,8 @@ class Driver:
             except SolanaError as error:
                 if not self._bear(error):
                     break
+            except SignerUnavailable as silent:
+                self._go_without_signer(silent)
             else:
                 self.silent_since = None
             now = time.monotonic()
@@ -172,6 +179,7 @@ class Driver:
                 break
             if not moved:
                 self._pause()
+        tell_pace(self.session)
         return DriveReport(
             slices=len(self.claimed),
             signed=self.signed,
@@ -180,11 +188,7 @@ class Driver:
         )
 
     def _step(self, *, signing: bool) -> bool:
-        """One round: keep the claims, settle what flies, sign more if there is room.
-
-        Returns:
-            Whether something was signed; then there may be more.
-        """
+        """Keeps the claims, settles what flies, signs more; whether anything was signed."""
         self._renew()
         if time.monotonic() >= self.look_at:
             self._settle()
@@ -192,7 +196,8 @@ class Driver:
             self._take_more()
         room = IN_FLIGHT - len(self.flights)
         enough = min(WAVE, IN_FLIGHT // 2)
-        if not signing or self.stopped or room < enough or not self._has_work():
+        idle = not signing or self.stopped or self.mute.left > 0
+        if idle or room < enough or not self._has_work():
             return False
         before = self.signed
         self._sign(min(room, WAVE))
@@ -200,10 +205,8 @@ class Driver:
 
     def _pause(self) -> None:
         """Until something that flies is due, or what could not be signed is tried again."""
-        if not self.flights:
-            time.sleep(STEP)
-            return
-        time.sleep(max(0.0, self.look_at - time.monotonic()))
+        due = self.look_at - time.monotonic()
+        time.sleep(max(0.0, due) if self.flights else max(STEP, self.mute.left))
 
     def _plan_next_look(self) -> None:
         """Not before something can have landed, and soon where it is due."""
@@ -258,7 +261,7 @@ class Driver:
                 self._keep(journal.renew_claims(self.claims.values()))
             if prove_dead(self.session, self.flights):
                 # What was outbid may be dead of it: the next bid is of now.
-                forget_terms(self.session.config)
+                forget_terms(self.session)
             self.flights = [flight for flight in self.flights if flight.is_open]
         self._plan_next_look()
 
@@ -273,18 +276,18 @@ class Driver:
             gate.require_open(
                 self.session, standing.info, standing.facts.supply, slot=standing.slot
             )
-            terms = terms_of(self.session, standing.facts)
+            terms = terms_of(self.session, standing)
             if self.ready and self.ready[0][1].version is not terms.version:
                 self.ready.clear()  # planned for a format that is not taken any more
             if not self.ready:
                 self._plan(terms)
             items = [self.ready.popleft() for _ in range(min(room, len(self.ready)))]
             self._fly(items, standing, terms)
-        except FormatRefused:
+        except (FormatRefused, PricesChanged) as old:
             self.ready.clear()
-            if not forget_v1(self.session.config):
+            if not renew_terms(self.session, old):
                 raise
-        except SolanaError:
+        except (SolanaError, SignerUnavailable):
             self.ready.clear()
             raise
         except LostClaimError as lost:
@@ -367,10 +370,19 @@ class Driver:
             return
         self.signer = self.signer or self.session.open_signer()
         flown = wave.fly(self.session, items, standing=standing, terms=terms, signer=self.signer)
+        self.mute.heard()
         self.signed += len(flown.flights)
         self.flights += flown.flights
         self._plan_next_look()
         refuse_left_out(self.session, flown.refused, self.stumbles)
+
+    def _go_without_signer(self, silent: SignerUnavailable) -> None:
+        """Follows what flies and asks again later. Nothing was signed: nothing is in doubt."""
+        self.ready.clear()
+        log.warning("signer_silent", code=silent.code, reason=str(silent))
+        if not self.mute.silent():
+            give_up(self.session, worn_out(self.claims), code=silent.code, reason=str(silent))
+            self.stopped = True
 
     def _bear(self, error: SolanaError) -> bool:
         """Whether to go on after a failure of the nodes; gives up when it lasts."""

@@ -151,7 +151,7 @@ def resend(session: Session, flights: Iterable[Flight]) -> None:
     if not due:
         return
     if session.run(_send_all(session, due)):
-        terms.forget_v1(session.config)
+        terms.forget_v1(session)
     for flight in due:
         flight.sent_at = flight.sent_at or now
         flight.resend_at = now + RESEND_EVERY

@@ -14,7 +14,7 @@ import structlog
 from django.db import InterfaceError, OperationalError, transaction
 
 from minting import journal
-from minting.engine.compose import sign
+from minting.engine.compose import sign_all
 from minting.engine.errors import InsufficientFunds, SolanaError
 from minting.engine.packing import total_cost
 from minting.engine.types import (
@@ -32,7 +32,7 @@ from minting.service.chain.session import Session
 from minting.service.chain.terms import Terms
 from minting.service.drive import journal_file
 from minting.service.drive.tracking import Flight, resend
-from minting.service.plan.faults import learn
+from minting.service.plan.faults import learn, require_rent
 from minting.service.plan.planning import RefusedGroup
 
 log = structlog.get_logger(__name__)
@@ -77,7 +77,7 @@ def fly(
 
     Raises:
         LostClaimError, MintingStopped, InsufficientFunds: as ``journal.record_signed``.
-        SolanaError, MintingRefused, VerificationFailed: as ``prepare``.
+        SolanaError, SignerUnavailable, MintingRefused, VerificationFailed: as ``prepare``.
     """
     balance = Balance(standing.lamports, standing.slot, terms.floor)
     plans = [planned for _, planned in items]
@@ -122,39 +122,63 @@ async def prepare(
 
     Raises:
         SolanaError: the cluster did not answer, or has only a stale blockhash.
+        SignerUnavailable, SignerRefused: whoever holds the key does not sign, now or at all.
         MintingRefused, InsufficientFunds: payer, authority or mint make a simulation fail; no
             wallet is to blame.
+        PricesChanged: what was recalled is not what the simulations show; nothing was signed.
         VerificationFailed: bytes differ from the plan; nothing of the wave may be used.
     """
     missing = total_cost(plans).total + terms.floor - lamports
     if missing > 0:
         raise InsufficientFunds(missing)
     learned = await learn(session, terms, plans)
-    blockhash = await fresh_blockhash(session)
-    signers = (signer, *session.open_cosigners())
-    signed = [
-        await _sign(terms, signers, plan, simulation, blockhash)
-        for plan, simulation in learned.good
-    ]
+    if terms.recalled:
+        require_rent(terms, learned)
+    blockhash = await fresh_blockhash(session, [simulation for _, simulation in learned.good])
+    limited = [(plan, terms.limits_of(simulation)) for plan, simulation in learned.good]
+    signed = await sign_all(
+        [(terms.with_bid(plan, limits), limits) for plan, limits in limited],
+        mint=terms.mint,
+        program=terms.program,
+        authority=terms.authority,
+        blockhash=blockhash,
+        signers=(signer, *session.open_cosigners()),
+        max_priority_fee=terms.max_priority_fee,
+    )
     return Prepared(tuple(signed), learned.left_out)
 
 
-async def fresh_blockhash(session: Session) -> Blockhash:
+async def fresh_blockhash(session: Session, simulated: Sequence[Simulation] = ()) -> Blockhash:
     """A blockhash that has used up no more than a third of its life.
+
+    Args:
+        session: The way to the chain.
+        simulated: What just ran at ``confirmed``: each tells the latest blockhash of its bank, so
+            that nobody needs to be asked for one.
 
     Raises:
         SolanaError: the node has only an older one.
     """
+    dated = [each.blockhash for each in simulated if each.blockhash is not None]
+    newest = max(dated, key=lambda each: each.slot, default=None)
+    if newest is not None and _is_surely_fresh(session, newest):
+        return newest
     blockhash = await session.cluster.latest_blockhash()
-    issued = blockhash.last_valid_block_height - MAX_AGE
-    bound = session.heights.at_most(blockhash.slot)
-    session.heights.saw(blockhash.slot)
-    if bound is not None and is_fresh(blockhash, height_at_issue=issued, height_now=bound):
+    if _is_surely_fresh(session, blockhash):
         return blockhash
+    issued = blockhash.last_valid_block_height - MAX_AGE
     height = await session.heights.ask(session.cluster)
     if not is_fresh(blockhash, height_at_issue=issued, height_now=height):
         raise SolanaError(f"The node's latest blockhash is {height - issued} blocks old")
     return blockhash
+
+
+def _is_surely_fresh(session: Session, blockhash: Blockhash) -> bool:
+    """Whether it is, however high the chain can be by what is known."""
+    bound = session.heights.at_most(blockhash.slot)
+    session.heights.saw(blockhash.slot)
+    issued = blockhash.last_valid_block_height - MAX_AGE
+    return bound is not None and is_fresh(blockhash, height_at_issue=issued, height_now=bound)
 
 
 def write_journal_file(
@@ -184,23 +208,3 @@ def _read_back(signings: Sequence[Signing]) -> list[MintTransaction]:
     rows = list(MintTransaction.objects.filter(signature__in=signatures).order_by("id"))
     log.warning("commit_unanswered", signed=len(signatures), journalled=len(rows))
     return rows
-
-
-async def _sign(
-    terms: Terms,
-    signers: Sequence[Signer],
-    plan: PlannedTransaction,
-    simulation: Simulation,
-    blockhash: Blockhash,
-) -> SignedTransaction:
-    limits = terms.limits_of(simulation)
-    return await sign(
-        terms.with_bid(plan, limits),
-        mint=terms.mint,
-        program=terms.program,
-        authority=terms.authority,
-        blockhash=blockhash,
-        limits=limits,
-        signers=signers,
-        max_priority_fee=terms.max_priority_fee,
-    )

@@ -151,7 +151,10 @@ def _close(reason: str, identity: Identity) -> None:
 
 
 def _find_unknown(session: Session, node: Node) -> str | None:
-    """The first finalized transaction of ours, as far as is looked, that the journal lacks."""
+    """The first finalized transaction of ours, as far as is looked, that nothing explains.
+
+    The journal does, or a person who acknowledged it: else it would close the gate at each start.
+    """
     authority = session.config.need_authority()
     before = None
     for _ in range(PAGES):
@@ -161,7 +164,8 @@ def _find_unknown(session: Session, node: Node) -> str | None:
                 signature__in=[entry.signature for entry in page]
             ).values_list("signature", flat=True)
         )
-        candidates = [entry for entry in page if _may_be_ours(entry, known)]
+        explained = known | journal.acknowledged_signatures(entry.signature for entry in page)
+        candidates = [entry for entry in page if _may_be_ours(entry, explained)]
         for at in range(0, len(candidates), READ_AT_ONCE):
             some = [entry.signature for entry in candidates[at : at + READ_AT_ONCE]]
             for landed in session.run(fetch_landed(node, some)):
@@ -174,8 +178,8 @@ def _find_unknown(session: Session, node: Node) -> str | None:
     return None
 
 
-def _may_be_ours(entry: HistoryEntry, known: set[str]) -> bool:
-    return entry.signature not in known and memo_in_history(entry.memo) is not None
+def _may_be_ours(entry: HistoryEntry, explained: set[str]) -> bool:
+    return entry.signature not in explained and memo_in_history(entry.memo) is not None
 
 
 def _mints(landed: LandedTransaction, session: Session) -> bool:

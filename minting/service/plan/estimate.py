@@ -138,7 +138,7 @@ def survey(session: Session, standing: Standing, payments: Iterable[MintBatchDat
     Raises:
         SolanaError: the cluster did not answer.
     """
-    surveyor = _Surveyor(session, terms_of(session, standing.facts), standing.lamports)
+    surveyor = _Surveyor(session, terms_of(session, standing), standing.lamports)
     for rows_of in _parts(payments, max_tokens=session.config.max_tokens_per_transaction):
         surveyor.look_at(rows_of)
     return surveyor.finish()

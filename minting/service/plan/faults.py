@@ -17,12 +17,13 @@ from minting.cluster.client import INVALID_PARAMS, fails_for_its_format
 from minting.cluster.concurrency import together
 from minting.engine.apart import as_found, halves, without
 from minting.engine.blame import PROGRAM_REFUSED, UNPROVEN, Blame, Fault, blame, confirm
-from minting.engine.changes import paid_accounts, stale_accounts, unpayable
+from minting.engine.changes import other_rent, paid_accounts, stale_accounts, unpayable
 from minting.engine.compose import unsigned_for_simulation
 from minting.engine.errors import (
     FormatRefused,
     InsufficientFunds,
     MintingRefused,
+    PricesChanged,
     WalletRefused,
 )
 from minting.engine.types import MessageVersion, PlannedTransaction, Simulation
@@ -58,6 +59,27 @@ async def learn(session: Session, terms: Terms, plans: Sequence[PlannedTransacti
         SolanaError: the cluster did not answer.
     """
     return sum(await together(_learn_one(session, terms, plan) for plan in plans), Learned())
+
+
+def require_rent(terms: Terms, learned: Learned) -> None:
+    """Whether new accounts cost what was planned, as far as simulations show it.
+
+    Raises:
+        PricesChanged: They cost something else by now.
+    """
+    for plan, simulation in learned.good:
+        shown = other_rent(
+            plan,
+            simulation,
+            mint=terms.mint,
+            program=terms.program,
+            authority=terms.authority,
+            account_rent=terms.prices.account_rent,
+        )
+        if shown is not None:
+            raise PricesChanged(
+                f"An account costs {shown:,} lamports, planned with {terms.prices.account_rent:,}"
+            )
 
 
 async def _learn_one(

@@ -11,7 +11,7 @@ from minting import journal
 from minting.conf import approval_policy
 from minting.engine.approval import ApprovalPolicy, Asked, fee_cap
 from minting.engine.errors import NodeUnreachable
-from minting.models import MintApproval, MintBatch
+from minting.models import BatchSource, MintApproval, MintBatch
 from minting.service import nudges
 from minting.service.plan.estimate import Estimate
 
@@ -70,11 +70,17 @@ def approve(approval_id: UUID, *, by: Any, digest: bytes, reason: str = "") -> M
 def refuse(approval_id: UUID, *, by: Any, reason: str) -> MintBatch:
     """Ends a batch that waits; its readings are free again.
 
+    A batch of the poller's pauses it: it would ask for the same again within the minute.
+
     Raises:
         MintApproval.DoesNotExist: There is no such request.
         ApprovalRefused: It is decided already.
     """
     batch: MintBatch = journal.refuse_approval(approval_id, by=by, reason=reason).batch
+    if batch.source == BatchSource.POLL:
+        name = by.get_username()
+        why = f"{name} did not approve its batch {batch.pk}: {reason}"
+        journal.pause_polling(reason=why, by=name)
     return batch
 
 

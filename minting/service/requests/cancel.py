@@ -9,7 +9,7 @@ from django.db import transaction
 
 from minting import journal
 from minting.engine.states import ResultStatus
-from minting.models import MintBatch, MintResult
+from minting.models import BatchSource, MintBatch, MintResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +38,14 @@ def cancellation_of(batch: MintBatch) -> Cancellation:
 def cancel_batch(batch_id: UUID, *, by: str) -> int:
     """Cancels what is not signed yet; returns how many readings are free again.
 
+    A batch of the poller's pauses it: it would take the same readings again within the minute.
+
     Raises:
         MintBatch.DoesNotExist: there is no such batch.
     """
-    MintBatch.objects.get(id=batch_id)
+    batch = MintBatch.objects.get(id=batch_id)
     journal.withdraw_approval(batch_id)
-    return journal.cancel_unsigned(batch_id, by=by)
+    freed = journal.cancel_unsigned(batch_id, by=by)
+    if freed and batch.source == BatchSource.POLL:
+        journal.pause_polling(reason=f"{by} cancelled its batch {batch_id}", by=by)
+    return freed

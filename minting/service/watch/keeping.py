@@ -17,8 +17,10 @@ and what takes a millisecond is asked anew."""
 class Kept(Generic[T]):
     """One figure of this process."""
 
-    def __init__(self, compute: Callable[[], T]) -> None:
+    def __init__(self, compute: Callable[[], T], *, least: float = 0.0) -> None:
+        """``least``: seconds for which it is kept, however little it takes."""
         self._compute = compute
+        self._least = least
         self._lock = threading.Lock()
         self._value: T | None = None
         self._until = 0.0
@@ -30,5 +32,5 @@ class Kept(Generic[T]):
                 began = time.monotonic()
                 self._value = self._compute()
                 now = time.monotonic()
-                self._until = now + SHARE * (now - began)
+                self._until = now + max(SHARE * (now - began), self._least)
             return self._value

@@ -37,6 +37,8 @@ class ClusterHealth:
     seen_at: datetime
     started_at: datetime
     workers: int
+    polls_every: timedelta | None = None
+    """Where it calls the poller."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +75,15 @@ def cluster_name(pid: int) -> str:
     return f"{socket.gethostname()}:{pid}"
 
 
-def report(pid: int, *, workers: int, started_at: datetime) -> None:
+def report(
+    pid: int, *, workers: int, started_at: datetime, polls_every: timedelta | None = None
+) -> None:
     """A sign of life of the cluster whose watchdog calls; forgets those that are long gone."""
-    facts = {"workers": workers, "started_at": started_at.isoformat()}
+    facts = {
+        "workers": workers,
+        "started_at": started_at.isoformat(),
+        "polls_every": polls_every.total_seconds() if polls_every else None,
+    }
     note(PulseKind.CLUSTER, [Beat(cluster_name(pid), facts=facts)])
     gone = Pulse.objects.filter(kind=PulseKind.CLUSTER, alive_at__lt=timezone.now() - REMEMBERED)
     gone.delete()
@@ -86,12 +94,17 @@ def leave(pid: int) -> None:
     Pulse.objects.filter(kind=PulseKind.CLUSTER, name=cluster_name(pid)).delete()
 
 
+def clusters() -> tuple[ClusterHealth, ...]:
+    """Those that live, and those that are missed."""
+    rows = Pulse.objects.filter(kind=PulseKind.CLUSTER).order_by("name")
+    return tuple(map(_cluster, rows))
+
+
 def look() -> WorkerHealth:
     """Of now."""
-    clusters = Pulse.objects.filter(kind=PulseKind.CLUSTER).order_by("name")
     held = MintSlice.objects.filter(status=SliceStatus.RUNNING, lease_until__gte=Now())
     return WorkerHealth(
-        clusters=tuple(map(_cluster, clusters)),
+        clusters=clusters(),
         driven=held.count(),
         waiting=MintSlice.objects.waiting().count(),
         queue=_queue(),
@@ -106,6 +119,8 @@ def _cluster(row: Pulse) -> ClusterHealth:
         seen_at=seen_at,
         started_at=datetime.fromisoformat(row.facts["started_at"]),
         workers=row.facts["workers"],
+        # Of a cluster of an older release there is no word.
+        polls_every=timedelta(seconds=every) if (every := row.facts.get("polls_every")) else None,
     )
 
 

@@ -1,4 +1,4 @@
-// Words for screen readers, and no second press.
+// Words for screen readers, the focus where it belongs, and no second press.
 (() => {
     "use strict";
 
@@ -44,6 +44,13 @@
             }
         });
     });
+
+    // Until Alpine has shown the page, the browser finds nothing there to put the focus on.
+    document.addEventListener("alpine:initialized", () => requestAnimationFrame(() => {
+        if (document.activeElement === document.body) {
+            document.querySelector("[autofocus]")?.focus();
+        }
+    }));
 
     // The back button may bring a page back as it was left: pressed.
     window.addEventListener("pageshow", (event) => {

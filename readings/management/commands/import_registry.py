@@ -25,7 +25,9 @@ class Command(ImportCommand):
         counts = report.counts
         return (
             f"{counts['rows']:,} lines: {counts['owners']:,} new owners, "
-            f"{counts['wallets']:,} new wallets, {counts['meters']:,} new meters, "
+            f"{counts['wallets']:,} new wallets, "
+            f"{counts['waiting_wallets']:,} wallets that wait for a second person, "
+            f"{counts['meters']:,} new meters, "
             f"{counts['assignments']:,} new holders, {counts['changed']:,} changed values, "
             f"{counts['duplicates']:,} lines as they were, {counts['invalid']:,} invalid; "
             f"{counts['released']:,} readings judged otherwise"

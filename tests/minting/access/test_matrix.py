@@ -41,6 +41,9 @@ MATRIX: dict[str, set[Scope]] = {
     "POST api/v1/meters": {REGISTRY},
     "GET api/v1/meters/{row_id}": {REGISTRY},
     "PATCH api/v1/meters/{row_id}": {REGISTRY},
+    "GET api/v1/wallet-changes": {REGISTRY},
+    "GET api/v1/wallet-changes/{row_id}": {REGISTRY},
+    "POST api/v1/wallet-changes/{row_id}/withdraw": {REGISTRY},
     # The platform's doors
     "POST api/meters/submit-reading": {SUBMIT},
     "POST api/meters/submit-batch": {SUBMIT},
@@ -72,6 +75,9 @@ SESSION = {
             ("PATCH", "change", "/{row_id}"),
         )
     },
+    "GET api/v1/wallet-changes": "readings.view_walletchange",
+    "GET api/v1/wallet-changes/{row_id}": "readings.view_walletchange",
+    "POST api/v1/wallet-changes/{row_id}/withdraw": "readings.add_wallet",
 }
 """Where a session needs another permission than the scope's."""
 

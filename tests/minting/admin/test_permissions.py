@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from axes.models import AccessAttempt, AccessLog
 from django.apps import apps
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
@@ -29,13 +31,21 @@ from minting.models import (
     MintApproval,
     MintingStop,
     MintSelection,
+    PollingPause,
     Pulse,
     ReconcileFinding,
     ReconcileRun,
     WebhookDelivery,
     WebhookEndpoint,
 )
-from readings.models import ImportFile, MeterAssignment, MeterReading, Owner, Wallet
+from readings.models import (
+    ImportFile,
+    MeterAssignment,
+    MeterReading,
+    Owner,
+    Wallet,
+    WalletChange,
+)
 from tests.factories.readings import household
 from tests.minting.admin import journal
 
@@ -67,6 +77,8 @@ OWN_PAGES = {
     "minting_mintselection_confirm": "minting.mint_readings",
     "minting_mintingstop_stop": "minting.stop_minting",
     "minting_mintingstop_resume": "minting.resume_minting",
+    "minting_pollingpause_pause": "minting.pause_polling",
+    "minting_pollingpause_resume": "minting.pause_polling",
     "minting_minttransaction_look": "minting.mint_readings",
     "minting_minttransaction_verify": "minting.view_minttransaction",
     "minting_minttransaction_export": "minting.view_minttransaction",
@@ -78,10 +90,14 @@ OWN_PAGES = {
     "readings_meter_assign": "readings.add_meterassignment",
     "readings_owner_register_wallet": "readings.add_wallet",
     "auth_user_password_change": "auth.change_user",
+    "auth_user_second_factor": "mfa.delete_authenticator",
     "access_apitoken_new": "access.add_apitoken",
     "access_apitoken_revoke": "access.delete_apitoken",
     "minting_mintapproval_approve": "minting.approve_batch",
     "minting_mintapproval_refuse": "minting.approve_batch",
+    "readings_walletchange_approve": "readings.approve_walletchange",
+    "readings_walletchange_refuse": "readings.approve_walletchange",
+    "readings_walletchange_withdraw": "readings.add_wallet",
     "minting_mintbatch_progress": "minting.view_mintbatch",
     "minting_mintbatch_details": "minting.view_mintbatch",
     "minting_mintresult_check": "minting.view_mintresult",
@@ -140,6 +156,7 @@ ACTIONS = {
     "acknowledge_selected": "minting.acknowledge_finding",
     "retire": "readings.add_wallet",
     "replay_selected": "minting.manage_webhooks",
+    "let_in": "axes.delete_accessattempt",
     "delete_selected": "delete",
 }
 """``delete``: the table's own."""
@@ -193,6 +210,9 @@ class Scene:
             "minting_mintresult": batch.results.get(),
             "minting_mintinfo": run.mint,
             "minting_mintingstop": stop,
+            "minting_pollingpause": PollingPause.objects.create(
+                reason="drill", paused_by="x", resumed_by="x", resumed_at=now
+            ),
             "minting_reconcilerun": run,
             "minting_reconcilefinding": finding,
             "minting_mintapproval": waiting,
@@ -207,9 +227,20 @@ class Scene:
             "readings_meterreading": MeterReading.objects.mintable().first(),
             "readings_owner": wallet.owner,
             "readings_wallet": wallet,
+            "readings_walletchange": WalletChange.objects.create(
+                owner=wallet.owner,
+                old_wallet=wallet,
+                address=resident.wallet.address,
+                way="command",
+                expires_at=now + timedelta(days=1),
+            ),
             "readings_meter": MeterAssignment.objects.get(owner=wallet.owner).meter,
             "readings_meterassignment": MeterAssignment.objects.get(owner=wallet.owner),
             "access_apitoken": token,
+            "axes_accessattempt": AccessAttempt.objects.create(
+                username="x", ip_address="127.0.0.1", failures_since_start=5
+            ),
+            "axes_accesslog": AccessLog.objects.create(username="x", ip_address="127.0.0.1"),
             "auth_user": people[NOBODY],
             "auth_group": Group.objects.get(name="Auditor"),
             "auditlog_logentry": apps.get_model("auditlog", "LogEntry").objects.first(),
@@ -297,7 +328,7 @@ def client_of(user: User) -> Client:
 
 def rows_there_are() -> dict[str, int]:
     """Of every table; but for what looking and logging in writes."""
-    mere = {Session, LogEntry, Pulse}
+    mere = {Session, LogEntry, Pulse, AccessLog}
     return {
         model._meta.label: model._base_manager.count()
         for model in apps.get_models()
@@ -415,11 +446,15 @@ def test_the_others_have_what_their_work_needs(groups: None):
     }
     assert rights_of("Operator") - work == {
         "minting.mint_readings",
+        "minting.pause_polling",
         "minting.stop_minting",
         "readings.import_readings",
         "readings.release_meterreading",
     }
-    assert rights_of("Approver") - work == {"minting.approve_batch"}
+    assert rights_of("Approver") - work == {
+        "minting.approve_batch",
+        "readings.approve_walletchange",
+    }
     for group in ("Operator", "Approver"):
         assert work <= rights_of(group)
     for group in ("Auditor", "Operator", "Approver"):

@@ -91,7 +91,11 @@ def test_statements_add_up_to_journal_chain_and_batches(minting_chain, drain, st
     assert (total.corrections, total.corrected_kwh) == (2, Decimal("0.05"))
 
     september = statement(date(2026, 9, 30))
-    assert [line.readings for line in september.owners] == [3, 2, 2]
+    assert [line.owner for line in september.owners] == sorted(
+        each.owner.user_id for each in several
+    )
+    readings = {line.owner: line.readings for line in september.owners}
+    assert [readings[name] for name in names] == [3, 2, 2]
     assert len({line.network_fee for line in september.owners}) > 1
     assert all(line.rent for line in september.owners), "each had an account opened"
     assert months()[-1] == date(2026, 9, 1)

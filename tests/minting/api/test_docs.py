@@ -14,6 +14,7 @@ from minting.api.doors import urls as doors
 from minting.api.filters import ReadingFilter
 from minting.api.registry import MeterFilter, OwnerFilter
 from minting.api.urls import urlpatterns
+from minting.api.wallet_changes import WalletChangeFilter
 from minting.engine import errors as engine
 from readings import errors as readings
 from readings.rules import ReadingCode
@@ -64,6 +65,7 @@ def test_every_door_is_told() -> None:
 
 
 def test_every_filter_and_scope_is_told() -> None:
-    registry = [*OwnerFilter.base_filters, *MeterFilter.base_filters]
+    kinds = (OwnerFilter, MeterFilter, WalletChangeFilter)
+    registry = [name for kind in kinds for name in kind.base_filters]
     for name in [*ReadingFilter.base_filters, *registry, *Scope]:
         assert f"`{name}`" in DOCS

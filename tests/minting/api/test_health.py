@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 import pytest
+from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client
 
 from gridtoken.embedded.localnet import Localnet
@@ -64,3 +65,17 @@ def test_what_hangs_or_breaks_is_named_in_time(
     assert time.monotonic() - begun < 1
     assert response.status_code == 503
     assert response.json()["unavailable"] == ["database", "broker"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_newer_code_than_tables_is_not_ready(
+    client: Client, chain: Localnet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "_migrated", False)
+    applied = MigrationRecorder.Migration.objects.filter(app="minting").latest("id")
+    applied.delete()
+
+    assert client.get("/readyz").json()["unavailable"] == ["migrations"]
+    applied.save()
+    assert client.get("/readyz").status_code == 200
+    assert health._migrated

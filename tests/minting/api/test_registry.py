@@ -72,6 +72,7 @@ def test_an_owner_is_registered_with_a_wallet(registrar: APIClient) -> None:
                 "retired_at": None,
             }
         ],
+        "wallet_change": None,
         "created_at": told["created_at"],
     }
     assert registrar.get(response["Location"]).json() == told

@@ -55,6 +55,12 @@ def account_json(lamports=5, data=b"\x01\x02", owner=AUTHORITY):
     }
 
 
+def test_epoch_info_tells_where_the_next_epoch_begins():
+    answer = {"absoluteSlot": 120, "blockHeight": 100, "slotIndex": 20, "slotsInEpoch": 32}
+    info, _ = ask(lambda node: node.epoch_info(), getEpochInfo=answer)
+    assert info == EpochInfo(slot=120, block_height=100, next_epoch=132)
+
+
 def test_epoch_info_is_of_one_bank():
     answer = {"absoluteSlot": 120, "blockHeight": 100, "epoch": 0, "slotIndex": 120}
     info, fake = ask(lambda node: node.epoch_info(Commitment.FINALIZED), getEpochInfo=answer)
@@ -163,6 +169,7 @@ def test_simulation_asks_for_inner_instructions_and_replaces_the_blockhash():
     assert (simulation.compute_units, simulation.loaded_data_bytes) == (300, 4_000)
     assert simulation.logs == ("a",)
     assert simulation.inner_instructions == ((1, 2),)
+    assert simulation.blockhash is None
     assert fake.params("simulateTransaction") == [
         [
             "cmF3",
@@ -175,6 +182,14 @@ def test_simulation_asks_for_inner_instructions_and_replaces_the_blockhash():
             },
         ]
     ]
+
+
+def test_a_simulation_tells_the_blockhash_that_it_put_in():
+    dated = {"replacementBlockhash": {"blockhash": "hash", "lastValidBlockHeight": 250}}
+    simulation, _ = ask(
+        lambda node: node.simulate(b"raw"), simulateTransaction=value(SIMULATED | dated, slot=7)
+    )
+    assert simulation.blockhash == Blockhash("hash", slot=7, last_valid_block_height=250)
 
 
 def test_a_simulation_shows_the_accounts_that_it_is_asked_for():

@@ -10,7 +10,7 @@ import pytest
 from solders.keypair import Keypair
 from structlog.testing import capture_logs
 
-from minting.cluster.signers import KeypairSigner, open_signer
+from minting.cluster.signers import KeypairSigner, SignerSettings, open_signer
 from minting.engine.errors import MintingRefused
 
 KEYPAIR = Keypair.from_seed(bytes(range(32)))
@@ -26,9 +26,9 @@ def keyfile(tmp_path):
 
 def test_a_cli_keypair_file_signs(keyfile):
     with capture_logs() as logs:
-        signer = open_signer("keypair", keypair_path=str(keyfile))
+        signer = open_signer(SignerSettings("keypair", keyfile))
     assert signer.address == KEYPAIR.pubkey()
-    signature = asyncio.run(signer.sign(b"message"))
+    (signature,) = asyncio.run(signer.sign([b"message"]))
     assert signature.verify(KEYPAIR.pubkey(), b"message")
     assert logs == []
 
@@ -83,9 +83,10 @@ def test_a_missing_file_is_refused_in_one_line(tmp_path):
     ("kind", "path", "sentence"),
     [
         ("keypair", None, "MINT_AUTHORITY_KEYPAIR is not set"),
-        ("vault", "x", "MINT_SIGNER is 'vault'"),
+        ("ledger", None, "MINT_SIGNER is 'ledger'"),
+        ("vault", None, "VAULT_ADDR is not set"),
     ],
 )
 def test_a_signer_that_cannot_be_opened_says_why(kind, path, sentence):
     with pytest.raises(MintingRefused, match=sentence):
-        open_signer(kind, keypair_path=path)
+        open_signer(SignerSettings(kind, path))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
+from typing import Any
 from uuid import UUID
 
 from solders.account import Account
@@ -20,6 +21,7 @@ from solders.transaction_metadata import (
 )
 from spl.token.constants import TOKEN_2022_PROGRAM_ID, TOKEN_PROGRAM_ID
 
+from minting.engine.compose import sign_all
 from minting.engine.mints import decode_mint
 from minting.engine.packing import Carrier, Prices, pack
 from minting.engine.programs.spl_token import SplTokenProgram
@@ -33,6 +35,7 @@ from minting.engine.types import (
     MintFacts,
     Payment,
     PlannedTransaction,
+    SignedTransaction,
 )
 from minting.engine.wallets import associated_token_address, judge_token_account
 
@@ -75,8 +78,16 @@ class HotKey:
     def address(self) -> Pubkey:
         return self.key.pubkey()
 
-    async def sign(self, message: bytes) -> Signature:
-        return self.key.sign_message(message)
+    async def sign(self, messages: Sequence[bytes]) -> list[Signature]:
+        return [self.key.sign_message(message) for message in messages]
+
+
+async def sign(
+    plan: PlannedTransaction, *, limits: ExecutionLimits, **rest: Any
+) -> SignedTransaction:
+    """One transaction as ``sign_all`` makes it."""
+    (signed,) = await sign_all([(plan, limits)], **rest)
+    return signed
 
 
 def mint_facts(token_program: Pubkey = TOKEN_PROGRAM_ID) -> MintFacts:

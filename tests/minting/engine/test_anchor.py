@@ -17,7 +17,7 @@ from solders.pubkey import Pubkey
 from solders.transaction_metadata import TransactionMetadata
 from spl.token.constants import TOKEN_2022_PROGRAM_ID, TOKEN_PROGRAM_ID
 
-from minting.engine.compose import build_message, sign, unsigned
+from minting.engine.compose import build_message, unsigned
 from minting.engine.errors import MintingRefused, VerificationFailed
 from minting.engine.idl import read_idl
 from minting.engine.loads import MAX_UNITS
@@ -40,6 +40,7 @@ from tests.minting.engine.cast import (
     destination,
     keypair,
     mint_facts,
+    sign,
     wallet,
 )
 from tests.programs import cast

@@ -15,7 +15,6 @@ from spl.token.constants import TOKEN_2022_PROGRAM_ID, TOKEN_PROGRAM_ID
 
 from minting.engine import instructions as build
 from minting.engine import mints
-from minting.engine.compose import sign
 from minting.engine.errors import MintingRefused
 from minting.engine.mints import decode_mint, require_mintable
 from minting.engine.types import AccountView
@@ -29,6 +28,7 @@ from tests.minting.engine.cast import (
     Chain,
     HotKey,
     plan_of,
+    sign,
     wallet,
 )
 

@@ -12,7 +12,7 @@ from solders.pubkey import Pubkey
 from solders.transaction_metadata import TransactionMetadata
 from spl.token.constants import TOKEN_2022_PROGRAM_ID, TOKEN_PROGRAM_ID
 
-from minting.engine.compose import build_message, sign, unsigned
+from minting.engine.compose import build_message, unsigned
 from minting.engine.loads import message_size
 from minting.engine.packing import Prices, total_cost, transaction_cost
 from minting.engine.programs.spl_token import SplTokenProgram
@@ -34,6 +34,7 @@ from tests.minting.engine.cast import (
     destination,
     group,
     packed,
+    sign,
 )
 
 BID = ExecutionLimits(300_000, 2**20, priority_fee_lamports=1_000)

@@ -24,7 +24,7 @@ from solders.transaction import VersionedTransaction
 from spl.memo.constants import MEMO_PROGRAM_ID
 
 from minting.engine import instructions as build
-from minting.engine.compose import build_message, sign, unsigned, verify
+from minting.engine.compose import build_message, unsigned, verify
 from minting.engine.errors import MintingRefused, VerificationFailed
 from minting.engine.programs.spl_token import SplTokenProgram
 from minting.engine.receipts import plan_root
@@ -48,6 +48,7 @@ from tests.minting.engine.cast import (
     V1,
     HotKey,
     destination,
+    sign,
 )
 from tests.minting.engine.tampering import (
     BID,
@@ -297,8 +298,8 @@ def test_i6_reads_the_bytes_without_trusting_their_builder():
 
 def test_i6_nothing_is_signed_without_being_verified():
     class Forger(HotKey):
-        async def sign(self, message: bytes) -> Signature:
-            return OUTSIDER.sign_message(message)
+        async def sign(self, messages: Sequence[bytes]) -> list[Signature]:
+            return [OUTSIDER.sign_message(message) for message in messages]
 
     with caught("signatures"):
         sign_plan(PLANS[V1], signers=[Forger(AUTHORITY)])

@@ -7,9 +7,8 @@ from unittest.mock import patch
 import pytest
 
 from gridtoken.embedded.faults import FaultPlan
-from minting.conf import current
-from minting.models import BatchSource, MintBatch, MintTransaction
-from minting.service.chain import terms
+from minting.models import BatchSource, ChainAnswer, MintBatch, MintTransaction
+from minting.service.chain.session import open_session
 from minting.service.chain.terms import forget_v1
 from minting.service.drive import wave
 from minting.service.plan import faults
@@ -23,10 +22,8 @@ READINGS = 12
 
 
 @pytest.fixture
-def batch(minting_chain, monkeypatch):
-    """Of new wallets: two v1 transactions. What others learned of this node does not count."""
-    monkeypatch.setattr(terms, "_answers", {})
-    monkeypatch.setattr(terms, "_kept", {})
+def batch(minting_chain):
+    """Of new wallets: two v1 transactions."""
     readings = harvest(village(READINGS))
     yield request_batch(
         [reading.id for reading in readings], source=BatchSource.CLI, strict=True, nudge=False
@@ -82,5 +79,6 @@ def test_refused_when_simulating_nothing_is_signed_as_v1(minting_chain, batch, d
 def test_what_the_setting_fixes_is_not_changed(minting_chain, batch, settings):
     """``BLOCKCHAIN_TRANSACTION_VERSION=1`` means it."""
     settings.BLOCKCHAIN_TRANSACTION_VERSION = "1"
-    assert not forget_v1(current())
-    assert all(answer.takes_v1 for answer in terms._answers.values())
+    with open_session() as session:
+        assert not forget_v1(session)
+    assert not ChainAnswer.objects.filter(question="v1_refused").exists()

@@ -633,6 +633,15 @@ def test_a_worker_checks_the_gate_at_its_start(minting_chain, drain):
     assert start_worker(minting_chain)  # recovery and reconciliation go on
     assert MintingGate.objects.get().closed_since is not None
 
+    # What a person took responsibility for closes it no more, at no later start either.
+    assert not compare().clean
+    findings = list(ReconcileFinding.objects.values_list("id", flat=True))
+    with transaction.atomic():
+        journal.acknowledge(findings, by="approver", reason="paid, and not in the backup")
+    assert compare().clean
+    assert start_worker(minting_chain)
+    assert MintingGate.objects.get().closed_since is None
+
 
 def test_a_worker_that_finds_no_node_leaves_the_gate_to_the_first_wave(minting_chain, drain):
     mint(drain, MeterReadingFactory())

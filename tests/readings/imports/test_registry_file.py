@@ -19,7 +19,15 @@ from readings.formats import Options
 from readings.formats.registry import Entry, read_registry
 from readings.imports import Decision, registry_file
 from readings.intake.registering import register_many
-from readings.models import ImportFile, Meter, MeterAssignment, MeterReading, Owner, Wallet
+from readings.models import (
+    ImportFile,
+    Meter,
+    MeterAssignment,
+    MeterReading,
+    Owner,
+    Wallet,
+    WalletChange,
+)
 from readings.models.import_file import ImportKind
 from tests.factories.readings import (
     MeterFactory,
@@ -136,6 +144,57 @@ def test_changes_are_shown_old_to_new_and_let_readings_go(household, outsider, o
         reading.refresh_from_db()
         assert reading.status == "pending"
     assert orphan.owner == household.owner
+
+
+def test_with_four_eyes_on_changed_wallets_are_asked_for(
+    household, outsider, solar_farm, operator, settings
+):
+    settings.APPROVAL_ABOVE_KWH = 1
+    standing = intake.register_wallet(owner=solar_farm.owner, address=address("before"))
+    held = outsider.reading(status="held", code="no_wallet")
+    told = csv(
+        f"anong,Anong S.,,{address('new')},HOUSE-1,,,,",
+        f"anong,,,{address('new')},HOUSE-2,,,,2025-01-01",
+        f"niran,,,{address('niran')},,,,,",
+        f"farm,,,{address('field')},,,,,",
+    )
+    imported = looked_at(told)
+    assert [
+        (each["outcome"], each["old"], each["new"], each["detail"])
+        for each in imported.report["changes"]
+        if each["what"].startswith("wallet")
+    ] == [
+        ("waits", household.wallet.address, address("new"), "waits for a second person"),
+        ("changed", "", address("niran"), ""),
+        ("changed", "proposed", "withdrawn", ""),
+        ("waits", solar_farm.wallet.address, address("field"), "waits for a second person"),
+    ]
+    assert WalletChange.objects.get() == standing  # looking asked for nothing
+
+    imported = taken(told, operator)
+    assert (imported.report["waiting_wallets"], imported.report["wallets"]) == (2, 1)
+    held.refresh_from_db()
+    assert held.status == "pending"  # a first wallet is no change
+    for resident in (household, solar_farm):
+        assert Wallet.objects.current().get(owner=resident.owner) == resident.wallet
+    household.owner.refresh_from_db()
+    assert household.owner.name == "Anong S."
+    standing.refresh_from_db()
+    assert (standing.status, standing.decided_by) == ("withdrawn", operator)
+    asked = WalletChange.objects.proposed()
+    assert {(each.address, each.way, each.proposed_by, each.import_file) for each in asked} == {
+        (address(name), "import", operator, imported) for name in ("new", "field")
+    }
+    entry = LogEntry.objects.get_for_object(asked.get(owner=household.owner)).get()
+    assert (entry.actor, entry.changes["address"]) == (
+        *(operator, [household.wallet.address, address("new")]),
+    )
+    # The same again asks for nothing more; off, it is registered, and nothing waits any more.
+    assert taken(told, operator).report["duplicates"] == 4
+    settings.APPROVAL_ABOVE_KWH = None
+    assert taken(told, operator).report["wallets"] == 2
+    assert not WalletChange.objects.proposed().exists()
+    assert Wallet.objects.current().get(owner=household.owner).address == address("new")
 
 
 @pytest.mark.parametrize(

@@ -48,12 +48,15 @@ MAX_BASE64_LETTERS = 5_464
 def get_latest_blockhash(node: Node, params: Params) -> dict[str, Any]:
     """Gives a date for new transactions."""
     bank = node.bank(params.config(0))
+    return in_context(bank, _date(node, bank))
+
+
+def _date(node: Node, bank: Bank) -> dict[str, Any]:
     block = node.ledger.block(max(bank.height - node.fate.stale_blocks, 0)) or bank.block
-    return in_context(bank, _dated(str(block.blockhash), block.height))
-
-
-def _dated(blockhash: str, height: int) -> dict[str, Any]:
-    return {"blockhash": blockhash, "lastValidBlockHeight": height + MAX_PROCESSING_AGE}
+    return {
+        "blockhash": str(block.blockhash),
+        "lastValidBlockHeight": block.height + MAX_PROCESSING_AGE,
+    }
 
 
 @method("isBlockhashValid")
@@ -96,7 +99,7 @@ def simulate_transaction(node: Node, params: Params) -> dict[str, Any]:
         if verify:
             raise invalid_params("sigVerify may not be used with replaceRecentBlockhash")
         decoded = decoded.with_blockhash(bank.block.blockhash)
-        replacement = _dated(str(bank.block.blockhash), bank.height)
+        replacement = _date(node, bank)
     _sanitized(decoded)
     if verify and not decoded.signatures_verify():
         raise signature_failed()

@@ -97,7 +97,7 @@ class MintApprovalAdmin(ReadOnlyAdmin):
     def approve_view(self, request: HttpRequest, approval_id: UUID) -> HttpResponse:
         """GET shows once more what is approved, POST lets the batch go."""
         row = self._decidable(request, approval_id)
-        form = ApproveForm(_sent(request), initial={"digest": bytes(row.digest).hex()})
+        form = ApproveForm(sent(request), initial={"digest": bytes(row.digest).hex()})
         if request.method == "POST" and form.is_valid():
             told = form.cleaned_data
             try:
@@ -117,7 +117,7 @@ class MintApprovalAdmin(ReadOnlyAdmin):
     def refuse_view(self, request: HttpRequest, approval_id: UUID) -> HttpResponse:
         """GET asks for the reason, POST ends the batch."""
         row = self._decidable(request, approval_id)
-        form = RefuseForm(_sent(request))
+        form = RefuseForm(sent(request))
         if request.method == "POST" and form.is_valid():
             try:
                 approving.refuse(row.id, by=request.user, reason=form.cleaned_data["reason"])
@@ -153,7 +153,7 @@ class MintApprovalAdmin(ReadOnlyAdmin):
     @display(description="State")
     def state(self, row: MintApproval) -> SafeString:
         """What became of it."""
-        return show.badge(_COLOUR_OF.get(row.decision, ""), row.get_decision_display())
+        return show.badge(COLOUR_OF.get(row.decision, ""), row.get_decision_display())
 
     @display(description="By")
     def who(self, row: MintApproval) -> str:
@@ -181,7 +181,7 @@ class MintApprovalAdmin(ReadOnlyAdmin):
 
 _OPEN = frozenset({Decision.WAITING, Decision.APPROVED})
 
-_COLOUR_OF = {
+COLOUR_OF = {
     Decision.WAITING: "held",
     Decision.APPROVED: "succeeded",
     Decision.REFUSED: "failed",
@@ -189,14 +189,9 @@ _COLOUR_OF = {
 """Statuses whose colours fit."""
 
 
-def _sent(request: HttpRequest) -> QueryDict | None:
+def sent(request: HttpRequest) -> QueryDict | None:
+    """What a form was filled with, if it was."""
     return request.POST if request.method == "POST" else None
-
-
-def waiting_badge() -> str:
-    """How many wait, beside the sidebar's entry; nothing where none does."""
-    count = approving.waiting()
-    return str(count) if count else ""
 
 
 def _requester(row: MintApproval) -> str:

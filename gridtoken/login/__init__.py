@@ -1,0 +1,1 @@
+"""Who comes in: password, second factor, lock-out, and what is told of it."""

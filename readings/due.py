@@ -1,0 +1,148 @@
+"""What the poller takes: pending readings in portions of whole wallets, the oldest first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from uuid import UUID
+
+from django.db import connection
+
+from readings.conf import limits
+from readings.rules import ReadingStatus, Verification
+
+FETCH_CHUNK = 10_000
+"""Wallets fetched at a time from a server-side cursor."""
+
+_BEGINNING = (datetime(1, 1, 1, tzinfo=UTC), UUID(int=0))
+"""Before every reading."""
+
+# What speaks against a pending reading may have come since intake (``rules.judge_again``): a wallet
+# that is gone, a lowered limit. It would be left out of every batch, and is not asked for.
+_MINTABLE = """
+       r.status = %(pending)s AND r.is_current
+   AND (r.released_at IS NOT NULL
+        OR r.kwh_amount <= %(largest)s AND r.verification <> %(unverified)s)
+"""
+
+_DUE = f"""
+SELECT r.owner_id, count(*) AS readings, sum(r.kwh_amount) AS kwh, min(r.period_end) AS since
+  FROM readings_meterreading r WHERE {_MINTABLE} GROUP BY r.owner_id
+"""  # noqa: S608 — of constants
+
+_WALLETS = f"""
+SELECT array_agg(due.owner_id), sum(due.readings)::bigint
+  FROM ({_DUE}) AS due
+  JOIN readings_wallet w ON w.owner_id = due.owner_id AND w.retired_at IS NULL
+ WHERE due.kwh >= %(threshold)s
+ GROUP BY w.address ORDER BY min(due.since), w.address
+"""  # noqa: S608 — of constants
+
+_READINGS = f"""
+SELECT r.id, r.period_end, due.place
+  FROM unnest(%(owners)s::uuid[], %(places)s::int[]) AS due (owner_id, place)
+  JOIN readings_meterreading r ON r.owner_id = due.owner_id
+ WHERE {_MINTABLE} AND (r.period_end, r.id) > (%(after_end)s, %(after_id)s)
+ ORDER BY due.place, r.period_end, r.id LIMIT %(limit)s
+"""  # noqa: S608 — of constants
+
+_BELOW = f"""
+SELECT coalesce(sum(due.readings), 0)
+  FROM ({_DUE}) AS due
+  JOIN readings_wallet w ON w.owner_id = due.owner_id AND w.retired_at IS NULL
+ WHERE due.kwh < %(threshold)s
+"""  # noqa: S608 — of constants
+
+
+@dataclass(frozen=True, slots=True)
+class _Wallet:
+    owners: list[UUID]
+    """More than one where several are paid at one address."""
+    readings: int
+
+
+def portions(*, threshold: Decimal, most: int) -> Iterator[list[UUID]]:
+    """All that is due, a batch at a time, by the age of each wallet's oldest.
+
+    A wallet's readings stay together; one that has more than ``most`` fills portions of its own,
+    the oldest first. What came in since the first portion was asked for may come along.
+
+    Args:
+        threshold: kWh; owners whose pending readings sum up to less are left out.
+        most: Readings of a portion.
+    """
+    together: list[_Wallet] = []
+    readings = 0
+    for wallet in _wallets(threshold):
+        if readings + wallet.readings > most:
+            yield from _whole(together, most)
+            together, readings = [], 0
+        if wallet.readings > most:
+            yield from _divided(wallet, most)
+        else:
+            together.append(wallet)
+            readings += wallet.readings
+    yield from _whole(together, most)
+
+
+def below(threshold: Decimal) -> int:
+    """Readings that could be minted, of owners whose pending ones sum up to less (kWh)."""
+    if not threshold:
+        return 0
+    with connection.cursor() as cursor:
+        cursor.execute(_BELOW, _rules() | {"threshold": threshold})
+        return int(cursor.fetchone()[0])
+
+
+def _wallets(threshold: Decimal) -> Iterator[_Wallet]:
+    with connection.chunked_cursor() as cursor:
+        cursor.execute(_WALLETS, _rules() | {"threshold": threshold})
+        while rows := cursor.fetchmany(FETCH_CHUNK):
+            yield from (_Wallet(*row) for row in rows)
+
+
+def _whole(wallets: Sequence[_Wallet], most: int) -> Iterator[list[UUID]]:
+    """One portion, or none; what passes the limit meanwhile waits for the next poll."""
+    rows = _readings(wallets, limit=most + 1) if wallets else []
+    if len(rows) > most:
+        cut = rows[most][2]
+        rows = [row for row in rows if row[2] < cut] or rows[:most]
+    if rows:
+        yield [id_ for id_, _, _ in rows]
+
+
+def _divided(wallet: _Wallet, most: int) -> Iterator[list[UUID]]:
+    after = _BEGINNING
+    while rows := _readings([wallet], limit=most, after=after):
+        yield [id_ for id_, _, _ in rows]
+        after = rows[-1][1], rows[-1][0]
+
+
+def _readings(
+    wallets: Sequence[_Wallet], *, limit: int, after: tuple[datetime, UUID] = _BEGINNING
+) -> list[tuple[UUID, datetime, int]]:
+    """Id, end and place of its wallet."""
+    due = [(owner, place) for place, wallet in enumerate(wallets) for owner in wallet.owners]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _READINGS,
+            _rules()
+            | {
+                "owners": [owner for owner, _ in due],
+                "places": [place for _, place in due],
+                "after_end": after[0],
+                "after_id": after[1],
+                "limit": limit,
+            },
+        )
+        return list(cursor.fetchall())
+
+
+def _rules() -> dict[str, object]:
+    return {
+        "pending": ReadingStatus.PENDING.value,
+        "unverified": Verification.UNVERIFIED.value,
+        "largest": limits().max_reading_kwh,
+    }
