@@ -43,14 +43,14 @@ def log_changes(
     common = (by.pk if by else None, json.dumps(told), timezone.now(), "")
     with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
         for (model, pk), own in by_row.items():
-            changes = {each.field: [each.old or "None", each.new] for each in own}
+            values = {each.field: [each.old or "None", each.new] for each in own}
             copy.write_row(
                 (
                     types[model].pk,
                     str(pk),
                     str(own[0].row),
                     ACTIONS[own[0].is_new],
-                    json.dumps(changes),
+                    json.dumps(values),
                     *common,
                 )
             )

@@ -78,6 +78,10 @@ def moved_to_another_batch(row: MintTransaction) -> None:
     journal(batch=other)(row)
 
 
+def another_energy(row: MintTransaction) -> None:
+    MeterReading.objects.filter(id=row.reading_ids[0]).update(kwh_amount=9)
+
+
 ELSEWHERE = address("somebody else")
 TAMPERINGS: dict[str, tuple[Callable[[MintTransaction], None], str]] = {
     "a result's amount": (results(base_units=1), "Root of the readings listed"),
@@ -101,10 +105,7 @@ TAMPERINGS: dict[str, tuple[Callable[[MintTransaction], None], str]] = {
     "the blockhash": (journal(blockhash=ELSEWHERE), "Blockhash"),
     "the format": (journal(version="0"), "Format"),
     "the batch": (moved_to_another_batch, "Batch in the memo"),
-    "a reading's energy": (
-        lambda row: MeterReading.objects.filter(id=row.reading_ids[0]).update(kwh_amount=9),
-        "Energy of results and readings",
-    ),
+    "a reading's energy": (another_energy, "Energy of results and readings"),
     "a result that is taken away": (
         results(
             status="cancelled", transaction=None, tx_signature="", slot=None, error_code="cancelled"

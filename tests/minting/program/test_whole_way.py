@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from io import BytesIO
 
@@ -51,7 +50,7 @@ def proven(batch: MintBatch) -> None:
         landed = session.run(session.cluster.transaction(told.signature))
     assert landed is not None
 
-    def judged(called: Sequence[CalledInstruction] | None) -> Proof:
+    def judged(called: tuple[CalledInstruction, ...] | None) -> Proof:
         other = replace(landed, called=called)
         contents = landed_contents(other, Pubkey.from_string(told.mint))
         known = called is not None
@@ -67,7 +66,7 @@ def proven(batch: MintBatch) -> None:
         if each.data[:1] in (MINT_TO, MINT_TO_CHECKED)
     ]
     assert judged(landed.called).verdict is Verdict.AGREES
-    assert "Base units minted" in red(judged([*more[:1], *landed.called[1:]]))
+    assert "Base units minted" in red(judged((*more[:1], *landed.called[1:])))
 
 
 @dataclass(frozen=True)
