@@ -39,11 +39,15 @@ def take_readings(
     file: BinaryIO,
     *,
     decision: Decision,
+    trial: bool,
     report: Report,
     findings: Findings,
     tell: Tell,
 ) -> None:
     """Submits every row, and corrects where that is decided; whether it stays is the caller's.
+
+    In a trial corrections are made as well, and counted as undecided, so that it is known which of
+    them could not be.
 
     Raises:
         FileRefused: The file cannot be read to its end.
@@ -52,7 +56,7 @@ def take_readings(
     report.format = str(options.format)
     report.counts.update(dict.fromkeys(COUNTED, 0))
     lock_all(formats.read(file, options))
-    clerk = _Clerk(imported, decision, report, findings)
+    clerk = _Clerk(imported, decision, report, findings, trial=trial)
     rows = formats.read(file, options)
     while chunk := list(islice(rows, CHUNK)):
         clerk.take(chunk)
@@ -61,11 +65,18 @@ def take_readings(
 
 class _Clerk:
     def __init__(
-        self, imported: ImportFile, decision: Decision, report: Report, findings: Findings
+        self,
+        imported: ImportFile,
+        decision: Decision,
+        report: Report,
+        findings: Findings,
+        *,
+        trial: bool,
     ) -> None:
         self._imported = imported
         self._by = imported.decided_by or imported.brought_by
-        self._decision = decision
+        self._is_decided = decision.corrections
+        self._corrects = decision.corrections or trial
         self._report = report
         self._findings = findings
 
@@ -112,7 +123,7 @@ class _Clerk:
                 settled[at] = ToldTwice()
             else:
                 told[at] = retelling
-        if self._decision.corrections and told:
+        if self._corrects and told:
             corrected = correct_many(
                 list(told.values()),
                 reason=f"File {self._imported.name}",
@@ -138,13 +149,12 @@ class _Clerk:
         if isinstance(settled, ReadingError):
             self._invalid(row, settled.code, str(settled))
             return
-        outcome = "conflict" if settled is None else "corrected"
         if settled is not None and not settled.created:
             self._report.counts["duplicates"] += 1
             return
-        self._report.counts["conflicts" if settled is None else "corrected"] += 1
+        self._report.counts["corrected" if self._is_decided else "conflicts"] += 1
         told = {"code": old.status, "old": _kwh(old.kwh_amount), "detail": old.reason}
-        self._add(row, outcome, **told)
+        self._add(row, "corrected" if self._is_decided else "conflict", **told)
 
     def _invalid(self, row: Row, code: str, detail: str) -> None:
         self._report.counts["invalid"] += 1

@@ -39,6 +39,7 @@ def take_registry(
     file: BinaryIO,
     *,
     decision: Decision,  # noqa: ARG001 - all lines are alike: to be taken, or wrong
+    trial: bool,  # noqa: ARG001 - so there is nothing to try
     report: Report,
     findings: Findings,
     tell: Tell,
