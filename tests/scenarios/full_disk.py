@@ -131,7 +131,9 @@ class Scene:
         return self.prepare.request_batch(ids, source="cli", strict=True)
 
     def _waits_for(self, batch: Any) -> str:
-        return str(self.progress.progress_of(self.models.MintBatch.objects.get(id=batch.id)).waits_for)
+        return str(
+            self.progress.progress_of(self.models.MintBatch.objects.get(id=batch.id)).waits_for
+        )
 
     def _transactions(self, batch: Any) -> Any:
         return self.models.MintTransaction.objects.filter(batch_id=batch.id)
@@ -158,7 +160,9 @@ class Scene:
         auditing: Any = import_module("chaos.audit")
         recovering: Any = import_module("minting.service.drive.recover")
         sessions: Any = import_module("minting.service.chain.session")
-        live = self.models.MintTransaction.objects.filter(status__in=("signed", "sent", "confirmed"))
+        live = self.models.MintTransaction.objects.filter(
+            status__in=("signed", "sent", "confirmed")
+        )
         while live.exists():
             with sessions.open_session() as session:
                 recovering.recover(session)
