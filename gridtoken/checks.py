@@ -6,6 +6,7 @@ that ask the chain are minting's.
 
 from __future__ import annotations
 
+import os
 import stat
 import time
 from collections.abc import Sequence
@@ -117,7 +118,12 @@ def check_queue(**_: Any) -> list[CheckMessage]:
 
 
 def check_signer(**_: Any) -> list[CheckMessage]:
-    """Keys that sign are for their owner's eyes; that they are absent (web) is as it should be."""
+    """Keys that sign are for their owner's eyes; that they are absent (web) is as it should be.
+
+    What systemd hands over (``LoadCredential``) only we see, in a mount of our own; newer ones give
+    the right by an access list, which shows as the group's.
+    """
+    handed_over = os.environ.get("CREDENTIALS_DIRECTORY")
     signers: dict[str, Path] = settings.MINT_PROGRAM_SIGNERS
     keys: dict[str, Path | None] = {"MINT_AUTHORITY_KEYPAIR": settings.MINT_AUTHORITY_KEYPAIR}
     keys |= {f"MINT_PROGRAM_SIGNERS, {name}": path for name, path in signers.items()}
@@ -127,6 +133,7 @@ def check_signer(**_: Any) -> list[CheckMessage]:
         Warning(f"{name}: others may open {path}", hint=f"chmod 600 {path}", id="gridtoken.W001")
         for name, path in keys.items()
         if path is not None and path.exists()
+        if handed_over is None or not path.is_relative_to(handed_over)
         if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)
     ]
 

@@ -42,7 +42,7 @@ def registered(tmp_path) -> Owner:
     return Owner.objects.get(user_id="tell-1")
 
 
-def test_the_person_goes_and_the_books_stay(tmp_path, caplog):
+def test_the_person_goes_and_the_books_stay(tmp_path, caplog, settings):
     caplog.set_level(logging.DEBUG)
     owner = registered(tmp_path)
     neighbour = household()
@@ -57,6 +57,10 @@ def test_the_person_goes_and_the_books_stay(tmp_path, caplog):
         "wallets-TOTAL_FORMS": 0, "wallets-INITIAL_FORMS": 0,
     })  # fmt: skip
     assert Owner.objects.get(pk=owner.pk).name == "Somsri Telltale-Third"
+    settings.APPROVAL_ABOVE_KWH = 1
+    asked = intake.register_wallet(owner=owner, address=address("another"))
+    said = "Somsri Telltale-Third knows nothing of it"
+    intake.refuse_wallet_change(asked.pk, by=admin, reason=said)
     assert every_row().count("telltale") > 6
     caplog.clear()
 
@@ -70,6 +74,8 @@ def test_the_person_goes_and_the_books_stay(tmp_path, caplog):
     owner.refresh_from_db()
     assert (owner.name, owner.email, owner.user_id) == ("Forgotten owner", "", "tell-1")
     assert intake.is_forgotten(owner)
+    asked.refresh_from_db()
+    assert (asked.status, asked.reason) == ("refused", "*** knows nothing of it")
     assert owner.wallets.current().get().address == address("tell")
     assert owner.assignments.get(ends_at=None).meter.serial == "TELL-1"
     assert ImportFile.objects.count() == 2
