@@ -89,6 +89,7 @@ OWN_PAGES = {
     "readings_meterreading_release": "readings.release_meterreading",
     "readings_meter_assign": "readings.add_meterassignment",
     "readings_owner_register_wallet": "readings.add_wallet",
+    "readings_owner_forget": "readings.forget_owner",
     "auth_user_password_change": "auth.change_user",
     "auth_user_second_factor": "mfa.delete_authenticator",
     "access_apitoken_new": "access.add_apitoken",
