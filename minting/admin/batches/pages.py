@@ -18,7 +18,7 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
 
 from minting.admin import show, tables
-from minting.admin.base import FoundByShape
+from minting.admin.base import FoundByShape, OwnPage
 from minting.admin.batches.failures import failure_rows, failures
 from minting.admin.batches.live import READINGS, TRANSACTIONS, followed, live
 from minting.admin.batches.story import left_out, story, whole
@@ -33,9 +33,10 @@ from readings.admin.search import Kind, Sought
 
 
 @admin.register(MintBatch)
-class MintBatchAdmin(FoundByShape):
+class MintBatchAdmin(OwnPage, FoundByShape):
     """Read-only but for stopping what is not signed, and trying again what failed."""
 
+    own_page = "admin/minting/batch.html"
     list_display = (
         "created",
         "status_badge",
@@ -77,36 +78,19 @@ class MintBatchAdmin(FoundByShape):
         ]
         return [*own, *super().get_urls()]
 
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",  # noqa: ARG002
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        """The batch's story in place of a form."""
-        batch = self.get_object(request, object_id)
-        if not self.has_view_permission(request, batch):
-            raise PermissionDenied
-        if batch is None:
-            return self._get_obj_does_not_exist_redirect(  # type: ignore[no-any-return]
-                request, self.opts, object_id
-            )
-        excluded = left_out(batch)
-        context = self.page_context(
-            request,
-            title=f"Batch of {show.readings(batch.total_readings)}",
-            subtitle=show.utc(batch.created_at),
-            original=batch,
-            live=live(batch),
-            reading_counters=READINGS,
-            transaction_counters=TRANSACTIONS,
-            results_link=whole("mintresult", batch, batch.total_readings),
-            excluded=tables.reason_rows(excluded) if excluded else None,
-            **story(batch, request),
-            **(extra_context or {}),
-        )
-        return TemplateResponse(request, "admin/minting/batch.html", context)
+    def page_of(self, request: HttpRequest, row: MintBatch) -> dict[str, Any]:
+        """The batch's story."""
+        excluded = left_out(row)
+        return {
+            "title": f"Batch of {show.readings(row.total_readings)}",
+            "subtitle": show.utc(row.created_at),
+            "live": live(row),
+            "reading_counters": READINGS,
+            "transaction_counters": TRANSACTIONS,
+            "results_link": whole("mintresult", row, row.total_readings),
+            "excluded": tables.reason_rows(excluded) if excluded else None,
+            **story(row, request),
+        }
 
     def progress_view(self, request: HttpRequest, batch_id: UUID) -> JsonResponse:
         """How far it is, as JSON: a few short statements, whatever the batch's size."""

@@ -138,6 +138,50 @@ def test_what_waits_stands_in_sidebar_dashboard_and_at_the_owner(house, clerk, s
         assert found.context["cl"].result_count == count
 
 
+def test_several_are_approved_with_one_confirmation_each_as_it_was_shown(house, clerk, staff):
+    mine = asked(clerk, house)
+    approver = staff("approver", *APPROVES)
+    others = [
+        intake.register_wallet(owner=WalletFactory().owner, address=address(f"wanted {each}"))
+        for each in range(3)
+    ]
+    inbox = reverse("admin:readings_walletchange_changelist")
+    chosen = {
+        "action": "approve_selected",
+        "_selected_action": [row.pk for row in (mine, *others)],
+    }
+    page = clerk.post(inbox, chosen, follow=True)
+    assert page.context["count"] == 3
+    assert "Left out, since you asked for them: 1." in page.content.decode()
+
+    page = approver.post(inbox, chosen, follow=True)
+    shown = page.context["shown"]
+    assert len(shown) == 4
+    for told in (NEW, others[0].address, "2 readings, 0.5 kWh"):
+        assert told in page.content.decode()
+    # Meanwhile one is withdrawn and one's address is somebody else's too.
+    intake.withdraw_wallet_change(others[0].pk, by=None)
+    WalletFactory(address=others[1].address)
+    view = reverse("admin:readings_walletchange_approve_selected")
+    sent = [*shown, "nonsense", f"{house.owner.pk}:x"]
+    answer = approver.post(view, {"shown": sent}, follow=True).content.decode()
+    assert "Approved: 2 owners are paid at the new wallet" in answer
+    assert answer.count("Not decided:") == 4
+    stand = dict(WalletChange.objects.values_list("pk", "status"))
+    assert [stand[row.pk] for row in (mine, *others)] == [
+        *("approved", "withdrawn", "proposed", "approved"),
+    ]
+    # Whoever asked does not get round it by the address either.
+    late = intake.register_wallet(owner=house.owner, address=address("late"))
+    WalletChange.objects.filter(pk=late.pk).update(
+        proposed_by=mine.proposed_by, way="admin", address=address("later")
+    )
+    late.refresh_from_db()
+    clerk.post(view, {"shown": [f"{late.pk}:{intake.digest_of(late)}"]})
+    late.refresh_from_db()
+    assert late.status == "proposed"
+
+
 @pytest.mark.parametrize(
     ("wanted", "says"),
     [
