@@ -152,6 +152,11 @@ class Stage:
         self._until(port_file.exists, "chain")
         self._port = int(port_file.read_text())
 
+    def stop_chain(self) -> None:
+        """Ends the node in order; ``start_chain`` starts it again."""
+        if self._chain is not None:
+            self._chain.stop()
+
     def kill_chain(self) -> None:
         """``kill -9`` of the node; it is started again at once."""
         if self._chain is not None:

@@ -11,7 +11,7 @@ from rest_framework import exceptions
 from minting.access.permissions import HasScope
 from minting.api import errors as api
 from minting.api.doors import errors as doors
-from minting.api.problems import internal_error, problem_handler
+from minting.api.problems import database_unavailable, internal_error, problem_handler
 from minting.engine import errors as engine
 from readings import errors as readings
 
@@ -84,6 +84,7 @@ def _told(error: Exception) -> dict[str, Any]:
 PROBLEMS: Mapping[str, dict[str, Any]] = {
     **{told["code"]: told for told in map(_told, _ERRORS)},
     "internal_error": internal_error(),
+    "database_unavailable": database_unavailable(),
     "rpc_refused": _told(engine.RpcRefused(-32002, "Transaction simulation failed")),
     "node_unreachable": _told(engine.NodeUnreachable("No node answers")),
 }
@@ -96,6 +97,7 @@ ALWAYS = (
     "not_acceptable",
     "throttled",
     "internal_error",
+    "database_unavailable",
 )
 """What any request may be told."""
 

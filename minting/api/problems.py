@@ -6,14 +6,18 @@ read that name.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from math import ceil
 from typing import Any
 
+import structlog
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
-from django.http import Http404, HttpRequest, HttpResponseBase, JsonResponse
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.template import loader
 from django.views import defaults
 from rest_framework import exceptions
 from rest_framework.response import Response
@@ -49,7 +53,16 @@ from readings.errors import (
     WalletChangeConflict,
 )
 
+log = structlog.get_logger(__name__)
+
 PROBLEM = "application/problem+json"
+
+DATABASE_AWAY = (OperationalError, InterfaceError)
+"""What Django raises when the server is gone, restarts, is full, or took too long: nothing that
+the request could be blamed for, and nothing that stays."""
+
+AGAIN = {"Retry-After": "5"}
+"""Seconds after which it is worth asking a database that was away again."""
 
 
 def _nothing(_error: Any) -> dict[str, Any]:
@@ -132,16 +145,45 @@ def problem_handler(error: Exception, _context: Mapping[str, Any]) -> Response |
         error = exceptions.NotFound()
     elif isinstance(error, DjangoPermissionDenied):
         error = exceptions.PermissionDenied()
+    if isinstance(error, DATABASE_AWAY):
+        log.error("database_unavailable", reason=str(error).strip())
+        return Response(database_unavailable(), 503, headers=AGAIN, content_type=PROBLEM)
     if not isinstance(error, exceptions.APIException):
         return None
     return _of_request(error)
 
 
 def server_error(request: HttpRequest) -> HttpResponseBase:
-    """Django's last answer, when something failed that nobody expected."""
+    """Django's last answer, when something failed that nobody expected.
+
+    Django calls it while it handles the exception, which tells a database that is away (on the
+    way to a view, or on a page) from a fault of ours.
+    """
+    away = isinstance(error := sys.exception(), DATABASE_AWAY)
+    if away:
+        log.error("database_unavailable", reason=str(error).strip())
     if not request.path.startswith("/api/"):
-        return defaults.server_error(request)
-    return JsonResponse(internal_error(), status=500, content_type=PROBLEM)
+        return _closed_page() if away else defaults.server_error(request)
+    if away:
+        document, status, headers = database_unavailable(), 503, AGAIN
+    else:
+        document, status, headers = internal_error(), 500, {}
+    return JsonResponse(document, status=status, content_type=PROBLEM, headers=headers)
+
+
+def _closed_page() -> HttpResponse:
+    """For people, made without asking the database anything: no request, no context processors."""
+    return HttpResponse(loader.render_to_string("503.html"), status=503, headers=AGAIN)
+
+
+def database_unavailable() -> dict[str, Any]:
+    """The document of what could not be done, or not be seen to be done, for want of a database."""
+    return _document(
+        503,
+        "database_unavailable",
+        "The database does not answer now. Repeat the request: with the same Idempotency-Key "
+        "nothing happens twice.",
+    )
 
 
 def internal_error() -> dict[str, Any]:

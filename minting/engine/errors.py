@@ -22,6 +22,7 @@
     ├── ReceiptRefused              receipt_refused       no receipt, damaged, or not of this chain
     ├── WalletRefused               one wallet's own fault; its code says which
     ├── SignerUnavailable           signer_unavailable    no signature now
+    ├── JournalUnwritable           journal_unwritable    the disk of MINT_JOURNAL_DIR takes nothing
     └── SolanaError                 solana_error          the cluster, or the way to it
         ├── NodeUnreachable         node_unreachable      no answer: proves nothing
         ├── RateLimited             rate_limited          HTTP 429, retry_after
@@ -177,6 +178,12 @@ class SignerUnavailable(BlockchainError):
     """Whoever holds the key gives no signature now: it is silent, sealed or too busy."""
 
     code = "signer_unavailable"
+
+
+class JournalUnwritable(BlockchainError):
+    """The disk does not take the leaves of what is signed (full, not ours): nothing is sent."""
+
+    code = "journal_unwritable"
 
 
 class InsufficientFunds(BlockchainError):

@@ -16,6 +16,8 @@ class PulseKind(StrEnum):
     PAYER = "payer"
     CLUSTER = "cluster"
     """A ``qcluster`` with its workers."""
+    JOURNAL = "journal"
+    """The disk of ``MINT_JOURNAL_DIR`` on a worker's machine; a row only where it failed."""
 
 
 class Pulse(models.Model):

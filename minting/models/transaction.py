@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Now
 from uuid_utils.compat import uuid7
 
 from minting.engine.states import LIVE_TRANSACTIONS, TransactionStatus
@@ -56,7 +57,7 @@ class MintTransaction(models.Model):
     evidence = models.JSONField(
         null=True, blank=True, help_text="What was asked and answered when it was proven dead."
     )
-    signed_at = models.DateTimeField(auto_now_add=True)
+    signed_at = models.DateTimeField(db_default=Now(), editable=False)
     sent_at = models.DateTimeField(null=True, blank=True)
     doubted_at = models.DateTimeField(null=True, blank=True, help_text="In doubt since.")
     confirmed_at = models.DateTimeField(null=True, blank=True)

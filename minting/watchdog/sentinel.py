@@ -21,7 +21,8 @@ from types import FrameType
 from typing import Any
 
 import structlog
-from django.db import connections
+from django.db import Error as DatabaseError
+from django.db import close_old_connections, connections
 from django_q.brokers import get_broker
 from django_q.conf import Conf
 from django_q.monitor import monitor
@@ -30,10 +31,12 @@ from django_q.queues import Queue
 from django_q.scheduler import scheduler
 from django_q.worker import worker
 
+from minting import schedules
 from minting.monitoring import publishing
 from minting.service.chain.session import keep_sessions
 from minting.watchdog import processes
 from minting.watchdog.board import FIRST_WORKER, MONITOR, PUSHER, Board
+from minting.watchdog.clock import ClockWatch
 
 log = structlog.get_logger(__name__)
 
@@ -112,6 +115,7 @@ class Sentinel:
         self._members: dict[int, Member] = {}
         self._stopping = False
         self._schedules_at = 0.0
+        self._clock = ClockWatch()
         self._idle_since: float | None = None
         self._stuck_since: float | None = None
 
@@ -212,6 +216,8 @@ class Sentinel:
 
     def _see_to_schedules(self) -> None:
         if time.monotonic() >= self._schedules_at:
+            if self._clock.dates_may_be_wrong():
+                _pull_back()
             scheduler(broker=self._broker)
             self._schedules_at = time.monotonic() + SCHEDULES_EVERY
 
@@ -254,6 +260,15 @@ class Sentinel:
         give_up = time.monotonic() + seconds
         while self._living(*roles) and time.monotonic() < give_up:
             time.sleep(processes.POLL)
+
+
+def _pull_back() -> None:
+    try:
+        close_old_connections()
+        schedules.pull_back()
+    except DatabaseError as error:
+        # Looked at again; the scheduler next to us does nothing without tables either.
+        log.warning("tables_not_seen", reason=str(error).strip())
 
 
 def run_sentinel(board: Board, parent: int) -> None:

@@ -55,7 +55,7 @@ def is_forgotten(owner: Owner) -> bool:
 
 @transaction.atomic
 def forget_owner(owner: Owner, *, by: str) -> Forgotten:
-    """Replaces an owner's name, deletes address of mail and places of meters; irreversible.
+    """Replaces an owner's name, deletes the e-mail address and places of meters; irreversible.
 
     Readings, wallets, batches, results and packs stay as they are: they name nobody.
 
@@ -115,6 +115,7 @@ def _theirs(owner: Owner) -> Iterable[tuple[type[models.Model], list[str]]]:
     changes = WalletChange.objects.filter(owner=owner)
     yield WalletChange, [str(pk) for pk in changes.values_list("pk", flat=True)]
     yield Wallet, [str(pk) for pk in owner.wallets.values_list("pk", flat=True)]
+    yield WalletChange, [str(pk) for pk in owner.wallet_changes.values_list("pk", flat=True)]
     yield MeterAssignment, [str(pk) for pk in owner.assignments.values_list("pk", flat=True)]
     yield Meter, [str(pk) for pk in owner.assignments.values_list("meter", flat=True)]
 

@@ -91,7 +91,10 @@ def test_what_is_no_url_is_refused(text):
         of(A=text).url("A")
 
 
-@pytest.mark.parametrize("text", ["ftp://me:hunter2@node", "ws://node?api-key=hunter2"])
+@pytest.mark.parametrize(
+    "text",
+    ["ftp://me:hunter2@node", "ws://node?api-key=hunter2", "ws://node/v2/hunter2", "node/hunter2"],
+)
 def test_a_url_with_a_secret_is_refused_without_showing_it(text):
     with pytest.raises(WrongVariableError) as error:
         of(A=text).url("A")

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
+from minting.engine.errors import JournalUnwritable
 from minting.engine.types import SignedTransaction
 
 FORMAT = 1
@@ -26,24 +27,39 @@ def append(
     Many workers append to the day's file; a lock keeps their lines whole.
 
     Raises:
-        OSError: the disk does not take it; nothing may be sent then.
+        JournalUnwritable: the disk does not take it; nothing may be sent then.
     """
-    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = directory / f"journal-{day.isoformat()}.jsonl"
-    fresh = not path.exists()
     lines = "".join(_line(item, genesis_hash) + "\n" for item in signed).encode()
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        fresh = not path.exists()
+        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            _write(descriptor, lines)
+        finally:
+            os.close(descriptor)
+        if fresh:
+            _sync_directory(directory)
+    except OSError as error:
+        raise JournalUnwritable(f"{path} cannot be written: {error.strerror}") from error
+    return path
+
+
+def _write(descriptor: int, lines: bytes) -> None:
+    """All of the lines, or none; none of them behind half a line that somebody left who died."""
+    end = os.fstat(descriptor).st_size
+    if end and os.pread(descriptor, 1, end - 1) != b"\n":
+        lines = b"\n" + lines
+    try:
         written = 0
         while written < len(lines):
             written += os.write(descriptor, lines[written:])
         os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    if fresh:
-        _sync_directory(directory)
-    return path
+    except OSError:
+        os.ftruncate(descriptor, end)
+        raise
 
 
 def _line(signed: SignedTransaction, genesis_hash: str) -> str:

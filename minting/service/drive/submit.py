@@ -25,6 +25,7 @@ from minting.engine.errors import (
     DailyLimitPassed,
     FormatRefused,
     GateClosed,
+    JournalUnwritable,
     MintingStopped,
     PricesChanged,
     SignerUnavailable,
@@ -37,7 +38,7 @@ from minting.service import nudges
 from minting.service.chain.preflight import Standing, inspect_mint
 from minting.service.chain.session import Session
 from minting.service.chain.terms import Terms, forget_terms, renew_terms, tell_pace, terms_of
-from minting.service.drive import wave
+from minting.service.drive import journal_disk, wave
 from minting.service.drive.mute import Mute
 from minting.service.drive.recover import live_flights, prove_dead
 from minting.service.drive.refusing import as_refusal, give_up, refuse, refuse_left_out, worn_out
@@ -169,8 +170,8 @@ class Driver:
             except SolanaError as error:
                 if not self._bear(error):
                     break
-            except SignerUnavailable as silent:
-                self._go_without_signer(silent)
+            except (SignerUnavailable, JournalUnwritable) as lack:
+                self._go_unsigned(lack)
             else:
                 self.silent_since = None
             now = time.monotonic()
@@ -180,12 +181,7 @@ class Driver:
             if not moved:
                 self._pause()
         tell_pace(self.session)
-        return DriveReport(
-            slices=len(self.claimed),
-            signed=self.signed,
-            landed=self.landed,
-            handed_back=len(self.claims),
-        )
+        return DriveReport(len(self.claimed), self.signed, self.landed, len(self.claims))
 
     def _step(self, *, signing: bool) -> bool:
         """Keeps the claims, settles what flies, signs more; whether anything was signed."""
@@ -287,7 +283,7 @@ class Driver:
             self.ready.clear()
             if not renew_terms(self.session, old):
                 raise
-        except (SolanaError, SignerUnavailable):
+        except (SolanaError, SignerUnavailable, JournalUnwritable):
             self.ready.clear()
             raise
         except LostClaimError as lost:
@@ -376,13 +372,16 @@ class Driver:
         self._plan_next_look()
         refuse_left_out(self.session, flown.refused, self.stumbles)
 
-    def _go_without_signer(self, silent: SignerUnavailable) -> None:
-        """Follows what flies and asks again later. Nothing was signed: nothing is in doubt."""
-        self.ready.clear()
-        log.warning("signer_silent", code=silent.code, reason=str(silent))
-        if not self.mute.silent():
-            give_up(self.session, worn_out(self.claims), code=silent.code, reason=str(silent))
-            self.stopped = True
+    def _go_unsigned(self, lack: SignerUnavailable | JournalUnwritable) -> None:
+        """Follows what flies and asks again later. Nothing was sent: nothing is in doubt."""
+        patient = self.mute.silent()
+        if isinstance(lack, JournalUnwritable):
+            journal_disk.note(lack)  # of a full disk nothing fails, however long it lasts
+        else:
+            log.warning("signer_silent", code=lack.code, reason=str(lack))
+            if not patient:
+                give_up(self.session, worn_out(self.claims), code=lack.code, reason=str(lack))
+        self.stopped = not patient
 
     def _bear(self, error: SolanaError) -> bool:
         """Whether to go on after a failure of the nodes; gives up when it lasts."""

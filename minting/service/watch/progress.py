@@ -17,6 +17,7 @@ from django.utils import timezone
 from minting import journal
 from minting.engine.states import TransactionStatus
 from minting.models import MintBatch, MintingGate, MintSlice, MintTransaction
+from minting.service.drive import journal_disk
 from minting.service.drive.doubt import IN_DOUBT
 
 WINDOW = timedelta(minutes=1)
@@ -153,6 +154,8 @@ def _waits_for(batch: MintBatch) -> str:
         return f"Nothing is signed: {gate.reason}"
     if (left := parked(batch)) is not None:
         return f"Part of it is parked: {left.parked_reason}"
+    if full := journal_disk.trouble():
+        return f"Nothing is signed: {full}. It goes on by itself once that is mended."
     if batch.started_at is None:
         return "It waits for a worker."
     return ""
