@@ -85,19 +85,30 @@ class ApprovesSelected(ReadOnlyAdmin):
 
     def _approve(self, request: HttpRequest, by: User, shown: list[str]) -> None:
         """Each by itself: one that is not as it was shown keeps no other from being approved."""
-        done = 0
+        done: set[UUID] = set()
         for each in shown[:SELECTED]:
             change_id, _, digest = each.partition(":")
             try:
-                intake.approve_wallet_change(UUID(change_id), by=by, digest=digest)
+                wallet = intake.approve_wallet_change(
+                    UUID(change_id), by=by, digest=digest, along_with=done
+                )
             except (ReadingError, ValueError, WalletChange.DoesNotExist) as refused:
-                self.message_user(request, f"Not decided: {refused}", messages.ERROR)
+                self.message_user(request, f"Not decided{_of(each)}: {refused}", messages.ERROR)
             else:
-                done += 1
-        owners = "1 owner is" if done == 1 else f"{done:,} owners are"
+                done.add(wallet.owner_id)
         if done:
+            owners = "1 owner is" if len(done) == 1 else f"{len(done):,} owners are"
             told = f"Approved: {owners} paid at the new wallet from now on."
             self.message_user(request, told, messages.SUCCESS)
+
+
+def _of(shown: str) -> str:
+    """Whose it is, where there is such a request."""
+    try:
+        change = WalletChange.objects.select_related("owner").get(id=UUID(shown.partition(":")[0]))
+    except (ValueError, WalletChange.DoesNotExist):
+        return ""
+    return f", {change.owner}"
 
 
 def _cells(row: WalletChange) -> list[Any]:
