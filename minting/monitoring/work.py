@@ -168,6 +168,10 @@ def transactions() -> Iterator[Metric]:
             (["rent"], sum(each.rent for each in landed)),
         ],
     )
+    yield from _doubts()
+
+
+def _doubts() -> Iterator[Metric]:
     doubts = MintTransaction.objects.filter(IN_DOUBT).aggregate(
         count=Count("id"), oldest=Min("doubted_at"), readings=Sum("reading_ids__len", default=0)
     )
