@@ -9,6 +9,7 @@
     ├── ConflictingReading        conflict            same meter and period, other values
     ├── ToldTwice                 conflict            one file, the same period twice, other values
     ├── ReadingInFlight           being_minted        a correction while its minting is under way
+    ├── ReadingChanged            reading_changed     it is not what whoever corrects it was shown
     ├── ReasonRequired            reason_required     releases and exceptions say why
     ├── FileRefused               file_refused        a file that cannot be read as a whole
     │   └── AnswerNeeded          answer_needed       it can, once somebody says what is not in it
@@ -93,6 +94,12 @@ class ReadingInFlight(ReadingError):
             f"Reading {reading_id} is being minted; correct it once the outcome is known"
         )
         self.reading_id = reading_id
+
+
+class ReadingChanged(ReadingError):
+    """The reading is not what whoever corrects it was shown; nothing is stored."""
+
+    code = "reading_changed"
 
 
 class ReasonRequired(ReadingError):

@@ -5,6 +5,7 @@
 ``submit_many`` any number: an outcome for each, in order, and nothing raised
 ``correct``    a new revision: replaces before minting, records the difference after
 ``correct_many`` any number: what is current then, or why not, for each, and nothing raised
+``history_of`` every revision of one, for a person to look at
 ``release``    a person takes responsibility for what is held
 ``rejudge``    asks the rules again after a cause of holding changed
 ``rejudge_limits`` lets go what a raised limit no longer holds
@@ -23,6 +24,7 @@ wallet changes, readings; several of a kind in the order of their ids.
 from readings.candidate import Submission
 from readings.intake.correction import Correction, Retelling, correct, correct_many
 from readings.intake.forgetting import Forgotten, forget_owner, is_forgotten
+from readings.intake.histories import History, Seen, history_of
 from readings.intake.holding import ReleaseOutcome, rejudge, rejudge_limits, release
 from readings.intake.registry import (
     assign_meter,
@@ -55,10 +57,12 @@ __all__ = [
     "Asker",
     "Correction",
     "Forgotten",
+    "History",
     "Outcome",
     "OutcomeStatus",
     "ReleaseOutcome",
     "Retelling",
+    "Seen",
     "Submission",
     "Submitted",
     "also_paid_at",
@@ -71,6 +75,7 @@ __all__ = [
     "digest_of",
     "expire_wallet_changes",
     "forget_owner",
+    "history_of",
     "is_forgotten",
     "refuse_wallet_change",
     "register_meter",

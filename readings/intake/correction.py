@@ -14,9 +14,15 @@ from django.utils import timezone
 
 from readings.candidate import parse_values
 from readings.conf import limits
-from readings.errors import InvalidReading, ReadingError, ReadingInFlight, UnknownReading
+from readings.errors import (
+    InvalidReading,
+    ReadingChanged,
+    ReadingError,
+    ReadingInFlight,
+    UnknownReading,
+)
 from readings.intake.context import any_of
-from readings.intake.histories import Found, History, load_histories
+from readings.intake.histories import Found, History, Seen, load_histories
 from readings.intake.storing import store
 from readings.models import MeterReading
 from readings.periods import Timeline, Told, Values
@@ -49,6 +55,8 @@ class Retelling:
     """Energies that are not given stay what they were."""
     verification: Verification = Verification.VERIFIED
     """Who vouches for it."""
+    seen: Seen | None = None
+    """What a person was shown before: nothing is done if that has changed. Machines do not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +77,22 @@ def correct(
     reason: str = "",
     source: ReadingSource = ReadingSource.API,
     submitted_by: AbstractBaseUser | None = None,
+    seen: Seen | None = None,
+    dry_run: bool = False,
 ) -> Correction:
-    """Tells one reading anew; see ``correct_many``.
+    """Tells one reading anew; see ``correct_many``. A dry run only shows what that would be.
 
     Raises:
         UnknownReading: There is no such reading.
         InvalidReading: Not an energy.
         ReadingInFlight: It is being minted.
+        ReadingChanged: It is not what was ``seen``.
     """
-    told = Retelling(reading_id, kwh_amount, energy_generated, energy_consumed)
-    (outcome,) = correct_many([told], reason=reason, source=source, submitted_by=submitted_by)
+    told = Retelling(reading_id, kwh_amount, energy_generated, energy_consumed, seen=seen)
+    with transaction.atomic():
+        (outcome,) = correct_many([told], reason=reason, source=source, submitted_by=submitted_by)
+        if dry_run:
+            transaction.set_rollback(True)
     if isinstance(outcome, ReadingError):
         raise outcome
     return outcome
@@ -152,6 +166,8 @@ class _Correcting:
             return UnknownReading(told.reading_id)
         if history.in_flight is not None:
             return ReadingInFlight(history.in_flight.id)
+        if told.seen is not None and (changed := history.changed_since(told.seen)):
+            return ReadingChanged(changed)
         current = history.current
         values = _told_now(current, values)
         if values == _values(current) and not _outdated(history):

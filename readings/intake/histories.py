@@ -26,6 +26,16 @@ SELECT told.id
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What of a reading decides what a correction does, as somebody was shown it."""
+
+    current: UUID
+    """The revision that counted."""
+    minted: UUID | None
+    """The one that was paid, if any."""
+
+
 @dataclass(slots=True)
 class History:
     """The revisions of one reading, oldest first."""
@@ -51,6 +61,22 @@ class History:
     def in_flight(self) -> MeterReading | None:
         """The one that is being minted, if any."""
         return next((one for one in self.revisions if one.status in IN_FLIGHT), None)
+
+    @property
+    def seen(self) -> Seen:
+        """What whoever looks now sees."""
+        return Seen(self.current.id, self.minted.id if self.minted else None)
+
+    def changed_since(self, seen: Seen) -> str:
+        """What happened since somebody looked, in a sentence; nothing: an empty one."""
+        if self.current.id != seen.current:
+            return (
+                f"The reading was corrected meanwhile: revision {self.current.revision} is current"
+            )
+        if self.seen.minted != seen.minted:
+            what = "was minted" if self.minted else "lost its minting to a fork"
+            return f"The reading {what} meanwhile"
+        return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +115,17 @@ def load_histories(reading_ids: Collection[UUID]) -> Found:
         timelines=load_timelines(_spans(histories)),
         payable=frozenset(payable),
     )
+
+
+def history_of(reading_id: UUID) -> History | None:
+    """All revisions of a reading, to be looked at: nothing is locked.
+
+    Args:
+        reading_id: Any revision.
+    """
+    same = MeterReading.objects.filter(id__in=RawSQL(_SAME, [[reading_id]]))  # noqa: S611
+    revisions = list(same.select_related("meter", "submitted_by").order_by("revision"))
+    return History(revisions) if revisions else None
 
 
 def _histories(revisions: Iterable[MeterReading]) -> Iterable[History]:

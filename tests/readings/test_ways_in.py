@@ -2,8 +2,9 @@
 
 The columns are ``ways.every_way``: the API single and in lists, each door of the platform's
 clients, files of each format. Behind them all stands the poller: it takes just what is pending.
-Nobody adds a reading in the admin but by a file. ``tests/readings/test_rules.py`` has the judge
-itself, and what only one format or door knows is tested with it.
+Nobody adds a reading in the admin but by a file, while staff correct there by hand.
+``tests/readings/test_rules.py`` has the judge itself, and what only one format or door knows is
+tested with it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 from rest_framework.test import APIClient
 
@@ -364,7 +368,17 @@ def correct_by_file(_client: APIClient, reading: MeterReading, kwh: str) -> None
     assert report.counts["corrected"] == 1
 
 
-@pytest.mark.parametrize("correct", [correct_by_api, correct_by_file])
+def correct_in_the_admin(_client: APIClient, reading: MeterReading, kwh: str) -> None:
+    user = User.objects.filter(username="chief").first()
+    browser = Client()
+    browser.force_login(user or User.objects.create_superuser("chief"))
+    page = reverse("admin:readings_meterreading_correct", args=[reading.pk])
+    said = {"kwh_amount": kwh, "reason": "misread"} | browser.get(page).context["form"].initial
+    said = {name: value for name, value in said.items() if value is not None}
+    assert browser.post(page, said | {"confirmed": "yes"}).status_code == 302
+
+
+@pytest.mark.parametrize("correct", [correct_by_api, correct_by_file, correct_in_the_admin])
 def test_a_correction_replaces_what_is_not_minted_and_is_recorded_of_what_is(
     ways: list[Way], submitter: APIClient, correct: Callable[..., None]
 ) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
 from django.contrib import admin
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils.functional import SimpleLazyObject
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
@@ -18,9 +18,10 @@ from unfold.decorators import action, display
 from minting.admin import addresses, filters, show, tables
 from minting.admin.exporting import READING_COLUMNS, ExportedList
 from minting.admin.readings import finding
+from minting.admin.readings.corrections import CorrectionPages
 from minting.admin.readings.held import HeldPages
-from minting.engine.amounts import tokens_for
-from minting.engine.errors import InvalidBatchData
+from minting.admin.readings.revisions import revisions_of
+from minting.admin.readings.worth import earns
 from minting.models import MintResult
 from minting.service.requests.prepare import MATCHING, NAMED
 from minting.service.requests.selections import freeze
@@ -38,8 +39,8 @@ def _of_result(column: str) -> Subquery:
 
 
 @admin.register(MeterReading)
-class MeterReadingAdmin(HeldPages, ExportedList):
-    """Readings come in by intake; here they are seen, released and minted."""
+class MeterReadingAdmin(HeldPages, CorrectionPages, ExportedList):
+    """Readings come in by intake; here they are seen, released, corrected and minted."""
 
     export_columns = READING_COLUMNS
 
@@ -142,6 +143,8 @@ class MeterReadingAdmin(HeldPages, ExportedList):
             "results": lambda: results_of(object_id),
             "can_mint": self.has_mint_permission(request),
             "can_release": self.has_release_permission(request),
+            "can_correct": self.has_correct_permission(request),
+            "revisions": SimpleLazyObject(lambda: revisions_of(object_id)),
             "mintable": NAMED,
         }
         return super().change_view(  # type: ignore[no-any-return]
@@ -215,7 +218,7 @@ class MeterReadingAdmin(HeldPages, ExportedList):
         if reading.status == ReadingStatus.NOT_MINTED:
             return ""
         units = reading.status in PAID and getattr(reading, "result_units", None)
-        return show.unbroken(show.tokens(units or _earns(reading)))
+        return show.unbroken(show.tokens(units or earns(reading.kwh_amount)))
 
     @display(description="Period")
     def period(self, reading: MeterReading) -> SafeString:
@@ -274,12 +277,3 @@ def _wanted(request: HttpRequest) -> frozenset[ReadingStatus]:
     """Statuses that "all that match" takes: pending, and such as the list was filtered by."""
     asked = {*request.GET.getlist("status__exact"), *request.GET.getlist("status__in")}
     return MATCHING | {status for status in NAMED if status.value in asked}
-
-
-def _earns(reading: MeterReading) -> int:
-    """Base units that a mint of now would pay; 0 for what is too little."""
-    ratio, decimals = settings.TOKENIZATION_KWH_TO_TOKEN_RATIO, settings.TOKENIZATION_DECIMALS
-    try:
-        return tokens_for(reading.kwh_amount, ratio=ratio, decimals=decimals)
-    except InvalidBatchData:
-        return 0

@@ -87,6 +87,7 @@ OWN_PAGES = {
     "minting_statements": "minting.view_minttransaction",
     "minting_reconcilefinding_acknowledge": "minting.acknowledge_finding",
     "readings_meterreading_release": "readings.release_meterreading",
+    "readings_meterreading_correct": "readings.correct_meterreading",
     "readings_meter_assign": "readings.add_meterassignment",
     "readings_owner_register_wallet": "readings.add_wallet",
     "readings_owner_forget": "readings.forget_owner",

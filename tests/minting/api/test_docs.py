@@ -33,6 +33,7 @@ NEVER_TOLD = {
     "partially_successful",  # of a batch, not of a request
     "pack_refused", "mint_not_final",  # of `reconcile`
     "receipt_refused", "approval_void", "approval_conflict",  # of the admin
+    "reading_changed",  # of the admin, too
     "file_refused", "answer_needed",  # of imports
     "verification_failed",  # of the worker that signs
 }  # fmt: skip
