@@ -58,40 +58,33 @@ def comparison(history: History, corrected: MeterReading) -> dict[str, Any]:
     worth = [_tokens_of(one) for one in columns.values()]
     more = _tokens_of(corrected) - _tokens_of(old)
     lines.insert(1, ["Tokens", *map(show.tokens, worth), _signed(more, show.tokens(abs(more)))])
-    return tables.table(["", *columns, "Difference"], lines)
+    difference = "Difference to minted" if minted else "Difference"
+    return tables.table(["What", *columns, difference], lines)
 
 
 def _rows(history: History, shown: UUID) -> dict[str, Any]:
     """The newest first."""
+    columns: dict[str, Callable[[MeterReading], Any]] = {
+        "Revision": lambda one: _name(one, shown),
+        "Exported": lambda one: show.unbroken(show.kwh(one.kwh_amount)),
+        "Status": lambda one: show.badge(one.status, one.get_status_display()),
+        "Why": lambda one: one.reason or one.code.replace("_", " "),
+    }
+    if any(one.correction_difference is not None for one in history.revisions):
+        columns["To minted"] = lambda one: show.unbroken(_difference(one.correction_difference))
+    columns |= {"Submitted": _submitted, "Corrected because": lambda one: one.correction_reason}
+    newest_first = reversed(history.revisions)
     return tables.table(
-        [
-            "Revision",
-            "Exported",
-            "Status",
-            "Why",
-            "Less or more than minted",
-            "Submitted",
-            "Reason",
-        ],
-        [
-            [
-                _name(one, shown),
-                show.kwh(one.kwh_amount),
-                show.badge(one.status, one.get_status_display()),
-                one.reason or one.code.replace("_", " "),
-                _difference(one.correction_difference),
-                _submitted(one),
-                one.correction_reason,
-            ]
-            for one in reversed(history.revisions)
-        ],
+        list(columns), [[cell(one) for cell in columns.values()] for one in newest_first]
     )
 
 
 def _name(one: MeterReading, shown: UUID) -> SafeString | str:
     words = f"{one.revision}, current" if one.is_current else f"{one.revision}"
     if one.id == shown:
-        return format_html('<span aria-current="page">{} (this page)</span>', words)
+        return format_html(
+            '<span aria-current="page" class="whitespace-nowrap">{} (this page)</span>', words
+        )
     return show.row_link(one, words)
 
 

@@ -72,7 +72,7 @@ def test_what_is_not_minted_is_replaced_after_one_look(chief: Client, house: Res
     sent = said(chief, old, " 0.3 ")
     look = chief.post(form_of(old), sent)
     assert look.context["comparison"] == {
-        "headers": ["", "Now", "Corrected", "Difference"],
+        "headers": ["What", "Now", "Corrected", "Difference"],
         "rows": [
             ["Exported", "0.25 kWh", "0.3 kWh", "+0.05 kWh"],
             ["Tokens", "0.25 tokens", "0.3 tokens", "+0.05 tokens"],
@@ -119,7 +119,7 @@ def test_of_what_is_minted_the_difference_is_recorded(chief: Client):
         assert table["rows"][0][-1] == exported
         assert table["rows"][1][1] == "0.25 tokens"
         chief.post(form_of(minted), {**said(chief, minted, kwh), "confirmed": "yes"})
-    assert table["headers"] == ["", "Minted", "Now", "Corrected", "Difference"]
+    assert table["headers"] == ["What", "Minted", "Now", "Corrected", "Difference to minted"]
     after = ("not_minted", "corrected_after_minting")
     assert rows() == [
         (1, False, "minted", "", Decimal("0.25"), None),
