@@ -71,7 +71,7 @@ def _rows(history: History, shown: UUID) -> dict[str, Any]:
         "Why": lambda one: one.reason or one.code.replace("_", " "),
     }
     if any(one.correction_difference is not None for one in history.revisions):
-        columns["To minted"] = lambda one: show.unbroken(_difference(one.correction_difference))
+        columns["Difference"] = lambda one: show.unbroken(_difference(one.correction_difference))
     columns |= {"Submitted": _submitted, "Corrected because": lambda one: one.correction_reason}
     newest_first = reversed(history.revisions)
     return tables.table(

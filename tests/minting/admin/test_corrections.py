@@ -152,7 +152,10 @@ def test_what_changed_since_it_was_shown_is_not_corrected(chief: Client, house: 
     answer = chief.post(form_of(reading), {**sent, "confirmed": "yes"})
     assert "The reading was minted meanwhile" in words(answer)
 
+    seen_minted = said(chief, reading)
     MeterReading.objects.update(status="pending")
+    answer = chief.post(form_of(reading), {**seen_minted, "confirmed": "yes"})
+    assert "The reading lost its minting to a fork meanwhile" in words(answer)
     intake.correct(reading_id=reading.id, kwh_amount="0.7")
     before = rows()
     for more in ({}, {"confirmed": "yes"}):
