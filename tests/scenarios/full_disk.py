@@ -21,7 +21,7 @@ import django
 
 from stage.servers import Stage
 
-DATABASE_MB, JOURNAL_KB = 192, 16
+DATABASE_MB, JOURNAL_KB = 192, 512
 CLUSTER = "workers"
 PATIENCE = 60.0
 FULL_FOR = 6.0
@@ -104,7 +104,7 @@ class Scene:
             on_chain = self._signatures_on_chain() - before
             refused = self._refused()
         assert refused, "the disk was not full"
-        journalled = set(self._transactions(batch).values_list("signature", flat=True))
+        journalled = set(self.models.MintTransaction.objects.values_list("signature", flat=True))
         assert on_chain <= journalled, "on the chain and not in the journal"
         self._minted(batch, f"database's disk full ({refused})")
 
@@ -128,7 +128,7 @@ class Scene:
 
     def _order(self, number: int) -> Any:
         ids = [next(self.readings) for _ in range(number)]
-        return self.prepare.request_batch(ids, source="cli", strict=True)
+        return self.prepare.request_batch(ids, source=self.models.BatchSource.CLI, strict=True)
 
     def _waits_for(self, batch: Any) -> str:
         return str(self.progress.progress_of(self.models.MintBatch.objects.get(id=batch.id)).waits_for)
