@@ -12,5 +12,5 @@ a request could be blamed for, and nothing that stays."""
 
 
 def is_not_away(record: logging.LogRecord) -> bool:
-    """A filter of ``django.request``: what ``problems.server_error`` says already is not said again."""
+    """A filter of ``django.request``: ``problems.server_error`` has told it by then."""
     return not (record.exc_info and isinstance(record.exc_info[1], DATABASE_AWAY))
