@@ -91,9 +91,7 @@ class Web:
 
     def mint(self, body: dict[str, Any], **more: str) -> httpx2.Response:
         headers = {**self._bearer, "Idempotency-Key": "village-7", **more}
-        return httpx2.post(
-            f"{self.url}/api/v1/mint-batch", json=body, headers=headers, timeout=60
-        )
+        return httpx2.post(f"{self.url}/api/v1/mint-batch", json=body, headers=headers, timeout=60)
 
     @property
     def _bearer(self) -> dict[str, str]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from threading import Event
 from unittest.mock import patch
 
 import pytest
 from django.db import connection, transaction
+from django.db.models import F
+from django.utils import timezone
 from django_q.models import OrmQ
+from uuid_utils.compat import uuid7
 
 from minting import journal
 from minting.engine import packing
@@ -242,6 +245,21 @@ def test_a_day_may_be_used_up_to_the_last_watt_hour(minting_chain, drain, settin
     assert not MintingStop.objects.exists()
 
 
+@pytest.mark.parametrize("ahead", [timedelta(days=1), -timedelta(days=1)])
+def test_a_worker_whose_clock_is_wrong_begins_no_day(minting_chain, drain, settings, ahead):
+    """Neither its ids nor its midnight count: the day is the database's."""
+    settings.MINT_MAX_KWH_PER_DAY = Decimal(1)
+    moment = int((timezone.now() + ahead).timestamp())
+    with patch("minting.journal.signing.uuid7", lambda: uuid7(moment, 0)):
+        queue(3)
+        drain()
+    queue(2)
+    drain()
+
+    assert MintingStop.objects.get().stopped_by == "MINT_MAX_KWH_PER_DAY"
+    assert minting_chain.supply() == 3 * KWH
+
+
 def test_one_nanowatt_hour_beyond_stops_minting_until_a_person_resumes(
     minting_chain, drain, settings
 ):
@@ -288,13 +306,10 @@ def test_yesterday_does_not_count(minting_chain, drain, settings):
     settings.MINT_MAX_KWH_PER_DAY = Decimal(1)
     queue(4)
     drain()
-    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    MintTransaction.objects.update(signed_at=F("signed_at") - timedelta(days=1))
 
-    with patch.object(signing, "datetime") as clock:
-        clock.now.return_value = tomorrow
-        clock.combine = datetime.combine
-        queue(4)
-        drain()
+    queue(4)
+    drain()
 
     assert minting_chain.supply() == 8 * KWH
     assert not MintingStop.objects.exists()
