@@ -5,15 +5,16 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from decimal import Decimal
+from itertools import count
 from threading import Event
 from unittest.mock import patch
+from uuid import UUID
 
 import pytest
 from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone
 from django_q.models import OrmQ
-from uuid_utils.compat import uuid7
 
 from minting import journal
 from minting.engine import packing
@@ -28,6 +29,7 @@ from minting.models import (
     MintSlice,
     MintTransaction,
 )
+from minting.models.fields import first_id_since
 from minting.service.blockchain_service import BlockchainService
 from minting.service.chain.session import open_session
 from minting.service.drive import journal_file, submit, tracking, wave
@@ -249,8 +251,8 @@ def test_a_day_may_be_used_up_to_the_last_watt_hour(minting_chain, drain, settin
 def test_a_worker_whose_clock_is_wrong_begins_no_day(minting_chain, drain, settings, ahead):
     """Neither its ids nor its midnight count: the day is the database's."""
     settings.MINT_MAX_KWH_PER_DAY = Decimal(1)
-    moment = int((timezone.now() + ahead).timestamp())
-    with patch("minting.journal.signing.uuid7", lambda: uuid7(moment, 0)):
+    ids = count(first_id_since(timezone.now() + ahead).int)
+    with patch("minting.journal.signing.uuid7", lambda: UUID(int=next(ids))):
         queue(3)
         drain()
     queue(2)
