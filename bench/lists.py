@@ -35,6 +35,7 @@ from rest_framework.test import APIClient
 from minting.access.models import ApiToken
 from minting.access.scopes import Scope
 from minting.models import MintBatch, MintResult, MintTransaction
+from minting.monitoring.page import forget
 from minting.service.requests.cancel import cancel_batch
 from readings.models import Meter, MeterReading, Owner, Wallet
 from readings.rules import ReadingStatus
@@ -111,9 +112,15 @@ def asks(*, mint: bool) -> Iterator[Ask]:
         if mint:
             with _minting(machine) as send:
                 yield Ask("POST mint-batch", send, API_LIMIT, status=202)
+    yield Ask("figures: /metrics, nothing kept", _metrics, ADMIN_LIMIT)
     with _staff() as staff:
         for model in ADMIN_LISTS:
             yield from _admin(staff, model, samples)
+
+
+def _metrics() -> HttpResponseBase:
+    forget()
+    return Client().get("/metrics")
 
 
 def print_row(timing: Timing) -> None:

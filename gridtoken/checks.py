@@ -6,11 +6,13 @@ that ask the chain are minting's.
 
 from __future__ import annotations
 
+import os
 import stat
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004 — Django's own name
@@ -116,13 +118,30 @@ def check_queue(**_: Any) -> list[CheckMessage]:
 
 
 def check_signer(**_: Any) -> list[CheckMessage]:
-    """Keys that sign are for their owner's eyes; that they are absent (web) is as it should be."""
+    """Keys that sign are for their owner's eyes; that they are absent (web) is as it should be.
+
+    What systemd hands over (``LoadCredential``) only we see, in a mount of our own; newer ones give
+    the right by an access list, which shows as the group's.
+    """
+    handed_over = os.environ.get("CREDENTIALS_DIRECTORY")
     signers: dict[str, Path] = settings.MINT_PROGRAM_SIGNERS
     keys: dict[str, Path | None] = {"MINT_AUTHORITY_KEYPAIR": settings.MINT_AUTHORITY_KEYPAIR}
     keys |= {f"MINT_PROGRAM_SIGNERS, {name}": path for name, path in signers.items()}
-    return [
+    for name in ("VAULT_TOKEN_FILE", "VAULT_SECRET_ID_FILE"):
+        keys[name] = getattr(settings, name)
+    return _vault_in_the_clear() + [
         Warning(f"{name}: others may open {path}", hint=f"chmod 600 {path}", id="gridtoken.W001")
         for name, path in keys.items()
         if path is not None and path.exists()
+        if handed_over is None or not path.is_relative_to(handed_over)
         if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)
     ]
+
+
+def _vault_in_the_clear() -> list[CheckMessage]:
+    """Over plain HTTP anybody on the way reads the token, and may then sign."""
+    vault = urlsplit(settings.VAULT_ADDR or "")
+    if vault.scheme != "http" or vault.hostname in ("localhost", "127.0.0.1", "::1"):
+        return []
+    hint = "Give Vault a certificate, and VAULT_ADDR https://"
+    return [Warning("VAULT_ADDR: tokens travel unencrypted", hint=hint, id="gridtoken.W004")]

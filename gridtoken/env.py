@@ -275,7 +275,7 @@ class Environment:
         if not good:
             # A provider's key may stand in the password, the path or the query: not shown.
             whole = self._variables.get(name, "")
-            hide = "@" in whole or "?" in whole
+            hide = re.search(r"[@?#]|[^/:]/[^/]", whole) is not None
             raise self.refused(name, "an http:// or https:// URL", secret=hide)
         return text
 

@@ -137,7 +137,8 @@ def configure(
 
 def report_tasks() -> None:
     """Puts a reporter where django-q2 looks for one; it takes only what packages declare."""
-    import_module("django_q.worker").error_reporter = TaskReporter()
+    worker: Any = import_module("django_q.worker")
+    worker.error_reporter = TaskReporter()
 
 
 class TaskReporter:

@@ -351,18 +351,18 @@ AUTH_PASSWORD_VALIDATORS = [
 METRICS_TOKEN = env.text("METRICS_TOKEN")
 
 # ------------------------------------------------------------------ e-mail
-_mail = env.mail("EMAIL_URL")
-EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if _mail else 'dummy'}.EmailBackend"
-if _mail is not None:
-    EMAIL_HOST, EMAIL_PORT = _mail.host, _mail.port
-    EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _mail.user, _mail.password
-    EMAIL_USE_TLS, EMAIL_USE_SSL = _mail.starttls, _mail.tls
+EMAIL_URL = env.mail("EMAIL_URL")
+EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if EMAIL_URL else 'dummy'}.EmailBackend"
+if EMAIL_URL is not None:
+    EMAIL_HOST, EMAIL_PORT = EMAIL_URL.host, EMAIL_URL.port
+    EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = EMAIL_URL.user, EMAIL_URL.password
+    EMAIL_USE_TLS, EMAIL_USE_SSL = EMAIL_URL.starttls, EMAIL_URL.tls
 EMAIL_TIMEOUT = 20
-DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.text("EMAIL_FROM", "gridtoken@localhost")
+EMAIL_FROM = DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.text("EMAIL_FROM", "gridtoken@localhost")
 DIGEST_TO = env.words("DIGEST_TO")
 DIGEST_HOUR = env.whole("DIGEST_HOUR", 6, least=0, most=23)
 DIGEST_ALWAYS = env.flag("DIGEST_ALWAYS", default=False)
-if DIGEST_TO and _mail is None:
+if DIGEST_TO and EMAIL_URL is None:
     raise env.refused("EMAIL_URL", "a mail server's URL while DIGEST_TO names somebody")
 
 # ------------------------------------------------------------------ logs
@@ -387,6 +387,6 @@ if SENTRY_DSN:
             *env.secrets(),
             *reporting.secrets_of([*SOLANA_RPC_URLS, Q_BROKER_URL or ""]),
             DATABASES["default"].get("PASSWORD", ""),
-            _mail.password if _mail else "",
+            EMAIL_URL.password if EMAIL_URL else "",
         ],
     )

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004 (Django's own name)
 
 from minting.conf import current, public_half
-from minting.engine.errors import MintingRefused, SignerUnavailable
+from minting.engine.errors import MintingRefused, SignerRefused, SignerUnavailable
 from minting.service.chain.session import open_session
 from minting.service.watch.survey import Finding, survey
 
@@ -31,11 +31,11 @@ def check_chain(**_: Any) -> list[CheckMessage]:
         config = replace(current(), rpc_max_per_second=None)
         with open_session(config) as session:
             return [_message(finding) for finding in survey(session)]
-    except MintingRefused as refused:
-        return [Error(str(refused), hint="Correct what the sentence names.", id="minting.E006")]
-    except SignerUnavailable as silent:
+    except (SignerRefused, SignerUnavailable) as silent:
         hint = "Look at the signer, or set MINT_AUTHORITY_ADDRESS where nothing is signed."
         return [Error(str(silent), hint=hint, id="minting.E008")]
+    except MintingRefused as refused:
+        return [Error(str(refused), hint="Correct what the sentence names.", id="minting.E006")]
 
 
 def _message(finding: Finding) -> CheckMessage:

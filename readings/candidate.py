@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 from readings import rules
 from readings.errors import InvalidReading
@@ -107,6 +108,9 @@ def parse_values(exported: object, generated: object, consumed: object) -> Value
 def _interval(seconds: object) -> timedelta | None:
     if seconds is None:
         return None
+    if isinstance(seconds, Decimal) and seconds.is_finite() and seconds <= LONGEST_INTERVAL:
+        # As JSON writes it, 900.0 is a whole number, too.
+        seconds = int(seconds) if seconds == int(seconds) else seconds
     if (
         not isinstance(seconds, int)
         or isinstance(seconds, bool)

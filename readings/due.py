@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
@@ -140,7 +141,7 @@ def _readings(
         return list(cursor.fetchall())
 
 
-def _rules() -> dict[str, object]:
+def _rules() -> dict[str, Any]:
     return {
         "pending": ReadingStatus.PENDING.value,
         "unverified": Verification.UNVERIFIED.value,

@@ -7,6 +7,7 @@
     ├── UnknownMeter              unknown_meter       no meter with this serial
     ├── UnknownReading            unknown_reading     no reading with this id
     ├── ConflictingReading        conflict            same meter and period, other values
+    ├── ToldTwice                 conflict            one file, the same period twice, other values
     ├── ReadingInFlight           being_minted        a correction while its minting is under way
     ├── ReasonRequired            reason_required     releases and exceptions say why
     ├── FileRefused               file_refused        a file that cannot be read as a whole
@@ -71,6 +72,15 @@ class ConflictingReading(ReadingError):
             f"correct reading {reading_id} instead"
         )
         self.reading_id = reading_id
+
+
+class ToldTwice(ReadingError):
+    """One file tells the same meter and period twice; which of them counts it does not say."""
+
+    code = "conflict"
+
+    def __init__(self) -> None:
+        super().__init__("The file tells this meter and period twice, with other values")
 
 
 class ReadingInFlight(ReadingError):

@@ -62,6 +62,16 @@ class Timeline:
             insort(self._intervals, (told.start, told.end))
             self._longest = max(self._longest, told.end - told.start)
 
+    def forget(self, identity: Identity) -> None:
+        """Leaves out what was told of a period that is about to be told anew."""
+        for told in self._told.pop(identity, ()):
+            if not told.is_current:
+                continue
+            if told.kind is PeriodKind.TIMESTAMP:
+                self._timestamps.remove(told.end)
+            elif not told.gives_way:
+                self._intervals.remove((told.start, told.end))
+
     def same(self, identity: Identity, values: Values) -> tuple[Told, bool] | None:
         """The reading of this identity that came in before, and whether its values agree.
 

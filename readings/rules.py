@@ -284,6 +284,32 @@ def exported_kwh(payload: Mapping[str, object]) -> Decimal:
     raise InvalidReading(f"None of {OBIS_EXPORT}, {', '.join(EXPORTED_NAMES)} is given")
 
 
+def consumed_kwh(payload: Mapping[str, object]) -> object:
+    """The imported energy of a client's body, kept and never minted, as ``parse_kwh`` takes it.
+
+    ``energy_consumed``, else ``1.1.1.8.0.255`` (Wh); ``None`` where neither is told.
+
+    Raises:
+        InvalidReading: The register is no energy.
+    """
+    consumed = payload.get("energy_consumed")
+    if consumed is None and (wh := payload.get(OBIS_IMPORT)) is not None:
+        return parse_wh(wh, name=OBIS_IMPORT)
+    return consumed
+
+
+def read_iso(text: str) -> datetime:
+    """ISO 8601 with a time: a day alone would silently be its midnight.
+
+    Raises:
+        ValueError: It is none.
+    """
+    text = text.strip()
+    if len(text) < len("20260131T00"):
+        raise ValueError(text)
+    return datetime.fromisoformat(text)
+
+
 def parse_instant(value: object, *, name: str) -> datetime:
     """A point in time with its offset, as UTC: a ``datetime`` or ISO 8601 text.
 
@@ -292,7 +318,7 @@ def parse_instant(value: object, *, name: str) -> datetime:
     """
     if isinstance(value, str):
         try:
-            value = datetime.fromisoformat(value.strip())
+            value = read_iso(value)
         except ValueError:
             raise InvalidReading(f"{name} is not an ISO 8601 date and time") from None
     if not isinstance(value, datetime):

@@ -7,6 +7,7 @@ import os
 import socket
 from collections.abc import Iterator
 from importlib import import_module
+from pathlib import Path
 from pkgutil import iter_modules
 from typing import Any
 
@@ -27,6 +28,16 @@ hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 SLOT_MS = 50
 """Of the session's chain: finality, some 32 slots, in under two seconds."""
+
+
+SLOW = ("scenarios", "crash", "browser", "bench", "gridtoken", "vault")
+"""Folders whose files take minutes: begun first, or one of them is what all wait for at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The slow ones first; among them, and after them, in the order drawn."""
+    here = len(Path(__file__).parent.parts)
+    items.sort(key=lambda item: item.path.parts[here] not in SLOW)
 
 
 class OutsideSocketError(AssertionError):

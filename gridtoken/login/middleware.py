@@ -40,11 +40,11 @@ class SessionMiddleware:
 
     def _without_factor(self, request: HttpRequest) -> HttpResponseBase:
         has_one = factors_of(request.user).exists()
-        if not has_one and request.path_info in _open_pages():
+        if not has_one and request.path in _open_pages():
             return self._get_response(request)
-        if request.path_info == reverse("admin:logout"):
+        if request.path == reverse("admin:logout"):
             return self._get_response(request)
-        if not request.path_info.startswith(reverse("admin:index")):
+        if not request.path.startswith(reverse("admin:index")):
             # An API token may still open what the session does not.
             request.user = AnonymousUser()
             return self._get_response(request)

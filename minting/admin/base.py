@@ -6,8 +6,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.core.exceptions import PermissionDenied
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 
 from readings.admin import lists
 
@@ -47,3 +49,33 @@ class ReadOnlyAdmin(lists.ListAdmin):
 
 class FoundByShape(lists.FoundByShape, ReadOnlyAdmin):
     """A read-only list whose every search is a lookup by index."""
+
+
+class OwnPage(ReadOnlyAdmin):
+    """Rows with a page of our own in place of a form."""
+
+    own_page: str
+    """Its template."""
+
+    def page_of(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        """What the page shows of a row besides its name."""
+        raise NotImplementedError
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """The page; where there is no such row, back to the list with a sentence."""
+        row = self.get_object(request, object_id)
+        if not self.has_view_permission(request, row):
+            raise PermissionDenied
+        if row is None:
+            return self._get_obj_does_not_exist_redirect(  # type: ignore[no-any-return]
+                request, self.opts, object_id
+            )
+        shown = {"title": str(row), "original": row, **self.page_of(request, row)}
+        context = self.page_context(request, **shown, **(extra_context or {}))
+        return TemplateResponse(request, self.own_page, context)

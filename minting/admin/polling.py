@@ -94,7 +94,8 @@ def _lines(seen: PollingStatus) -> Iterator[SafeString | str]:
     if seen.every is None:
         yield "Readings are minted when somebody selects them: no worker polls."
         return
-    yield format_html("What is pending is minted every {}. {}", _every(seen), _next(seen))
+    what = "Otherwise what is pending" if seen.hindrance else "What is pending"
+    yield format_html("{} is minted every {}. {}", what, _every(seen), _next(seen))
     if seen.hindrance is not None and seen.hindrance.cause is not Cause.PAUSED:
         yield f"It waits: {seen.hindrance.words}."
     if seen.row.began_at is not None:

@@ -14,6 +14,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from solders.pubkey import Pubkey
+from solders.transaction import VersionedTransaction
 
 from minting.engine.audit import Contents, Paid, read_transaction, root_of
 from minting.engine.states import TransactionStatus
@@ -51,6 +52,9 @@ class Journalled:
     token_program: str
     authority: str
     fee_payer: str
+    blockhash: str
+    version: str
+    """Of its message: ``0`` or ``1``."""
     batch_ids: tuple[UUID, ...]
     """That the memo may name: its batch, and the one that this is a retry of (an adopted one)."""
     memo_root: bytes
@@ -182,6 +186,9 @@ def _own_points(row: Journalled) -> Iterator[Point]:
             own.signature if own.signed else "not valid for these bytes",
             own.signed and own.signature == row.signature,
         )
+        decoded = VersionedTransaction.from_bytes(row.raw)
+        yield _same("Blockhash", row.blockhash, str(decoded.message.recent_blockhash))
+        yield _same("Format", row.version, str(decoded.version()))
     named, told = set(row.reading_ids), {each.reading_id for each in row.paid}
     yield Point(
         "Readings it pays",

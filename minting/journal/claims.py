@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TypeVar
 from uuid import UUID, uuid4
 
 import structlog
@@ -22,6 +23,8 @@ from minting.journal.phase import atomic_phase
 from minting.models import MintBatch, MintSlice
 
 log = structlog.get_logger(__name__)
+
+S = TypeVar("S", bound=MintSlice)
 
 LEASE = timedelta(seconds=60)
 """Long against a driver's step (seconds), short against a person's patience."""
@@ -102,7 +105,7 @@ def hand_back(claims: Collection[Claim]) -> int:
     )
 
 
-def _fellows(found: list[MintSlice]) -> list[MintSlice]:
+def _fellows(found: list[S]) -> list[S]:
     """The first alone, if a worker died of it; else all of which none died."""
     if found and found[0].deaths:
         return found[:1]

@@ -14,6 +14,7 @@ from gridtoken import VERSION
 from minting.monitoring import chain, published, work
 from minting.monitoring.families import gauges
 from minting.monitoring.publishing import publisher
+from minting.service.watch import figures
 from minting.service.watch.keeping import Kept
 
 KEPT = 5.0
@@ -23,6 +24,7 @@ that of two processes no later answer is older."""
 PARTS: dict[str, Callable[[], Iterator[Metric]]] = {
     "readings": work.readings,
     "batches": work.batches,
+    "polling": work.polling,
     "transactions": work.transactions,
     "workers": work.workers,
     "webhooks": work.webhooks,
@@ -49,6 +51,12 @@ def answer(accept: str) -> tuple[bytes, str]:
     registry.register(_Once(list(Installation().collect())))
     encode, content_type = choose_encoder(accept)
     return encode(registry), content_type
+
+
+def forget() -> None:
+    """The next answer asks everything anew, but for sums of what never changes."""
+    figures.forget()
+    _figures.forget()
 
 
 def ask_tables() -> list[Metric]:

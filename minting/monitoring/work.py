@@ -9,6 +9,7 @@ from decimal import Decimal
 from django.db.models import Count, Min, Sum
 from prometheus_client.core import Metric
 
+from minting import journal
 from minting.engine.states import FINAL_BATCHES, BatchStatus, TransactionStatus
 from minting.engine.types import MessageVersion
 from minting.models import (
@@ -23,7 +24,9 @@ from minting.models import (
 from minting.monitoring.families import age, counters, gauge, gauges
 from minting.monitoring.final import Ledger, Sums
 from minting.service.drive.doubt import IN_DOUBT
+from minting.service.polling import book
 from minting.service.watch import figures, worker_health
+from readings import queries
 from readings.backlog import Pile, consumption
 from readings.rules import ReadingStatus
 
@@ -108,6 +111,25 @@ def _oldest_batch(statuses: Collection[str]) -> float | None:
     return age(found["oldest"])
 
 
+def polling() -> Iterator[Metric]:
+    """The poller, and what else waits for a person's yes."""
+    row = book.read()
+    yield gauge(
+        "polling_paused",
+        "1 while people paused the poller.",
+        journal.current_pause() is not None,
+    )
+    yield gauge("polling_failures", "Polls in a row that gave up.", row.failures)
+    yield gauge(
+        "polling_age_seconds", "Since the last poll ended; none did: no sample.", age(row.ended_at)
+    )
+    yield gauge(
+        "wallet_changes_waiting",
+        "Changed wallets that wait for a second person.",
+        queries.waiting_wallet_changes(),
+    )
+
+
 def transactions() -> Iterator[Metric]:
     """The journal: by state and version, what is final, what is in doubt."""
     sums = _ledger.sums()
@@ -146,6 +168,10 @@ def transactions() -> Iterator[Metric]:
             (["rent"], sum(each.rent for each in landed)),
         ],
     )
+    yield from _doubts()
+
+
+def _doubts() -> Iterator[Metric]:
     doubts = MintTransaction.objects.filter(IN_DOUBT).aggregate(
         count=Count("id"), oldest=Min("doubted_at"), readings=Sum("reading_ids__len", default=0)
     )

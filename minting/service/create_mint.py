@@ -65,6 +65,8 @@ def create_mint(
         SolanaError: the cluster did not answer, or the mint was not confirmed in time.
     """
     signer = session.open_signer()
+    # Whoever starts with a key in Vault learns here whom to send SOL.
+    log.info("authority", address=str(signer.address))
     address = mint_address_with_seed(signer.address, SEED, token_program)
     wanted = MintFacts(
         address=address,

@@ -46,6 +46,15 @@ class UploadForm(forms.Form):
     )
 
 
+ASKED = {
+    "meter": "meter",
+    "interval": "interval_seconds",
+    "exported": "exported",
+    "mapping": "column_0",
+}
+"""What a file may not say → the field that does."""
+
+
 class OptionsForm(forms.Form):
     """How to read a file of readings, where that is not what was found."""
 
@@ -123,6 +132,12 @@ class OptionsForm(forms.Form):
                 initial=NOTHING if field == columns.SKIP else field,
                 widget=UnfoldAdminSelectWidget(),
             )
+
+    def ask(self, option: str) -> None:
+        """Puts the cursor where a person has to say something; nowhere for an empty option."""
+        field = self.fields.get(ASKED.get(option, ""))
+        if field is not None:
+            field.widget.attrs["autofocus"] = True
 
     @property
     def main(self) -> list[forms.BoundField]:

@@ -326,9 +326,11 @@ class ImportFileAdmin(ListAdmin):
 def options_form(data: Any, imported: ImportFile) -> OptionsForm:
     """How the file is read, and could be."""
     kinds = {ImportKind.READINGS: OptionsForm, ImportKind.REGISTRY: RegistryOptionsForm}
-    return kinds[ImportKind(imported.kind)](
+    form = kinds[ImportKind(imported.kind)](
         data, options_of(imported.options), columns_of(imported)
     )
+    form.ask(imported.needs)
+    return form
 
 
 def columns_of(imported: ImportFile) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, NoReturn
 
 from readings.candidate import Submission
 from readings.errors import FileRefused, InvalidReading
-from readings.formats.bodies import reading_of
+from readings.formats.bodies import any_of_them
 from readings.formats.shapes import Options, Row, Rows
 from readings.formats.text import encoding_of, lines
 from readings.formats.values import Clock
@@ -59,7 +59,7 @@ def _read(body: object, meter: str, clock: Clock) -> Submission | InvalidReading
     if not isinstance(body, Mapping):
         return InvalidReading("A reading is an object: {…}")
     try:
-        return reading_of(body, meter=meter, clock=clock)
+        return any_of_them(body, meter=meter, clock=clock)
     except InvalidReading as error:
         return error
 

@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from readings.errors import FileRefused, InvalidReading
 from readings.formats.shapes import MAX_CELL, DateOrder
+from readings.rules import read_iso
 
 _PLAIN = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?", re.ASCII)
 _COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+", re.ASCII)
@@ -97,7 +98,7 @@ class Clock:
     def _from_text(self, text: str, name: str) -> datetime:
         try:
             if self._order is DateOrder.ISO:
-                return _iso(text)
+                return read_iso(text)
             if found := _DATE.fullmatch(text):
                 day, month = found["one"], found["two"]
                 if self._order is DateOrder.MONTH_FIRST:
@@ -127,13 +128,6 @@ class Clock:
                 "write it with its UTC offset"
             )
         return moment
-
-
-def _iso(text: str) -> datetime:
-    # Without a time it would be midnight, silently.
-    if len(text) < len("20260131T00"):
-        raise ValueError(text)
-    return datetime.fromisoformat(text)
 
 
 def _zone(name: str) -> tzinfo:

@@ -40,11 +40,22 @@ class Taker(Protocol):
         file: BinaryIO,
         *,
         decision: Decision,
+        trial: bool,
         report: Report,
         findings: Findings,
         tell: Tell,
     ) -> None:
-        """Fills the report and the findings."""
+        """Fills the report and the findings.
+
+        Args:
+            imported: The import.
+            file: Its bytes.
+            decision: What becomes of rows that cannot simply be taken.
+            trial: Nothing stays: what nobody decided about yet is tried as if it were wanted.
+            report: To be filled.
+            findings: Likewise.
+            tell: How far it is.
+        """
 
 
 TAKERS: dict[str, Taker] = {
@@ -102,6 +113,7 @@ def look(import_id: UUID) -> None:
                         imported,
                         file,
                         decision=Decision(),
+                        trial=True,
                         report=report,
                         findings=findings,
                         tell=tell,
@@ -160,6 +172,7 @@ def take(import_id: UUID) -> None:
                         imported,
                         file,
                         decision=decision,
+                        trial=False,
                         report=report,
                         findings=findings,
                         tell=tell,
@@ -205,7 +218,13 @@ def take_now(
         imported = bring(file, kind=kind, name=name, options=options)
         imported.decision = decision.to_json()
         _taker(imported)(
-            imported, file, decision=decision, report=report, findings=findings, tell=tell
+            imported,
+            file,
+            decision=decision,
+            trial=dry_run,
+            report=report,
+            findings=findings,
+            tell=tell,
         )
         fits = report.fits(decision)
         if fits and not dry_run:

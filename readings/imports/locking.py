@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any
 from uuid import UUID
+
+from django.db.models import QuerySet
 
 from readings.candidate import Submission
 from readings.formats import Row
+from readings.formats.registry import BadEntry, Entry
 from readings.imports.report import legible
 from readings.models import Meter, MeterAssignment, Owner
 
@@ -23,12 +28,42 @@ def lock_all(rows: Iterable[Row]) -> None:
     ids: set[UUID] = set()
     for serials in _serials(rows):
         ids |= set(Meter.objects.filter(serial__in=serials).values_list("id", flat=True))
-    meters = Meter.objects.select_for_update(no_key=True).filter(id__in=ids).order_by("id")
-    for _ in meters.values_list("id").iterator():
-        pass
-    holders = MeterAssignment.objects.filter(meter__in=ids).values("owner")
-    owners = Owner.objects.select_for_update(no_key=True).filter(id__in=holders).order_by("id")
-    for _ in owners.values_list("id").iterator():
+    _lock(Meter.objects.filter(id__in=ids))
+    _lock(
+        Owner.objects.filter(id__in=MeterAssignment.objects.filter(meter__in=ids).values("owner"))
+    )
+
+
+def lock_registry(lines: Iterable[Entry | BadEntry], *, at_once: int) -> tuple[int, frozenset[int]]:
+    """Locks the meters and owners that a registry names and that are there already.
+
+    Args:
+        lines: Of the file.
+        at_once: Lines of a part.
+
+    Returns:
+        How many lines there are, and the hashes of the names that more than one part has.
+    """
+    lines = iter(lines)
+    count, seen, again = 0, set[int](), set[int]()
+    meters, owners = set[UUID](), set[UUID]()
+    while part := list(islice(lines, at_once)):
+        count += len(part)
+        entries = [each for each in part if isinstance(each, Entry)]
+        serials = {each.serial for each in entries if each.serial}
+        user_ids = {each.user_id for each in entries if each.user_id}
+        meters |= set(Meter.objects.filter(serial__in=serials).values_list("id", flat=True))
+        owners |= set(Owner.objects.filter(user_id__in=user_ids).values_list("id", flat=True))
+        hashes = {hash(name) for name in serials | user_ids}
+        again |= hashes & seen
+        seen |= hashes
+    _lock(Meter.objects.filter(id__in=meters))
+    _lock(Owner.objects.filter(id__in=owners))
+    return count, frozenset(again)
+
+
+def _lock(rows: QuerySet[Any]) -> None:
+    for _ in rows.select_for_update(no_key=True).order_by("id").values_list("id").iterator():
         pass
 
 

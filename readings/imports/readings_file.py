@@ -7,24 +7,31 @@ from datetime import datetime
 from decimal import Decimal
 from itertools import islice
 from typing import BinaryIO, cast
+from uuid import UUID
 
 from readings import formats
-from readings.candidate import Submission
-from readings.errors import ReadingError
+from readings.candidate import Submission, parse_values
+from readings.errors import ReadingError, ToldTwice
 from readings.formats import Row
 from readings.imports.locking import lock_all
 from readings.imports.options import options_of
 from readings.imports.progress import Tell
 from readings.imports.report import Decision, Finding, Findings, Report
-from readings.intake import Outcome, OutcomeStatus, correct, submit_many
+from readings.intake import (
+    Correction,
+    Outcome,
+    OutcomeStatus,
+    Retelling,
+    correct_many,
+    submit_many,
+)
 from readings.models import ImportFile, MeterReading
-from readings.rules import ReadingSource, ReadingStatus
+from readings.periods import Values
+from readings.rules import ReadingSource, ReadingStatus, same_values
 
 CHUNK = 1_000
 
 COUNTED = ("rows", "new", "duplicates", "conflicts", "corrected", "invalid", "not_minted")
-
-TWICE = "The file tells this meter and period twice, with other values"
 
 
 def take_readings(
@@ -32,11 +39,15 @@ def take_readings(
     file: BinaryIO,
     *,
     decision: Decision,
+    trial: bool,
     report: Report,
     findings: Findings,
     tell: Tell,
 ) -> None:
     """Submits every row, and corrects where that is decided; whether it stays is the caller's.
+
+    In a trial corrections are made as well, and counted as undecided, so that it is known which of
+    them could not be.
 
     Raises:
         FileRefused: The file cannot be read to its end.
@@ -45,7 +56,7 @@ def take_readings(
     report.format = str(options.format)
     report.counts.update(dict.fromkeys(COUNTED, 0))
     lock_all(formats.read(file, options))
-    clerk = _Clerk(imported, decision, report, findings)
+    clerk = _Clerk(imported, decision, report, findings, trial=trial)
     rows = formats.read(file, options)
     while chunk := list(islice(rows, CHUNK)):
         clerk.take(chunk)
@@ -54,11 +65,18 @@ def take_readings(
 
 class _Clerk:
     def __init__(
-        self, imported: ImportFile, decision: Decision, report: Report, findings: Findings
+        self,
+        imported: ImportFile,
+        decision: Decision,
+        report: Report,
+        findings: Findings,
+        *,
+        trial: bool,
     ) -> None:
         self._imported = imported
         self._by = imported.decided_by or imported.brought_by
-        self._decision = decision
+        self._is_decided = decision.corrections
+        self._corrects = decision.corrections or trial
         self._report = report
         self._findings = findings
 
@@ -69,8 +87,8 @@ class _Clerk:
             submitted_by=self._by,
             import_file_id=self._imported.id,
         )
-        self._lock_conflicts(outcomes)
-        for row, outcome in zip(rows, outcomes, strict=True):
+        settled = self._settle(rows, outcomes)
+        for at, (row, outcome) in enumerate(zip(rows, outcomes, strict=True)):
             self._report.counts["rows"] += 1
             match outcome.status:
                 case OutcomeStatus.CREATED:
@@ -78,18 +96,43 @@ class _Clerk:
                 case OutcomeStatus.DUPLICATE:
                     self._report.counts["duplicates"] += 1
                 case OutcomeStatus.CONFLICT:
-                    self._conflict(row, outcome)
+                    self._conflict(row, _stored(outcome), settled.get(at))
                 case OutcomeStatus.INVALID:
                     self._invalid(row, outcome.code, outcome.detail)
 
-    def _lock_conflicts(self, outcomes: Sequence[Outcome]) -> None:
-        """What is about to be corrected, in the order in which everybody locks readings."""
-        if not self._decision.corrections:
-            return
-        ids = [_stored(each).id for each in outcomes if each.status is OutcomeStatus.CONFLICT]
-        if ids:
-            locked = MeterReading.objects.select_for_update(no_key=True).filter(id__in=ids)
-            list(locked.order_by("id").values_list("id"))
+    def _settle(
+        self, rows: Sequence[Row], outcomes: Sequence[Outcome]
+    ) -> dict[int, Correction | ReadingError]:
+        """Rows that tell other values than are stored: corrections of them, if that is decided.
+
+        Returns:
+            By place, what became of each of them; of those that nobody decided about, nothing.
+        """
+        settled: dict[int, Correction | ReadingError] = {}
+        told: dict[int, Retelling] = {}
+        values: dict[UUID, Values] = {}
+        for at, (row, outcome) in enumerate(zip(rows, outcomes, strict=True)):
+            if outcome.status is not OutcomeStatus.CONFLICT:
+                continue
+            old, retelling = _stored(outcome), _retelling(row, outcome)
+            own = parse_values(
+                retelling.kwh_amount, retelling.energy_generated, retelling.energy_consumed
+            )
+            is_ours = old.import_file_id == self._imported.id
+            if is_ours or not same_values(values.setdefault(old.id, own), own):
+                settled[at] = ToldTwice()
+            else:
+                told[at] = retelling
+        if self._corrects and told:
+            corrected = correct_many(
+                list(told.values()),
+                reason=f"File {self._imported.name}",
+                source=ReadingSource.FILE,
+                submitted_by=self._by,
+                import_file_id=self._imported.id,
+            )
+            settled |= zip(told, corrected, strict=True)
+        return settled
 
     def _created(self, row: Row, outcome: Outcome) -> None:
         reading = _stored(outcome)
@@ -100,38 +143,18 @@ class _Clerk:
         elif reading.status == ReadingStatus.NOT_MINTED:
             self._report.counts["not_minted"] += 1
 
-    def _conflict(self, row: Row, outcome: Outcome) -> None:
-        old = _stored(outcome)
-        if old.import_file_id == self._imported.id:
-            self._invalid(row, outcome.code, TWICE)
+    def _conflict(
+        self, row: Row, old: MeterReading, settled: Correction | ReadingError | None
+    ) -> None:
+        if isinstance(settled, ReadingError):
+            self._invalid(row, settled.code, str(settled))
             return
+        if settled is not None and not settled.created:
+            self._report.counts["duplicates"] += 1
+            return
+        self._report.counts["corrected" if self._is_decided else "conflicts"] += 1
         told = {"code": old.status, "old": _kwh(old.kwh_amount), "detail": old.reason}
-        if not self._decision.corrections:
-            self._report.counts["conflicts"] += 1
-            self._add(row, "conflict", **told)
-            return
-        try:
-            corrected = self._correct(row, old)
-        except ReadingError as error:
-            self._invalid(row, error.code, str(error))
-            return
-        self._report.counts["corrected" if corrected else "duplicates"] += 1
-        if corrected:
-            self._add(row, "corrected", **told)
-
-    def _correct(self, row: Row, old: MeterReading) -> bool:
-        told = cast("Submission", row.reading)  # what could not be read conflicts with nothing
-        return correct(
-            reading_id=old.id,
-            kwh_amount=told.kwh_amount,
-            energy_generated=told.energy_generated,
-            energy_consumed=told.energy_consumed,
-            reason=f"File {self._imported.name}",
-            source=ReadingSource.FILE,
-            verification=told.verification,
-            submitted_by=self._by,
-            import_file_id=self._imported.id,
-        ).created
+        self._add(row, "corrected" if self._is_decided else "conflict", **told)
 
     def _invalid(self, row: Row, code: str, detail: str) -> None:
         self._report.counts["invalid"] += 1
@@ -152,6 +175,17 @@ def _stored(outcome: Outcome) -> MeterReading:
     if outcome.reading is None:
         raise AssertionError("What is stored has a reading")
     return outcome.reading
+
+
+def _retelling(row: Row, outcome: Outcome) -> Retelling:
+    told = cast("Submission", row.reading)  # what could not be read conflicts with nothing
+    return Retelling(
+        reading_id=_stored(outcome).id,
+        kwh_amount=told.kwh_amount,
+        energy_generated=told.energy_generated,
+        energy_consumed=told.energy_consumed,
+        verification=told.verification,
+    )
 
 
 def _period(start: object, end: object) -> str:

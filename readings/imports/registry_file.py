@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import BinaryIO
 
 from django.db.models import Model
@@ -10,10 +11,11 @@ from django.db.models import Model
 from readings.formats.detect import detect
 from readings.formats.registry import BadEntry, Entry, read_registry
 from readings.imports.change_log import log_changes
+from readings.imports.locking import lock_registry
 from readings.imports.options import options_of
 from readings.imports.progress import Tell
 from readings.imports.report import Decision, Finding, Findings, Report
-from readings.intake.registering import RETIRED, Change, Registered, register_many
+from readings.intake.registering import RETIRED, Change, Earlier, Registered, register_many
 from readings.intake.wallet_changes import Asker
 from readings.models import ImportFile, Meter, MeterAssignment, Owner, Wallet, WalletChange
 from readings.second_person import ChangeWay
@@ -26,12 +28,18 @@ COUNTED: dict[type[Model], str] = {
     MeterAssignment: "assignments",
 }
 
+COUNTS = ("rows", "invalid", *COUNTED.values(), "changed", "released", "duplicates")
+
+CHUNK = 2_000
+"""Lines that are registered together: what a file takes in memory does not grow with it."""
+
 
 def take_registry(
     imported: ImportFile,
     file: BinaryIO,
     *,
     decision: Decision,  # noqa: ARG001 - all lines are alike: to be taken, or wrong
+    trial: bool,  # noqa: ARG001 - so there is nothing to try
     report: Report,
     findings: Findings,
     tell: Tell,
@@ -43,11 +51,27 @@ def take_registry(
     """
     options = options_of(imported.options)
     report.format = str(options.format or detect(file))
-    report.counts.update({"rows": 0, "invalid": 0})
-    entries = list(_good(read_registry(file, options), report, findings))
-    tell(report.counts["rows"], 50)
+    report.counts.update(dict.fromkeys(COUNTS, 0))
+    lines, named_again = lock_registry(read_registry(file, options), at_once=CHUNK)
+    earlier = Earlier(named_again)
+    rows = read_registry(file, options)
+    while chunk := list(islice(rows, CHUNK)):
+        _take(chunk, earlier, imported=imported, report=report, findings=findings)
+        tell(report.counts["rows"], 100 * report.counts["rows"] // lines)
+
+
+def _take(
+    lines: Sequence[Entry | BadEntry],
+    earlier: Earlier,
+    *,
+    imported: ImportFile,
+    report: Report,
+    findings: Findings,
+) -> None:
+    """A part of the file."""
+    entries = list(_good(lines, report, findings))
     by = imported.decided_by or imported.brought_by
-    done = register_many(entries, Asker(by, ChangeWay.IMPORT, imported))
+    done = register_many(entries, Asker(by, ChangeWay.IMPORT, imported), earlier)
     shown = [change for change in done.changes if change.field != RETIRED]
     _count(report, done, entries, shown)
     for entry, error in done.problems:
@@ -56,10 +80,9 @@ def take_registry(
     for change in shown:
         findings.add(_finding(change))
     log_changes(done.changes, by=by, imported=imported)
-    tell(report.counts["rows"], 100)
 
 
-def _good(lines: Iterator[Entry | BadEntry], report: Report, findings: Findings) -> Iterator[Entry]:
+def _good(lines: Iterable[Entry | BadEntry], report: Report, findings: Findings) -> Iterator[Entry]:
     for line in lines:
         report.counts["rows"] += 1
         if isinstance(line, Entry):
@@ -75,12 +98,12 @@ def _count(
     report.counts["invalid"] += len(done.problems)
     new = {(type(each.row), each.row.pk) for each in changes if each.is_new}
     for model, name in COUNTED.items():
-        report.counts[name] = sum(kind is model for kind, _ in new)
-    report.counts["changed"] = sum(not each.is_new for each in changes)
-    report.counts["released"] = done.rejudged
+        report.counts[name] += sum(kind is model for kind, _ in new)
+    report.counts["changed"] += sum(not (each.is_new or each.is_of_new) for each in changes)
+    report.counts["released"] += done.rejudged
     touched = {each.line for each in changes}
     wrong = {entry.line for entry, _ in done.problems}
-    report.counts["duplicates"] = sum(each.line not in touched | wrong for each in entries)
+    report.counts["duplicates"] += sum(each.line not in touched | wrong for each in entries)
 
 
 WAITS = "waits for a second person"

@@ -4,6 +4,7 @@
 ``submit``     one reading: created, or the one that we have; raises what is wrong
 ``submit_many`` any number: an outcome for each, in order, and nothing raised
 ``correct``    a new revision: replaces before minting, records the difference after
+``correct_many`` any number: what is current then, or why not, for each, and nothing raised
 ``release``    a person takes responsibility for what is held
 ``rejudge``    asks the rules again after a cause of holding changed
 ``rejudge_limits`` lets go what a raised limit no longer holds
@@ -20,7 +21,7 @@ wallet changes, readings; several of a kind in the order of their ids.
 """
 
 from readings.candidate import Submission
-from readings.intake.correction import Correction, correct
+from readings.intake.correction import Correction, Retelling, correct, correct_many
 from readings.intake.forgetting import Forgotten, forget_owner, is_forgotten
 from readings.intake.holding import ReleaseOutcome, rejudge, rejudge_limits, release
 from readings.intake.registry import (
@@ -57,6 +58,7 @@ __all__ = [
     "Outcome",
     "OutcomeStatus",
     "ReleaseOutcome",
+    "Retelling",
     "Submission",
     "Submitted",
     "also_paid_at",
@@ -65,6 +67,7 @@ __all__ = [
     "assign_meter",
     "check_wallet",
     "correct",
+    "correct_many",
     "digest_of",
     "expire_wallet_changes",
     "forget_owner",

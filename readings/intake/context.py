@@ -11,7 +11,7 @@ from django.db import connection
 from django.db.models.expressions import RawSQL
 
 from readings.models import Meter, MeterAssignment, Owner, Wallet
-from readings.periods import Identity, Timeline, Told, windows
+from readings.periods import Timeline, Told, windows
 from readings.rules import PeriodKind, ReadingCode
 
 Span = tuple[datetime, datetime]
@@ -31,18 +31,15 @@ def lock_meters(serials: Collection[str]) -> dict[str, Meter]:
     Inserting what refers to a meter does not wait (``no_key``).
     """
     meters = Meter.objects.select_for_update(no_key=True).only("serial", "interval_seconds")
-    named = meters.filter(serial__in=_any_of(serials, "text")).order_by("id")
+    named = meters.filter(serial__in=any_of(serials, "text")).order_by("id")
     return {meter.serial: meter for meter in named}
 
 
-def load_timelines(
-    spans: Mapping[UUID, Iterable[Span]], *, leaving_out: Identity | None = None
-) -> dict[UUID, Timeline]:
+def load_timelines(spans: Mapping[UUID, Iterable[Span]]) -> dict[UUID, Timeline]:
     """What these meters told in and around these spans.
 
     Args:
         spans: By meter.
-        leaving_out: An identity that is about to be told anew.
     """
     looked_up = [
         (meter_id, start, end) for meter_id, own in spans.items() for start, end in windows(own)
@@ -52,7 +49,7 @@ def load_timelines(
         with connection.cursor() as cursor:
             cursor.execute(_TOLD, [list(column) for column in zip(*looked_up, strict=True)])
             for meter_id, reading_id, kind, start, end, *values, is_current, code in cursor:
-                told = Told(
+                found[meter_id][reading_id] = Told(
                     reading_id=reading_id,
                     kind=PeriodKind(kind),
                     start=start,
@@ -61,8 +58,6 @@ def load_timelines(
                     is_current=is_current,
                     gives_way=code == ReadingCode.OVERLAPPING_PERIOD,
                 )
-                if told.identity != leaving_out:
-                    found[meter_id][reading_id] = told
     return {meter_id: Timeline(found[meter_id].values()) for meter_id in spans}
 
 
@@ -71,7 +66,7 @@ class Holders:
 
     def __init__(self, meter_ids: Collection[UUID]) -> None:
         self._by_meter: dict[UUID, list[tuple[UUID, datetime, datetime | None]]] = defaultdict(list)
-        assignments = MeterAssignment.objects.filter(meter__in=_any_of(meter_ids, "uuid"))
+        assignments = MeterAssignment.objects.filter(meter__in=any_of(meter_ids, "uuid"))
         rows = assignments.values_list("meter", "owner", "starts_at", "ends_at")
         for meter_id, owner_id, starts_at, ends_at in rows:
             self._by_meter[meter_id].append((owner_id, starts_at, ends_at))
@@ -91,12 +86,12 @@ class Holders:
 def owners_with_wallet(owner_ids: Collection[UUID]) -> set[UUID]:
     """Which of these owners can be paid, kept true by locks until the transaction ends."""
     owners = Owner.objects.select_for_update(no_key=True)
-    locked = owners.filter(id__in=_any_of(owner_ids, "uuid")).order_by("id")
+    locked = owners.filter(id__in=any_of(owner_ids, "uuid")).order_by("id")
     ids = list(locked.values_list("id", flat=True))
-    current = Wallet.objects.current().filter(owner__in=_any_of(ids, "uuid"))
+    current = Wallet.objects.current().filter(owner__in=any_of(ids, "uuid"))
     return set(current.values_list("owner", flat=True))
 
 
-def _any_of(values: Iterable[object], kind: str) -> RawSQL:
+def any_of(values: Iterable[object], kind: str) -> RawSQL:
     """For ``…__in``: one parameter, where Django would prepare each of a thousand."""
     return RawSQL(f"SELECT unnest(%s::{kind}[])", [list(values)])  # noqa: S611 — kind is ours

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Case, F, Value, When
 from django.utils import timezone
 
 from readings.candidate import parse_values
 from readings.conf import limits
-from readings.errors import ReadingInFlight, UnknownReading
-from readings.intake.context import load_timelines
-from readings.models import Meter, MeterReading, MeterReadingQuerySet, Owner, Wallet
-from readings.periods import Values
+from readings.errors import InvalidReading, ReadingError, ReadingInFlight, UnknownReading
+from readings.intake.context import any_of
+from readings.intake.histories import Found, History, load_histories
+from readings.intake.storing import store
+from readings.models import MeterReading
+from readings.periods import Timeline, Told, Values
 from readings.rules import (
-    IN_FLIGHT,
     Facts,
     Judgement,
+    Limits,
     PeriodKind,
     ReadingCode,
     ReadingSource,
@@ -31,6 +34,21 @@ from readings.rules import (
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
+
+
+@dataclass(frozen=True, slots=True)
+class Retelling:
+    """What somebody says of a reading that was told before."""
+
+    reading_id: UUID
+    """Any revision of it."""
+    kwh_amount: object
+    """The exported energy, as in ``Submission``."""
+    energy_generated: object = None
+    energy_consumed: object = None
+    """Energies that are not given stay what they were."""
+    verification: Verification = Verification.VERIFIED
+    """Who vouches for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,79 +68,170 @@ def correct(
     energy_consumed: object = None,
     reason: str = "",
     source: ReadingSource = ReadingSource.API,
-    verification: Verification = Verification.VERIFIED,
     submitted_by: AbstractBaseUser | None = None,
-    import_file_id: UUID | None = None,
 ) -> Correction:
-    """Tells a reading anew. Not minted yet, it replaces; minted, the difference is recorded.
-
-    Nothing is ever minted or clawed back for a difference. Energies that are not given stay what
-    they were. A release does not carry over: it was given for other values.
-
-    Args:
-        reading_id: Any revision of the reading.
-        kwh_amount: The exported energy, as in ``Submission``.
-        energy_generated: Likewise.
-        energy_consumed: Likewise.
-        reason: Why; kept with the revision.
-        source: Which way the correction came in.
-        verification: Who vouches for it.
-        submitted_by: Who sent it.
-        import_file_id: The file that tells it.
+    """Tells one reading anew; see ``correct_many``.
 
     Raises:
         UnknownReading: There is no such reading.
         InvalidReading: Not an energy.
         ReadingInFlight: It is being minted.
     """
-    values = parse_values(kwh_amount, energy_generated, energy_consumed)
-    with transaction.atomic():
-        revisions = _lock_revisions(reading_id)
-        current = next(one for one in revisions if one.is_current)
-        minted = next((one for one in revisions if one.status == ReadingStatus.MINTED), None)
-        told = _told_now(current, values)
-        if told == _values(current) and not _outdated(current, minted):
-            return Correction(reading=current, created=False)
-        reading = _next_revision(current, told)
-        reading.correction_reason = reason.strip()
-        reading.source = source.value
-        reading.verification = verification.value
-        reading.submitted_by_id = submitted_by.pk if submitted_by else None
-        reading.import_file_id = import_file_id
-        _judge(reading, first=revisions[0], minted=minted)
-        _supersede(current)
-        reading.save(force_insert=True)
-    return Correction(reading=reading, created=True)
+    told = Retelling(reading_id, kwh_amount, energy_generated, energy_consumed)
+    (outcome,) = correct_many([told], reason=reason, source=source, submitted_by=submitted_by)
+    if isinstance(outcome, ReadingError):
+        raise outcome
+    return outcome
 
 
-def _lock_revisions(reading_id: UUID) -> Sequence[MeterReading]:
-    """All revisions of the same reading, oldest first, none of them in flight.
+def correct_many(
+    told: Sequence[Retelling],
+    *,
+    reason: str,
+    source: ReadingSource,
+    submitted_by: AbstractBaseUser | None = None,
+    import_file_id: UUID | None = None,
+) -> list[Correction | ReadingError]:
+    """Tells readings anew. Not minted yet, it replaces; minted, the difference is recorded.
 
-    Locked after their meter and their owner, as everywhere.
+    Nothing is ever minted or clawed back for a difference. A release does not carry over: it was
+    given for other values. One transaction with a constant number of queries; one that cannot be
+    fails no other.
+
+    Args:
+        told: One after another: a second one of the same reading follows the first.
+        reason: Why; kept with the revisions.
+        source: Which way they came in.
+        submitted_by: Who sent them.
+        import_file_id: The file that tells them.
+
+    Returns:
+        For each, in the order given, what is current now, or why it cannot be.
     """
-    named = MeterReading.objects.filter(id=reading_id).first()
-    if named is None:
-        raise UnknownReading(reading_id)
-    Meter.objects.select_for_update(no_key=True).get(id=named.meter_id)
-    if named.owner_id is not None:
-        Owner.objects.select_for_update(no_key=True).get(id=named.owner_id)
-    same = _same_identity(named).select_for_update(no_key=True, of=("self",))
-    revisions = sorted(
-        same.select_related("meter").order_by("id"), key=lambda revision: revision.revision
-    )
-    for one in revisions:
-        if one.status in IN_FLIGHT:
-            raise ReadingInFlight(one.id)
-    return revisions
+    values = [_parsed(each) for each in told]
+    with transaction.atomic():
+        correcting = _Correcting(
+            found=load_histories({each.reading_id for each in told}),
+            common={
+                "correction_reason": reason.strip(),
+                "source": source.value,
+                "submitted_by_id": submitted_by.pk if submitted_by else None,
+                "import_file_id": import_file_id,
+                "submitted_at": timezone.now(),
+            },
+            limits=limits(),
+        )
+        outcomes = [
+            each if isinstance(each, ReadingError) else correcting.take(one, each)
+            for one, each in zip(told, values, strict=True)
+        ]
+        correcting.write()
+    return outcomes
 
 
-def _same_identity(reading: MeterReading) -> MeterReadingQuerySet:
-    same = MeterReading.objects.filter(
-        meter=reading.meter_id, period_end=reading.period_end, period_kind=reading.period_kind
-    )
-    if reading.period_kind == PeriodKind.INTERVAL:
-        same = same.filter(period_start=reading.period_start)
-    return same
+def _parsed(told: Retelling) -> Values | InvalidReading:
+    try:
+        return parse_values(told.kwh_amount, told.energy_generated, told.energy_consumed)
+    except InvalidReading as error:
+        return error
+
+
+@dataclass(slots=True)
+class _Correcting:
+    found: Found
+    common: dict[str, str | int | UUID | datetime | None]
+    """What is alike in all revisions that are made."""
+    limits: Limits
+    new: list[MeterReading] = field(default_factory=list)
+    superseded: list[UUID] = field(default_factory=list)
+
+    def take(self, told: Retelling, values: Values) -> Correction | ReadingError:
+        """Works out one of them; the next one sees what it did."""
+        history = self.found.histories.get(told.reading_id)
+        if history is None:
+            return UnknownReading(told.reading_id)
+        if history.in_flight is not None:
+            return ReadingInFlight(history.in_flight.id)
+        current = history.current
+        values = _told_now(current, values)
+        if values == _values(current) and not _outdated(history):
+            return Correction(reading=current, created=False)
+        reading = self._next_revision(current, values, told.verification)
+        self._judge(reading, history)
+        if not current._state.adding:
+            self.superseded.append(current.id)
+        _supersede(current)
+        history.revisions.append(reading)
+        self.new.append(reading)
+        return Correction(reading=reading, created=True)
+
+    def write(self) -> None:
+        """Stores it: what is replaced first, since one revision of a reading is current."""
+        was_minted = When(status=ReadingStatus.MINTED.value, then=F("status"))
+        kept_code = When(status=ReadingStatus.MINTED.value, then=F("code"))
+        MeterReading.objects.filter(id__in=any_of(self.superseded, "uuid")).update(
+            is_current=False,
+            status=Case(was_minted, default=Value(ReadingStatus.NOT_MINTED.value)),
+            code=Case(kept_code, default=Value(ReadingCode.SUPERSEDED.value)),
+        )
+        store(self.new)
+
+    def _next_revision(
+        self, current: MeterReading, values: Values, verification: Verification
+    ) -> MeterReading:
+        kwh, generated, consumed = values
+        return MeterReading(
+            meter=current.meter,
+            owner_id=current.owner_id,
+            kwh_amount=kwh,
+            energy_generated=generated,
+            energy_consumed=consumed,
+            period_start=current.period_start,
+            period_end=current.period_end,
+            period_kind=current.period_kind,
+            revision=current.revision + 1,
+            external_id=current.external_id,
+            verification=verification.value,
+            **self.common,
+        )
+
+    def _judge(self, reading: MeterReading, history: History) -> None:
+        """Sets status and code of a new revision, and the difference if one was minted."""
+        if history.minted is not None:
+            reading.correction_difference = reading.kwh_amount - history.minted.kwh_amount
+            judgement = Judgement(ReadingStatus.NOT_MINTED, ReadingCode.CORRECTED_AFTER_MINTING)
+        else:
+            judgement = self._judged(reading, history.first)
+        reading.status = judgement.status.value
+        reading.code = judgement.code.value if judgement.code else ""
+
+    def _judged(self, reading: MeterReading, first: MeterReading) -> Judgement:
+        """By the rules, beside what the meter told besides; later ones see it there."""
+        own = (reading.period_start, reading.period_end)
+        is_interval = reading.period_kind == PeriodKind.INTERVAL
+        timeline = self.found.timelines[reading.meter_id] if is_interval else Timeline()
+        timeline.forget(own)
+        facts = Facts(
+            kwh=reading.kwh_amount,
+            # A period that was told in time is not late because it is corrected.
+            age=max(first.submitted_at - first.period_end, timedelta(0)),
+            verification=Verification(reading.verification),
+            overlaps=is_interval and timeline.overlaps(*own),
+            has_wallet=reading.owner_id in self.found.payable,
+        )
+        judgement = judge(facts, self.limits)
+        timeline.add(
+            Told(
+                reading_id=reading.id,
+                kind=PeriodKind(reading.period_kind),
+                start=reading.period_start,
+                end=reading.period_end,
+                values=_values(reading),
+                is_current=True,
+                gives_way=judgement.code is ReadingCode.OVERLAPPING_PERIOD,
+            )
+        )
+        return judgement
 
 
 def _values(reading: MeterReading) -> Values:
@@ -138,62 +247,19 @@ def _told_now(current: MeterReading, values: Values) -> Values:
     )
 
 
-def _next_revision(current: MeterReading, values: Values) -> MeterReading:
-    kwh, generated, consumed = values
-    return MeterReading(
-        meter=current.meter,
-        owner_id=current.owner_id,
-        kwh_amount=kwh,
-        energy_generated=generated,
-        energy_consumed=consumed,
-        period_start=current.period_start,
-        period_end=current.period_end,
-        period_kind=current.period_kind,
-        revision=current.revision + 1,
-        external_id=current.external_id,
-        submitted_at=timezone.now(),
-    )
-
-
-def _outdated(current: MeterReading, minted: MeterReading | None) -> bool:
-    """Whether this revision only records a difference to a minting that never became final.
+def _outdated(history: History) -> bool:
+    """Whether the current revision only records a difference to a minting that never became final.
 
     A fork can take back what was confirmed. Telling the same again then replaces, so that nothing
     is withheld.
     """
-    return current.code == ReadingCode.CORRECTED_AFTER_MINTING and minted is None
-
-
-def _judge(reading: MeterReading, *, first: MeterReading, minted: MeterReading | None) -> None:
-    """Sets status and code of a new revision, and the difference if one was minted."""
-    if minted is not None:
-        reading.correction_difference = reading.kwh_amount - minted.kwh_amount
-        judgement = Judgement(ReadingStatus.NOT_MINTED, ReadingCode.CORRECTED_AFTER_MINTING)
-    else:
-        judgement = judge(_facts(reading, first=first), limits())
-    reading.status = judgement.status.value
-    reading.code = judgement.code.value if judgement.code else ""
-
-
-def _facts(reading: MeterReading, *, first: MeterReading) -> Facts:
-    own = (reading.period_start, reading.period_end)
-    overlaps = False
-    if reading.period_kind == PeriodKind.INTERVAL:
-        timelines = load_timelines({reading.meter_id: [own]}, leaving_out=own)
-        overlaps = timelines[reading.meter_id].overlaps(*own)
-    return Facts(
-        kwh=reading.kwh_amount,
-        # A period that was told in time is not late because it is corrected.
-        age=max(first.submitted_at - first.period_end, timedelta(0)),
-        verification=Verification(reading.verification),
-        overlaps=overlaps,
-        has_wallet=Wallet.objects.current().filter(owner=reading.owner_id).exists(),
-    )
+    records = history.current.code == ReadingCode.CORRECTED_AFTER_MINTING
+    return records and history.minted is None
 
 
 def _supersede(current: MeterReading) -> None:
+    """As ``_Correcting.write`` stores it."""
     current.is_current = False
     if current.status != ReadingStatus.MINTED:
         current.status = ReadingStatus.NOT_MINTED.value
         current.code = ReadingCode.SUPERSEDED.value
-    current.save(update_fields=["is_current", "status", "code"])

@@ -19,7 +19,15 @@ from django.contrib.admin.models import LogEntry as AdminEntry
 from django.contrib.contenttypes.models import ContentType
 from django.db import models, transaction
 
-from readings.models import ImportFile, ImportPart, Meter, MeterAssignment, Owner, Wallet
+from readings.models import (
+    ImportFile,
+    ImportPart,
+    Meter,
+    MeterAssignment,
+    Owner,
+    Wallet,
+    WalletChange,
+)
 from readings.models.import_file import OPEN, ImportKind, PartKind
 
 log = structlog.get_logger(__name__)
@@ -47,7 +55,7 @@ def is_forgotten(owner: Owner) -> bool:
 
 @transaction.atomic
 def forget_owner(owner: Owner, *, by: str) -> Forgotten:
-    """Replaces an owner's name, deletes address of mail and places of meters; irreversible.
+    """Replaces an owner's name, deletes the e-mail address and places of meters; irreversible.
 
     Readings, wallets, batches, results and packs stay as they are: they name nobody.
 
@@ -66,6 +74,8 @@ def forget_owner(owner: Owner, *, by: str) -> Forgotten:
     Meter.objects.filter(pk__in=[each.pk for each in homes]).update(name="", location="")
     row.refresh_from_db()
     entries = _forget_in_logs(row, words, (named, str(row)))
+    for asked in WalletChange.objects.filter(owner=row):
+        _rewrite(asked, words, ("", ""), ("reason", "exception_reason"))
     files = _forget_files(words)
     owner.refresh_from_db()
     log.info("owner_forgotten", user_id=row.user_id, by=by, meters=len(homes), files=files)
@@ -102,7 +112,10 @@ def _forget_in_logs(owner: Owner, words: set[str], repr_: tuple[str, str]) -> in
 
 def _theirs(owner: Owner) -> Iterable[tuple[type[models.Model], list[str]]]:
     yield Owner, [str(owner.pk)]
+    changes = WalletChange.objects.filter(owner=owner)
+    yield WalletChange, [str(pk) for pk in changes.values_list("pk", flat=True)]
     yield Wallet, [str(pk) for pk in owner.wallets.values_list("pk", flat=True)]
+    yield WalletChange, [str(pk) for pk in owner.wallet_changes.values_list("pk", flat=True)]
     yield MeterAssignment, [str(pk) for pk in owner.assignments.values_list("pk", flat=True)]
     yield Meter, [str(pk) for pk in owner.assignments.values_list("meter", flat=True)]
 

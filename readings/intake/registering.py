@@ -7,7 +7,7 @@ for is worked out in memory, then written in bulk: nothing is written for what i
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -86,25 +86,52 @@ class Registered:
     rejudged: int = 0
 
 
-def register_many(entries: Sequence[Entry], asker: Asker = A_COMMAND) -> Registered:
+@dataclass(slots=True)
+class Earlier:
+    """What is to be known of a file's earlier parts, when it is registered in parts."""
+
+    named_again: Collection[int] = ()
+    """Hashes of the owners' ids and meters' serials that more than one part names; of the others
+    nothing is kept."""
+    told: dict[tuple[str, str, str], tuple[int, object]] = field(default_factory=dict)
+    """What was told of an owner or a meter, and in which line."""
+    made: set[UUID] = field(default_factory=set)
+    """Owners and meters that the file brought."""
+
+    def keep(self, new: Iterable[Owner | Meter]) -> None:
+        """Ends a part, which made these."""
+        named = self.named_again
+        self.told = {place: told for place, told in self.told.items() if hash(place[1]) in named}
+        self.made |= {row.id for row in new if hash(_key(row)) in named}
+
+
+def _key(row: Owner | Meter) -> str:
+    return row.user_id if isinstance(row, Owner) else row.serial
+
+
+def register_many(
+    entries: Sequence[Entry], asker: Asker = A_COMMAND, earlier: Earlier | None = None
+) -> Registered:
     """Registers what the entries ask for, but for such as cannot be; call inside a transaction.
 
     With four eyes on, wallets that would replace another one are asked for, not registered.
 
     Args:
-        entries: In the order of their lines.
+        entries: In the order of their lines; all of a file, or a part of it.
         asker: Whose word they are.
+        earlier: Of the parts before; what later ones must know is added.
 
     Returns:
         What changed, and what is wrong with which entry; an entry with a problem did nothing.
     """
-    return _Registration(entries, asker).run()
+    return _Registration(entries, asker, earlier or Earlier()).run()
 
 
 class _Registration:
-    def __init__(self, entries: Sequence[Entry], asker: Asker) -> None:
+    def __init__(self, entries: Sequence[Entry], asker: Asker, earlier: Earlier) -> None:
         self._entries = entries
         self._asker = asker
+        self._earlier = earlier
         self._done = Registered()
         self._now = timezone.now()
         self._meters = _locked(Meter, "serial", {each.serial for each in entries if each.serial})
@@ -122,7 +149,6 @@ class _Registration:
             .order_by("id")
         }
         self._held = _assignments([each.id for each in self._meters.values()])
-        self._told: dict[tuple[str, str, str], tuple[int, object]] = {}
         self._changed: dict[type[Model], dict[UUID, Any]] = defaultdict(dict)
         self._new: dict[type[Model], list[Any]] = defaultdict(list)
         self._retired: list[UUID] = []
@@ -136,6 +162,7 @@ class _Registration:
                 self._done.problems.append((entry, error))
         self._write()
         self._judge()
+        self._earlier.keep([*self._new[Owner], *self._new[Meter]])
         return self._done
 
     # What an entry asks for
@@ -185,13 +212,13 @@ class _Registration:
             if getattr(entry, name)
         ]
         for (what, key, name), value in mine:
-            line, told = self._told.get((what, key, name), (0, value))
+            line, told = self._earlier.told.get((what, key, name), (0, value))
             if told != value:
                 raise RegistryError(
                     f"{what} {key}: line {line:,} tells another {name.replace('_', ' ')}"
                 )
         for place, value in mine:
-            self._told.setdefault(place, (entry.line, value))
+            self._earlier.told.setdefault(place, (entry.line, value))
 
     def _register(self, entry: Entry) -> tuple[Owner | None, Meter | None]:
         owner = meter = None
@@ -291,7 +318,7 @@ class _Registration:
                 str(old),
                 str(new),
                 is_new=row._state.adding,
-                is_of_new=hangs_on._state.adding,
+                is_of_new=hangs_on._state.adding or hangs_on.pk in self._earlier.made,
             )
         )
 

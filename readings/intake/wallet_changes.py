@@ -6,6 +6,7 @@ the clock takes none, and passes by what somebody else has in hand.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -114,14 +115,19 @@ def overtake(owner: Owner, reason: str, by: AbstractBaseUser | None) -> None:
         standing.save()
 
 
-def digest_of(change: WalletChange) -> str:
-    """Of what a second person is shown, as it is now."""
+def digest_of(change: WalletChange, *, but_for: Collection[UUID] = ()) -> str:
+    """Of what a second person is shown, as it is now.
+
+    Args:
+        change: The request.
+        but_for: Owners who came to the same address by this person's word, a moment ago.
+    """
     return change_digest(
         change_id=change.id,
         old_wallet=change.old_wallet_id,
         address=change.address,
         allowed=(change.allow_off_curve, change.allow_program_owned),
-        also_paid=[owner.id for owner in also_paid_at(change)],
+        also_paid=[owner.id for owner in also_paid_at(change) if owner.id not in but_for],
     )
 
 
@@ -133,7 +139,12 @@ def also_paid_at(change: WalletChange) -> QuerySet[Owner]:
 
 @transaction.atomic
 def approve_wallet_change(
-    change_id: UUID, *, by: AbstractBaseUser, digest: str, reason: str = ""
+    change_id: UUID,
+    *,
+    by: AbstractBaseUser,
+    digest: str,
+    reason: str = "",
+    along_with: Collection[UUID] = (),
 ) -> Wallet:
     """From this commit on the owner is paid at the new wallet.
 
@@ -144,6 +155,8 @@ def approve_wallet_change(
         by: Never who asked for it.
         digest: Of what this person was shown.
         reason: A remark.
+        along_with: Owners approved with the same confirmation, which showed them all: that a
+            landlord's flats follow each other to one address is no surprise.
 
     Raises:
         WalletChange.DoesNotExist: There is no such request.
@@ -156,7 +169,7 @@ def approve_wallet_change(
     current = change.owner.wallets.current().first()
     if change.old_wallet_id != (current.id if current else None):
         raise WalletChangeConflict("the owner's wallet is not the one that was to be replaced")
-    if digest_of(change) != digest:
+    if digest_of(change, but_for=along_with) != digest:
         raise WalletChangeConflict("what was shown is not what is asked now")
     wanted = Wanted(
         change.address, change.allow_off_curve, change.allow_program_owned, change.exception_reason

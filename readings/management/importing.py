@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from readings.errors import AnswerNeeded, FileRefused
-from readings.formats import Options
+from readings.formats import DateOrder, Format, Options
+from readings.formats.columns import SKIP
 from readings.imports import Decision, Report, earlier, take_now
 from readings.models import ImportFile
 from readings.models.import_file import ImportKind
@@ -23,12 +25,32 @@ class ImportCommand(BaseCommand):
     """Brings one file in place, and exits 1 unless it was taken, or would be."""
 
     kind: ImportKind
+    formats: ClassVar[Sequence[str]]
+    fields: ClassVar[Sequence[str]]
+    """What a column may tell."""
     answers: ClassVar[dict[str, str]]
     """What a file may not say → the option that does."""
 
     def add_arguments(self, parser: CommandParser) -> None:
         """What both take."""
         parser.add_argument("file", type=Path, metavar="FILE")
+        parser.add_argument(
+            "--format", choices=["auto", *self.formats], default="auto", help="default: by content"
+        )
+        parser.add_argument(
+            "--map",
+            action="append",
+            default=[],
+            metavar="COLUMN=FIELD",
+            help=f"what a column tells: {', '.join((*self.fields, SKIP))}",
+        )
+        parser.add_argument(
+            "--timezone", default="UTC", metavar="ZONE", help="of times without an offset"
+        )
+        parser.add_argument(
+            "--dates", choices=list(DateOrder), default=DateOrder.ISO, help="order in dates"
+        )
+        parser.add_argument("--sheet", default="", metavar="NAME", help="of a workbook")
         parser.add_argument(
             "--dry-run", action="store_true", help="tell what the file would do, and change nothing"
         )
@@ -40,20 +62,21 @@ class ImportCommand(BaseCommand):
             "such row keeps the whole file out",
         )
 
-    def bring(self, path: Path, options: Options, decision: Decision, **said: Any) -> None:
+    def handle(self, *_args: Any, **said: Any) -> None:
         """All of it: look, take, tell.
 
         Raises:
             CommandError: The file cannot be read, or has rows that nobody decided about.
         """
+        path: Path = said["file"]
         try:
             with path.open("rb") as file:
                 imported, report, fits = take_now(
                     file,
                     kind=self.kind,
                     name=path.name,
-                    options=options,
-                    decision=decision,
+                    options=self.options(said),
+                    decision=self.decision(said),
                     dry_run=said["dry_run"],
                     tell=self._progress(),
                 )
@@ -77,6 +100,20 @@ class ImportCommand(BaseCommand):
         self._tell_findings(report)
         if not fits:
             raise CommandError(self.refusal(report))
+
+    def options(self, said: Mapping[str, Any]) -> Options:
+        """How the file is read."""
+        return Options(
+            format=None if said["format"] == "auto" else Format(said["format"]),
+            mapping=pairs(said["map"]),
+            timezone=said["timezone"],
+            dates=DateOrder(said["dates"]),
+            sheet=said["sheet"],
+        )
+
+    def decision(self, said: Mapping[str, Any]) -> Decision:
+        """What becomes of rows that cannot simply be taken."""
+        return Decision(skip_invalid=said["skip_invalid"])
 
     def document(self, imported: ImportFile, report: Report, *, taken: bool) -> dict[str, Any]:
         """For ``--json``."""
@@ -110,7 +147,10 @@ class ImportCommand(BaseCommand):
         if report.problems and missing > 0:
             self.say(f"… and {missing:,} more")
         for each in report.changes:
-            self.say(f"Line {each.line:,}: {each.subject} {each.what}: {each.old} → {each.new}")
+            more = f" ({each.detail})" if each.detail else ""
+            self.say(
+                f"Line {each.line:,}: {each.subject} {each.what}: {each.old} → {each.new}{more}"
+            )
 
     def _progress(self) -> Any:
         told_at = time.monotonic()

@@ -70,7 +70,7 @@ POINTS = (
     Point(1, "readings claimed", "minting.journal.claim_slices", When.COMMIT),
     Point(1, "readings claimed", "minting.journal.claim_slices", When.COMMITTED),
     Point(1, "readings claimed", "minting.journal.renew_claims", When.COMMITTED),
-    Point(2, "planned, simulated", "minting.service.drive.wave.sign"),
+    Point(2, "planned, simulated", "minting.service.drive.wave.sign_all"),
     Point(3, "signed in memory", "minting.service.drive.journal_file.append"),
     Point(3, "signed in memory", "minting.service.drive.journal_file.append", When.AFTER),
     Point(4, "journal's commit", "minting.journal.record_signed", When.COMMIT),

@@ -52,18 +52,31 @@ def test_queue_timing_that_runs_tasks_twice_is_refused(settings, change):
     assert ids(checks.check_queue()) == ["gridtoken.E003"]
 
 
-def test_a_key_that_others_may_read_is_a_warning(settings, tmp_path):
+def test_a_key_that_others_may_read_is_a_warning(settings, tmp_path, monkeypatch):
     settings.MINT_AUTHORITY_KEYPAIR = tmp_path / "authority.json"
     assert checks.check_signer() == []  # the web process has none
     settings.MINT_AUTHORITY_KEYPAIR.touch(mode=0o600)
     assert checks.check_signer() == []
     settings.MINT_AUTHORITY_KEYPAIR.chmod(0o640)
     assert ids(checks.check_signer()) == ["gridtoken.W001"]
+    # systemd's own copy is in a mount that nobody else sees.
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    assert checks.check_signer() == []
 
 
 def test_nothing_is_said_without_a_key(settings):
     settings.MINT_AUTHORITY_KEYPAIR = None
     assert checks.check_signer() == []
+
+
+def test_a_token_that_travels_in_the_clear_is_a_warning(settings):
+    for url, found in (
+        ("http://vault.example:8200", ["gridtoken.W004"]),
+        ("https://vault.example:8200", []),
+        ("http://127.0.0.1:8200", []),
+    ):
+        settings.VAULT_ADDR = url
+        assert ids(checks.check_signer()) == found
 
 
 @pytest.mark.django_db

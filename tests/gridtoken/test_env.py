@@ -91,7 +91,10 @@ def test_what_is_no_url_is_refused(text):
         of(A=text).url("A")
 
 
-@pytest.mark.parametrize("text", ["ftp://me:hunter2@node", "ws://node?api-key=hunter2"])
+@pytest.mark.parametrize(
+    "text",
+    ["ftp://me:hunter2@node", "ws://node?api-key=hunter2", "ws://node/v2/hunter2", "node/hunter2"],
+)
 def test_a_url_with_a_secret_is_refused_without_showing_it(text):
     with pytest.raises(WrongVariableError) as error:
         of(A=text).url("A")
@@ -194,3 +197,26 @@ def test_what_are_no_pairs_is_refused(text):
         of(A=text).pairs("A", "name=value")
     allowed = "name=value, separated by commas, each name once"
     assert said(error) == f"A must be {allowed}, not {text!r}"
+
+
+def test_a_mail_server_is_one_url_and_its_password_is_never_shown():
+    env = Environment(
+        {"M": "smtp+tls://robot:p%40ss@mail.example", "N": "smtps://mail.example:26/"}
+    )
+    server = env.mail("M")
+    assert server is not None
+    assert (server.host, server.port, server.user, server.password) == (
+        "mail.example",
+        587,
+        "robot",
+        "p@ss",
+    )
+    assert (server.starttls, server.tls, "p@ss" in repr(server)) == (True, False, False)
+    other = env.mail("N")
+    assert other is not None
+    assert (other.port, other.starttls, other.tls) == (26, False, True)
+    assert env.mail("O") is None
+    for wrong in ("mail.example", "http://mail.example", "smtp://user:secret@", "smtp://h:x/y"):
+        with pytest.raises(WrongVariableError, match="M must be a mail server") as refused:
+            Environment({"M": wrong}).mail("M")
+        assert "secret" not in str(refused.value)

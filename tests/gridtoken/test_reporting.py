@@ -17,6 +17,11 @@ KEY = [7, *range(63)]
 RPC_KEY = "0123456789abcdef0123456789abcdef"
 BOOM = f"""
 import logging, structlog, sys
+from django_q import worker
+try:
+    1 / 0
+except ZeroDivisionError:
+    worker.error_reporter.report()  # as it does with a task that failed
 structlog.get_logger("minting.x").error(
     "signing_stopped", batch_id="b-1", code="gate_closed", reason="see https://node.example/{RPC_KEY}",
     wallet="w-1", owner="Anong Srisuk",
@@ -65,7 +70,9 @@ def test_what_is_told_is_about_the_code(manage: Manage):
         )
         assert done.returncode != 0
 
-    logged, raised = sorted(events, key=lambda each: "exception" in each)
+    told = {_kind(event): event for event in events}
+    assert told.keys() == {"signing_stopped", "ZeroDivisionError", "ValueError"}
+    logged, raised = told["signing_stopped"], told["ValueError"]
     assert logged["logentry"]["message"] == "signing_stopped"
     assert logged["extra"] == {
         "batch_id": "b-1",
@@ -77,10 +84,16 @@ def test_what_is_told_is_about_the_code(manage: Manage):
     assert raised["release"].startswith("gridtoken@")
     assert error["value"].startswith(f"key {HIDDEN} at https://node.example and {HIDDEN}")
     assert "extra" not in raised  # the command line
-    told = json.dumps(events)
+    words = json.dumps(events)
     for secret in (RPC_KEY, "Anong", "database-password", "w-1", "a-long-random-text"):
-        assert secret not in told, secret
-    assert '"vars"' not in told
+        assert secret not in words, secret
+    assert '"vars"' not in words
+
+
+def _kind(event: dict[str, Any]) -> str:
+    if "exception" in event:
+        return str(event["exception"]["values"][0]["type"])
+    return str(event["logentry"]["message"])
 
 
 def test_without_the_setting_nothing_of_it_is_even_loaded(manage: Manage):

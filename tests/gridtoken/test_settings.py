@@ -62,12 +62,17 @@ def test_the_front_door_leads_to_the_admin(client):
 
 
 @pytest.mark.parametrize("door", ["wsgi", "asgi"])
-def test_both_doors_pool_and_open(manage, door):
+def test_both_doors_pool_and_open_with_all_their_locks(manage, door):
     tell = (
         f"from gridtoken.{door} import application; from django.conf import settings;"
-        "print(callable(application), settings.DATABASES['default']['OPTIONS']['pool'])"
+        "print(callable(application), settings.DATABASES['default']['OPTIONS']['pool']);"
+        "print(settings.SESSION_COOKIE_NAME, settings.CSRF_COOKIE_NAME,"
+        "      settings.STAFF_MFA_REQUIRED, settings.SESSION_COOKIE_SECURE,"
+        "      settings.SECURE_HSTS_SECONDS)"
     )
-    assert manage("shell", "--no-imports", "-c", tell).stdout == f"True {web.POOL}\n"
+    door_opens, locks = manage("shell", "--no-imports", "-c", tell).stdout.splitlines()
+    assert door_opens == f"True {web.POOL}"
+    assert locks == "__Host-sessionid __Host-csrftoken True True 31536000"
 
 
 def test_a_database_that_cannot_start_is_an_error_of_the_database(manage, tmp_path):

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 from django.test import override_settings
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
@@ -51,6 +52,23 @@ def test_each_wrong_setting_is_found_by_its_own_check(minting_chain: MintingChai
         assert found(checks.check_chain()) == ["W002", "E003"]
     with override_settings(TOKENIZATION_DECIMALS=6):
         assert found(checks.check_chain()) == ["E004"]
+
+
+def test_what_cannot_even_be_asked_is_told(minting_chain: MintingChain, monkeypatch, tmp_path):
+    idl = tmp_path / "idl.json"
+    idl.write_text("{}")
+    with override_settings(MINT_PROGRAM="anchor", MINT_PROGRAM_IDL=idl):
+        assert found(checks.check_chain()) == ["E006"]
+    silent = {"MINT_SIGNER": "vault", "VAULT_ADDR": NOWHERE, "VAULT_TRANSIT_KEY": "mint"}
+    nobody = {"MINT_AUTHORITY_ADDRESS": None, "MINT_AUTHORITY_KEYPAIR": None}
+    with override_settings(VAULT_TOKEN="x", **silent, **nobody):
+        assert found(checks.check_chain()) == ["E008"]
+
+    def away(*_: object) -> None:
+        raise OperationalError("connection refused")
+
+    monkeypatch.setattr(survey, "require_same_cluster", away)
+    assert found(checks.check_chain()) == ["W004"]
 
 
 def test_clock_balance_and_silence_are_warnings(minting_chain: MintingChain, monkeypatch):

@@ -7,12 +7,14 @@ from decimal import Decimal
 from uuid import uuid4
 
 import pytest
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from readings import intake
-from readings.errors import InvalidReading, ReadingInFlight, UnknownReading
-from readings.intake import Submission
+from readings.errors import InvalidReading, ReadingError, ReadingInFlight, UnknownReading
+from readings.intake import Retelling, Submission
 from readings.models import MeterReading
-from readings.rules import PeriodKind, ReadingSource
+from readings.rules import PeriodKind, ReadingCode, ReadingSource
 from tests.factories.readings import QUARTER, last_quarter
 
 pytestmark = pytest.mark.django_db
@@ -162,3 +164,86 @@ def test_what_cannot_be_corrected(household):
         intake.correct(reading_id=uuid4(), kwh_amount=1)
     with pytest.raises(InvalidReading):
         intake.correct(reading_id=household.reading().id, kwh_amount="many")
+
+
+def every_kind(household, outsider) -> list[Retelling]:
+    """Corrections of all kinds of readings, some that cannot be, and two of the same reading."""
+    at = last_quarter()
+
+    def reading(whose=household, *, ago, **fields):
+        return whose.reading(period_end=at - ago * QUARTER, **fields)
+
+    held = {"status": "held"}
+    plain, zero, flying = reading(ago=0), reading(ago=1), reading(ago=2, status="minting")
+    minted, failed = reading(ago=3, status="minted"), reading(ago=4, status="failed")
+    beside, stamp = reading(ago=6), reading(ago=8, period_kind=PeriodKind.TIMESTAMP.value)
+    across = reading(
+        ago=5, period_start=at - 7 * QUARTER, code=ReadingCode.OVERLAPPING_PERIOD, **held
+    )
+    told = [
+        (across.id, "0"),  # stands in the way of others from now on
+        (beside.id, "0.3"),
+        (plain.id, "0.3"),
+        (plain.id, "0.25"),
+        (zero.id, 0),
+        (flying.id, 1),
+        (uuid4(), 1),
+        (minted.id, "0.2"),
+        (failed.id, Decimal("0.26")),
+        (stamp.id, "500"),
+        (stamp.id, "many"),
+        (reading(outsider, ago=0, code=ReadingCode.NO_WALLET, **held).id, 1),
+        (minted.id, "0.2"),
+        (reading(ago=9).id, "0.250"),
+    ]
+    return [Retelling(*each) for each in told]
+
+
+def outcomes_and_rows(correct) -> tuple[list, list]:
+    """What a way to correct answers and leaves behind; it is taken back."""
+    with transaction.atomic():
+        answered = [
+            type(each) if isinstance(each, ReadingError) else each.created for each in correct()
+        ]
+        names = ("meter", "owner", "period_end", "period_kind", "revision", "is_current", "status")
+        values = ("code", "kwh_amount", "correction_difference", "correction_reason", "source")
+        rows = sorted(map(str, MeterReading.objects.values_list(*names, *values)))
+        connection.check_constraints()
+        transaction.set_rollback(True)
+    return answered, rows
+
+
+def test_many_at_once_are_what_one_after_another_would_be(household, outsider):
+    told = every_kind(household, outsider)
+
+    def correct(*some):
+        return intake.correct_many(some, reason="File x", source=ReadingSource.FILE)
+
+    singly = outcomes_and_rows(lambda: [one for each in told for one in correct(each)])
+    together = outcomes_and_rows(lambda: correct(*told))
+    assert together == singly
+    assert together[0] == [
+        *[True] * 5,
+        ReadingInFlight,
+        UnknownReading,
+        *[True] * 3,
+        InvalidReading,
+        True,
+        False,  # as it was told just before
+        False,
+    ]
+
+
+def test_many_take_as_many_queries_as_few(household, solar_farm):
+    def queries(count: int) -> int:
+        told = [
+            Retelling(whose.reading(period_end=last_quarter() - (count + at) * QUARTER).id, "0.3")
+            for at in range(count)
+            for whose in (household, solar_farm)
+        ]
+        with CaptureQueriesContext(connection) as seen:
+            done = intake.correct_many(told, reason="", source=ReadingSource.FILE)
+        assert all(each.created for each in done)
+        return len(seen)
+
+    assert queries(100) == queries(1)

@@ -7,7 +7,6 @@ import logging
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.core.management import CommandError, call_command
-from django.db import connection
 from django.test import Client
 from django.urls import reverse
 from openpyxl import Workbook
@@ -15,6 +14,7 @@ from openpyxl import Workbook
 from readings import intake
 from readings.models import ImportFile, ImportPart, Owner
 from tests.factories.readings import address, household
+from tests.tables import every_row
 
 pytestmark = pytest.mark.django_db
 
@@ -30,19 +30,6 @@ ROW = [
 ]
 
 
-def tables() -> str:
-    """Every row of every table, bytes as text."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
-        rows = []
-        for (name,) in cursor.fetchall():
-            cursor.execute(f'SELECT t::text FROM "{name}" t')  # noqa: S608 — a table
-            rows += [row for (row,) in cursor.fetchall()]
-        cursor.execute("SELECT data FROM readings_importpart")
-        rows += [bytes(data).decode("latin-1") for (data,) in cursor.fetchall()]
-    return "\n".join(rows).lower()
-
-
 def registered(tmp_path) -> Owner:
     """By two files, renamed in the admin by the way: the change log quotes both names."""
     (tmp_path / "registry.csv").write_text(",".join(HEAD) + "\n" + ",".join(ROW) + "\n")
@@ -55,7 +42,7 @@ def registered(tmp_path) -> Owner:
     return Owner.objects.get(user_id="tell-1")
 
 
-def test_the_person_goes_and_the_books_stay(tmp_path, caplog):
+def test_the_person_goes_and_the_books_stay(tmp_path, caplog, settings):
     caplog.set_level(logging.DEBUG)
     owner = registered(tmp_path)
     neighbour = household()
@@ -70,7 +57,11 @@ def test_the_person_goes_and_the_books_stay(tmp_path, caplog):
         "wallets-TOTAL_FORMS": 0, "wallets-INITIAL_FORMS": 0,
     })  # fmt: skip
     assert Owner.objects.get(pk=owner.pk).name == "Somsri Telltale-Third"
-    assert tables().count("telltale") > 6
+    settings.APPROVAL_ABOVE_KWH = 1
+    asked = intake.register_wallet(owner=owner, address=address("another"))
+    said = "Somsri Telltale-Third knows nothing of it"
+    intake.refuse_wallet_change(asked.pk, by=admin, reason=said)
+    assert every_row().count("telltale") > 6
     caplog.clear()
 
     page = reverse("admin:readings_owner_forget", args=[owner.pk])
@@ -78,11 +69,13 @@ def test_the_person_goes_and_the_books_stay(tmp_path, caplog):
     assert Owner.objects.get(pk=owner.pk).email
     assert client.post(page, follow=True).status_code == 200
 
-    assert "telltale" not in tables()
+    assert "telltale" not in every_row()
     assert "telltale" not in caplog.text.lower()
     owner.refresh_from_db()
     assert (owner.name, owner.email, owner.user_id) == ("Forgotten owner", "", "tell-1")
     assert intake.is_forgotten(owner)
+    asked.refresh_from_db()
+    assert (asked.status, asked.reason) == ("refused", "*** knows nothing of it")
     assert owner.wallets.current().get().address == address("tell")
     assert owner.assignments.get(ends_at=None).meter.serial == "TELL-1"
     assert ImportFile.objects.count() == 2
@@ -116,4 +109,4 @@ def test_who_may(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("builtins.input", lambda: "tell-1")
     call_command("forget_owner", "tell-1")
     assert "Forgotten owner (tell-1)" in capsys.readouterr().out
-    assert "telltale" not in tables()
+    assert "telltale" not in every_row()

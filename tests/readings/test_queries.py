@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from readings import intake, queries
 from readings.errors import UnknownReading
-from readings.queries import MintableRow
+from readings.queries import MintableRow, outcomes
 from readings.rules import ReadingStatus
 from tests.factories.readings import MeterReadingFactory, address
 
@@ -156,7 +156,7 @@ def test_locks_and_states_want_a_transaction():
 
 
 def test_what_became_of_readings_is_written_at_once(household, monkeypatch):
-    monkeypatch.setattr(queries, "STATUS_CHUNK", 2)
+    monkeypatch.setattr(outcomes, "STATUS_CHUNK", 2)
     readings = [household.reading() for _ in range(3)]
     untouched = household.reading()
     result = uuid4()

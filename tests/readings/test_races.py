@@ -155,6 +155,7 @@ def test_a_wallet_retired_while_another_is_approved_leaves_one_or_none(
     settings.APPROVAL_ABOVE_KWH = 1
     owner = household.owner
     change = intake.register_wallet(owner=owner, address=address("new"))
+    assert isinstance(change, WalletChange)
     digest = intake.digest_of(change)
 
     def work(number):

@@ -36,7 +36,7 @@ from tests.factories.readings import (
     address,
 )
 from tests.minting.api.conftest import machine, submitter
-from tests.readings.ways import Told, Way, every_way, quarter_of_yesterday
+from tests.readings.ways import Told, Way, bodies_of_clients, every_way, quarter_of_yesterday
 
 __all__ = ["machine", "submitter"]
 
@@ -246,6 +246,45 @@ def test_the_owner_is_who_held_the_meter_when_the_period_ended(ways: list[Way]) 
     assert set(told.values_list("owner", flat=True)) == {before.pk}
 
 
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ({}, PENDING),
+        ({"interval_seconds": 900.0}, PENDING),
+        ({"interval_seconds": 900.5}, INVALID),
+        ({"interval_seconds": 0}, INVALID),
+        ({"reading_id": 17, "signature": {"r": 1}}, PENDING),
+        ({"timestamp": END.replace(tzinfo=None).isoformat()}, PENDING),
+        ({"timestamp": f"{END:%Y-%m-%d}"}, INVALID),
+        ({"timestamp": int(END.timestamp())}, INVALID),
+        ({"kwh": None, "1.1.2.8.0.255": None, "2.8.0": 812_345}, INVALID),
+        ({"surplus_energy": 0.25, "1.1.2.8.0.255": 500}, PENDING),
+    ],
+    ids=str,
+)
+def test_a_body_of_a_client_means_the_same_at_its_doors_and_in_a_file(
+    submitter: APIClient, said: dict[str, Any], expected: Fate
+) -> None:
+    """What it exports, consumed, when, and what is only kept."""
+    sends = bodies_of_clients(submitter)
+    meters = [a_meter() for _ in sends]
+
+    told = {"timestamp": END.isoformat(), "kwh": 0.5, "1.1.1.8.0.255": 120.5, **said}
+    codes = [send(meter, told) for send, meter in zip(sends, meters, strict=True)]
+
+    assert codes == [expected.code if expected == INVALID else ""] * len(sends)
+    stored = MeterReading.objects.order_by("meter__serial").values_list(
+        *("kwh_amount", "energy_consumed", "period_start", "period_end", "external_id", "status")
+    )
+    if expected == INVALID:
+        assert not stored
+    else:
+        assert set(stored) == {
+            (Decimal("0.5"), Decimal("0.1205"), END - QUARTER, END, "", "pending")
+        }
+        assert len(stored) == len(sends)
+
+
 # ------------------------------------------------------------------ what is held, and let go
 
 
@@ -307,7 +346,7 @@ def correct_by_api(client: APIClient, reading: MeterReading, kwh: str) -> None:
     assert answer.status_code == 201
 
 
-def correct_by_file(_: APIClient, reading: MeterReading, kwh: str) -> None:
+def correct_by_file(_client: APIClient, reading: MeterReading, kwh: str) -> None:
     """By both ends or by one, as it was told."""
     start = reading.period_start.isoformat() if reading.period_kind == "interval" else ""
     columns = "meter,start,end,kwh" if start else "meter,timestamp,kwh"

@@ -89,6 +89,25 @@ def every_way(client: APIClient) -> list[Way]:
     ]
 
 
+def bodies_of_clients(client: APIClient) -> list[Callable[[str, dict[str, Any]], str]]:
+    """Where the platform's clients' own bodies come in: doors of each shape, and their file."""
+
+    def posted(path: str, frame: Callable[[str, dict[str, Any]], Any]) -> Callable[..., str]:
+        return lambda serial, body: _refused(
+            client.post(path.format(serial=serial), frame(serial, body))
+        )
+
+    return [
+        posted("/api/v1/meters/{serial}/readings", lambda _, body: body),
+        posted("/v1/ingest/telemetry", lambda serial, body: {"meter_serial": serial, **body}),
+        posted(
+            "/v1/private-network/ingest",
+            lambda serial, body: {"protocol": "dlms", "device_id": serial, "payload": body},
+        ),
+        lambda serial, body: _bring(json.dumps({"meter_id": serial, **body}).encode()),
+    ]
+
+
 # ------------------------------------------------------------------ requests
 
 

@@ -7,13 +7,13 @@ import json
 import logging
 import sys
 from base64 import b64encode
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from django.conf import settings as configured
 from django.contrib.auth.models import User
 from django.core.management import call_command
-from django.db import connection
 from django.test import Client, RequestFactory
 from django.views.debug import ExceptionReporter
 from rest_framework.test import APIClient
@@ -29,9 +29,11 @@ from minting.service.drive import submit
 from minting.service.requests.prepare import request_batch
 from minting.tasks import look, sweep, tend_signer
 from minting.webhooks.endpoints import CHOOSABLE, make_endpoint
+from readings.models import MeterReading
 from tests.factories.readings import household, solar_farm
-from tests.minting.conftest import minting_chain
+from tests.minting.conftest import MintingChain, minting_chain
 from tests.minting.webhooks.conftest import send
+from tests.tables import every_row
 from tests.vault.operator import KEY, Operator
 from tests.vault.server import StandIn
 
@@ -91,22 +93,7 @@ def pages(client: Client, *paths: str) -> str:
     assert {answer.status_code for answer in answers} == {200}, list(
         zip(paths, answers, strict=True)
     )
-    return "".join(
-        b"".join(answer.streaming_content).decode() if answer.streaming else answer.content.decode()
-        for answer in answers
-    )
-
-
-def tables() -> str:
-    """Every row of every table, as text."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
-        names = [name for (name,) in cursor.fetchall()]
-        rows = []
-        for name in names:
-            cursor.execute(f'SELECT t::text FROM "{name}" t')
-            rows += [row for (row,) in cursor.fetchall()]
-    return "\n".join(rows)
+    return "".join(answer.content.decode() for answer in answers)
 
 
 def error_page(token: str) -> str:
@@ -121,113 +108,139 @@ def error_page(token: str) -> str:
     raise AssertionError("it should have failed")
 
 
+@dataclass
+class Scene:
+    """A household, whoever looks, and what they see."""
+
+    chain: MintingChain
+    evidence: Evidence
+    reading: MeterReading
+    token: str
+    webhook_secret: str
+    staff: Client
+    machine: APIClient
+
+    def without_nodes(self) -> MintBatch:
+        """The key is in a file, and no node answers."""
+        settings = self.chain.settings
+        dead = "http://user:telltale-userinfo@127.0.0.1:1/v2/telltale-path?api-key=telltale-query"
+        settings.SOLANA_RPC_URL, settings.SOLANA_RPC_URLS = dead, [dead, dead + "2"]
+        batch = request_batch([self.reading.id], source=BatchSource.API, strict=True, nudge=False)
+        look()
+        sweep()
+        asked = {"reading_ids": [str(solar_farm().reading().id)]}
+        note = self.evidence.note
+        note("API", self.machine.post("/api/v1/mint-batch/estimate", asked).content)
+        note("API", self.machine.get("/readyz").content)
+        for command in (["reconcile", "--json"], ["recover"], ["estimate", "--pending"]):
+            out, err = io.StringIO(), io.StringIO()
+            try:
+                call_command(*command, stdout=out, stderr=err)
+            except (Exception, SystemExit) as error:  # noqa: BLE001 — we want what it says
+                note("command", error)
+            note("command", out.getvalue() + err.getvalue())
+        with open_session() as session:
+            kept = session.open_signer()
+            note("repr", repr((session, session.config, kept, current(), session.cluster)))
+        return batch
+
+    def without_vault(self, url: str) -> None:
+        """The nodes answer, and Vault says no."""
+        settings = self.chain.settings
+        settings.SOLANA_RPC_URLS = [self.chain.net.url.replace("://", "://user:telltale-userinfo@")]
+        settings.MINT_SIGNER, settings.VAULT_ADDR, settings.VAULT_TRANSIT_KEY = "vault", url, KEY
+        settings.VAULT_TOKEN = "hvs.telltale-token"
+        settings.VAULT_SECRET_ID = "telltale-secret-id"
+        settings.Q_BROKER_URL = "redis://:telltale-redis@127.0.0.1:6379/0"
+        self.evidence.note("log", look())
+        tend_signer()
+        self.evidence.note("error page", error_page(self.token))
+        settings.VAULT_ROLE_ID = "telltale-role"
+        self.evidence.note("error page", error_page(self.token))
+
+    def looked_at(self, batch: MintBatch) -> None:
+        """By staff, by machines, by the operator who greps."""
+        note = self.evidence.note
+        models = (
+            "mintbatch",
+            "mintresult",
+            "minttransaction",
+            "webhookdelivery",
+            "webhookendpoint",
+        )
+        lists = [f"/admin/minting/{name}/" for name in models]
+        retrying = "/admin/readings/meterreading/?status__exact=retrying"
+        note(
+            "admin", pages(self.staff, f"{lists[0]}{batch.id}/change/", "/admin/", *lists, retrying)
+        )
+        own = f"/api/v1/mint-batches/{batch.id}"
+        note("API", pages(self.machine, own, f"{own}/results", "/api/v1/mint-batches"))
+        again = self.machine.post("/api/v1/mint-batch", {"reading_ids": [str(self.reading.id)]})
+        note("API", again.content)
+        note("metrics", self.machine.get("/metrics").content)
+        note("repr", repr((current(), current().signing)))
+        for file in Path(self.chain.settings.MINT_JOURNAL_DIR).glob("*"):
+            note("journal file", file.read_text())
+        note("tables", every_row())
+
+
 @pytest.fixture
-def staff_client(db) -> Client:
-    client = Client()
-    client.force_login(User.objects.create_superuser("root", password="telltale-password"))
-    return client
-
-
-def test_what_a_failing_mint_prints(
-    minting_chain, standin, staff_client, settings, caplog, monkeypatch
-):
-    caplog.set_level(logging.DEBUG)
-    caplog.set_level(logging.INFO, "factory")  # the tests' own, which shows what it makes
-    monkeypatch.setattr(submit, "PATIENCE", 0.5)
-    evidence = Evidence()
+def scene(minting_chain) -> Scene:
     person = household()
     person.owner.name, person.owner.email = NAME, MAIL
     person.owner.save()
+    minting_chain.settings.WEBHOOK_ALLOW_PRIVATE = True
     _, token = ApiToken.objects.issue(
         user=User.objects.create_user("machine"), scopes=list(Scope), expires_in=None
     )
-    settings.WEBHOOK_ALLOW_PRIVATE = True
-    _, webhook_secret = make_endpoint(url="http://127.0.0.1:1/hook", events=CHOOSABLE, by="root")
-    machine = APIClient()
+    _, secret = make_endpoint(url="http://127.0.0.1:1/hook", events=CHOOSABLE, by="root")
+    staff, machine = Client(), APIClient()
+    staff.force_login(User.objects.create_superuser("root", password="telltale-password"))
     machine.credentials(HTTP_AUTHORIZATION=f"Bearer {token}")
-    first = person.reading()
+    return Scene(minting_chain, Evidence(), person.reading(), token, secret, staff, machine)
 
-    # --- the keypair is there, the nodes are not
-    net = minting_chain.net.url
-    dead = "http://user:telltale-userinfo@127.0.0.1:1/v2/telltale-path?api-key=telltale-query"
-    settings.SOLANA_RPC_URLS = [dead, dead + "2"]
-    settings.SOLANA_RPC_URL = dead
-    batch = request_batch([first.id], source=BatchSource.API, strict=True, nudge=False)
-    look()
-    sweep()
-    evidence.note("API", machine.post(
-        "/api/v1/mint-batch/estimate", {"reading_ids": [str(solar_farm().reading().id)]}
-    ).content)  # fmt: skip
-    evidence.note("API", machine.get("/readyz").content)
-    for command in (["reconcile", "--json"], ["recover"], ["estimate", "--pending"]):
-        out, err = io.StringIO(), io.StringIO()
-        try:
-            call_command(*command, stdout=out, stderr=err)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 — what it says is what we want
-            evidence.note("command", error)
-        evidence.note("command", out.getvalue() + err.getvalue())
-    with open_session() as session:
-        kept = session.open_signer()
-        evidence.note("repr", repr((session, session.config, kept, current(), session.cluster)))
 
-    # --- the nodes are there, and Vault says no
-    settings.SOLANA_RPC_URLS = [net.replace("://", "://user:telltale-userinfo@")]
-    settings.MINT_SIGNER, settings.MINT_AUTHORITY_ADDRESS = (
-        "vault",
-        minting_chain.settings.MINT_AUTHORITY_ADDRESS,
-    )
-    settings.VAULT_ADDR, settings.VAULT_TRANSIT_KEY = standin.url, KEY
-    settings.VAULT_TOKEN = "hvs.telltale-token"
-    settings.VAULT_SECRET_ID = "telltale-secret-id"
-    settings.Q_BROKER_URL = "redis://:telltale-redis@127.0.0.1:6379/0"
+def test_what_a_failing_mint_prints(scene, standin, caplog, monkeypatch):
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setattr(submit, "PATIENCE", 0.5)
     monkeypatch.setitem(configured.DATABASES["default"], "PASSWORD", "telltale-database")
-    evidence.note("log", look())
-    tend_signer()
-    evidence.note("error page", error_page(token))
-    settings.VAULT_ROLE_ID = "telltale-role"
-    evidence.note("error page", error_page(token))
+    caplog.set_level(logging.INFO, "factory")  # the tests' own, which shows what it makes
+    evidence = scene.evidence
+    batch = scene.without_nodes()
+    scene.without_vault(standin.url)
     batch.refresh_from_db()
-    assert batch.status == "failed", MintBatch.objects.values("status", "error_code")
+    assert batch.status == "failed"
     send()
     assert WebhookAttempt.objects.exists()
-
-    # --- who looks
-    own = f"/admin/minting/mintbatch/{batch.id}/change/"
-    evidence.note("admin", pages(
-        staff_client, own, "/admin/", "/admin/minting/mintbatch/", "/admin/minting/mintresult/",
-        "/admin/minting/minttransaction/", "/admin/minting/webhookdelivery/",
-        "/admin/minting/webhookendpoint/", "/admin/readings/meterreading/?status__exact=retrying",
-    ))  # fmt: skip
-    batch_path = f"/api/v1/mint-batches/{batch.id}"
-    evidence.note(
-        "API", pages(machine, batch_path, f"{batch_path}/results", "/api/v1/mint-batches")
-    )
-    again = machine.post("/api/v1/mint-batch", {"reading_ids": [str(first.id)]})
-    evidence.note("API", again.content)
-    metrics = machine.get("/metrics")
-    evidence.note("metrics", metrics.content)
-    evidence.note("repr", repr((current(), current().signing)))
+    scene.looked_at(batch)
     evidence.note("log", caplog.text)
     for record in caplog.records:
         evidence.note("log", f"{record.msg} {record.args} {record.exc_info}")
-    for file in Path(settings.MINT_JOURNAL_DIR).glob("*"):
-        evidence.note("journal file", file.read_text())
-    evidence.note("tables", tables())
 
     # What is looked through is what it should be.
-    assert "signer_refused" in evidence.seen["admin"] + evidence.seen["API"]
-    assert {"node_failed", "signing_stopped"} <= {
-        word for word in ("node_failed", "signing_stopped") if word in evidence.seen["log"]
-    }
+    assert "signer_refused" in evidence.seen["admin"]
+    assert "signer_refused" in evidence.seen["API"]
     assert "VAULT_TOKEN" in evidence.seen["error page"]
+    assert evidence.holders("node_failed", "signing_stopped").keys() == {
+        "node_failed", "signing_stopped",
+    }  # fmt: skip
+    telltales = [
+        "userinfo",
+        "path",
+        "query",
+        "token",
+        "secret-id",
+        "redis",
+        "database",
+        "role",
+        "password",
+    ]
     secrets = [
-        *shapes(minting_chain.authority), token, webhook_secret, webhook_secret.removeprefix("whsec_"),
-        configured.SECRET_KEY, "telltale-userinfo", "telltale-path", "telltale-query",
-        "telltale-token", "telltale-secret-id", "telltale-redis", "telltale-database",
-        "telltale-role", "telltale-password", standin.root + "-token",
+        *shapes(scene.chain.authority), configured.SECRET_KEY, scene.token, scene.webhook_secret,
+        scene.webhook_secret.removeprefix("whsec_"), *(f"telltale-{each}" for each in telltales),
     ]  # fmt: skip
     assert evidence.holders(*secrets) == {}
     # Staff see names; nobody else, and nothing that is kept or sent.
     for word in (NAME, MAIL):
         places = {each.partition(":")[0] for each in evidence.holders(word).get(word, [])}
-        assert places <= {"admin", "tables"}, evidence.holders(word)
+        assert places in ({"tables"}, {"tables", "admin"}), evidence.holders(word)

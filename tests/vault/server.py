@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 import time
 from base64 import b64encode
@@ -47,12 +48,15 @@ class StandIn:
 
     root = "root"
 
-    def __init__(self, namespace: str = "") -> None:
+    def __init__(self, namespace: str = "", tls: ssl.SSLContext | None = None) -> None:
         self.core = Core(self.root, namespace)
         self.asked: list[str] = []
         self.faults: list[Fault] = []
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
+        self._scheme = "https" if tls else "http"
+        if tls:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.02,), daemon=True
         )
@@ -60,7 +64,7 @@ class StandIn:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return f"{self._scheme}://127.0.0.1:{self._server.server_address[1]}"
 
     def close(self) -> None:
         """Nobody listens at its port any more."""

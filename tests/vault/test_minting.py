@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,7 @@ def vault_chain(transactional_db, chain, settings, operator, tmp_path) -> Mintin
     return MintingChain(chain, Keypair(), Path(), made.facts.address, settings)
 
 
-def queue(readings: list[MeterReading]) -> MintBatch:
+def queue(readings: Sequence[MeterReading]) -> MintBatch:
     ids = [each.id for each in readings]
     return request_batch(ids, source=BatchSource.CLI, strict=True, nudge=False)
 
@@ -63,7 +64,7 @@ def nothing_was_signed(batch: MintBatch, tmp_path: Path) -> bool:
 
 
 def test_a_batch_whose_key_nobody_here_has(vault_chain, standin, operator, drain):
-    readings = [MeterReadingFactory() for _ in range(130)]
+    readings = MeterReadingFactory.create_batch(130)
     before = standin.count("sign/")
     batch = queue(readings)
     drain()
@@ -168,7 +169,7 @@ def test_killed_while_vault_answers_and_then_through_the_queue(
     vault_chain, standin, operator, child_environment, tmp_path
 ):
     surroundings = environment(vault_chain, child_environment)
-    readings = [MeterReadingFactory() for _ in range(3)]
+    readings = MeterReadingFactory.create_batch(3)
     batch = queue(readings)
     before = standin.count("sign/")
     with standin.failing(delay=3.0, times=1):

@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+import ssl
 import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from solders.keypair import Keypair
 from structlog.testing import capture_logs
 
 from minting.cluster.signers import SignerSettings, VaultSettings, VaultSigner, open_signer
 from minting.cluster.signers.vault_login import Lease
 from minting.engine.errors import SignerRefused, SignerUnavailable
+from tests.vault.core import TransitKey
 from tests.vault.operator import KEY, Operator
+from tests.vault.server import StandIn
 
 MESSAGES = [b"first", b"", b"\x80third" * 500]
 
@@ -214,3 +225,46 @@ def test_nothing_shows_the_token(signer):
     assert "hvs." not in shown
     with pytest.raises(TypeError, match="not pickled"):
         pickle.dumps(signer)
+
+
+def test_a_certificate_has_to_be_trusted_and_a_namespace_named(tmp_path):
+    context, authority = certified(tmp_path)
+    server = StandIn(namespace="utility", tls=context)
+    token = server.core.issue(["root"], 60, renewable=True, most=60).id
+    server.core.keys["transit", KEY] = TransitKey(KEY, "ed25519")
+    server.core.keys["transit", KEY].rotate()
+    server.core.mounts.add("transit")
+    settings = VaultSettings(server.url, KEY, token=token, namespace="utility", timeout=1)
+    with pytest.raises(SignerRefused, match=r"not trusted .* see VAULT_CACERT"):
+        VaultSigner.open(settings)
+    trusting = replace(settings, ca_file=authority)
+    assert sign(VaultSigner.open(trusting))
+    with pytest.raises(SignerRefused, match="404, namespace not found"):
+        VaultSigner.open(replace(trusting, namespace=None))
+    server.close()
+
+
+def certified(folder: Path) -> tuple[ssl.SSLContext, Path]:
+    """A server's TLS for 127.0.0.1, and the file that makes it trusted."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "vault")])
+    here = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(here, critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem, secret = folder / "ca.pem", folder / "key.pem"
+    pem.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    secret.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem, secret)
+    return context, pem

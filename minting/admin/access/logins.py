@@ -11,11 +11,15 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.safestring import SafeString
+from django.utils.text import Truncator
 from unfold.decorators import action, display
 
 from gridtoken.login.events import tell
 from minting.admin import show
 from minting.admin.base import ReadOnlyAdmin
+
+SHOWN = 60
+"""Characters of a browser's name for itself."""
 
 
 @admin.register(AccessAttempt)
@@ -85,7 +89,7 @@ class FailedLoginAdmin(ReadOnlyAdmin):
     @display(description="Browser")
     def agent(self, attempt: AccessAttempt) -> str:
         """As it calls itself."""
-        return str(attempt.user_agent)[:60]
+        return Truncator(attempt.user_agent).chars(SHOWN)
 
 
 @admin.register(AccessLog)
@@ -113,4 +117,4 @@ class LoginAdmin(ReadOnlyAdmin):
     @display(description="Browser")
     def agent(self, login: AccessLog) -> str:
         """As it calls itself."""
-        return str(login.user_agent)[:60]
+        return Truncator(login.user_agent).chars(SHOWN)

@@ -18,22 +18,25 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
 
 from minting.admin import show, tables
-from minting.admin.base import FoundByShape
+from minting.admin.base import FoundByShape, OwnPage
 from minting.admin.batches.failures import failure_rows, failures
 from minting.admin.batches.live import READINGS, TRANSACTIONS, followed, live
 from minting.admin.batches.story import left_out, story, whole
 from minting.engine.errors import BlockchainError, PackRefused
-from minting.models import MintBatch, MintResult, MintTransaction
+from minting.models import BatchSource, MintBatch, MintResult, MintTransaction
 from minting.service.audit.audit_pack import pack_name, packed
+from minting.service.polling import status
+from minting.service.polling.switch import standing_pause
 from minting.service.requests.cancel import Cancellation, cancel_batch, cancellation_of
 from minting.service.requests.retry import retry_batch
 from readings.admin.search import Kind, Sought
 
 
 @admin.register(MintBatch)
-class MintBatchAdmin(FoundByShape):
+class MintBatchAdmin(OwnPage, FoundByShape):
     """Read-only but for stopping what is not signed, and trying again what failed."""
 
+    own_page = "admin/minting/batch.html"
     list_display = (
         "created",
         "status_badge",
@@ -75,36 +78,19 @@ class MintBatchAdmin(FoundByShape):
         ]
         return [*own, *super().get_urls()]
 
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",  # noqa: ARG002
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        """The batch's story in place of a form."""
-        batch = self.get_object(request, object_id)
-        if not self.has_view_permission(request, batch):
-            raise PermissionDenied
-        if batch is None:
-            return self._get_obj_does_not_exist_redirect(  # type: ignore[no-any-return]
-                request, self.opts, object_id
-            )
-        excluded = left_out(batch)
-        context = self.page_context(
-            request,
-            title=f"Batch of {show.readings(batch.total_readings)}",
-            subtitle=show.utc(batch.created_at),
-            original=batch,
-            live=live(batch),
-            reading_counters=READINGS,
-            transaction_counters=TRANSACTIONS,
-            results_link=whole("mintresult", batch, batch.total_readings),
-            excluded=tables.reason_rows(excluded) if excluded else None,
-            **story(batch, request),
-            **(extra_context or {}),
-        )
-        return TemplateResponse(request, "admin/minting/batch.html", context)
+    def page_of(self, request: HttpRequest, row: MintBatch) -> dict[str, Any]:
+        """The batch's story."""
+        excluded = left_out(row)
+        return {
+            "title": f"Batch of {show.readings(row.total_readings)}",
+            "subtitle": show.utc(row.created_at),
+            "live": live(row),
+            "reading_counters": READINGS,
+            "transaction_counters": TRANSACTIONS,
+            "results_link": whole("mintresult", row, row.total_readings),
+            "excluded": tables.reason_rows(excluded) if excluded else None,
+            **story(row, request),
+        }
 
     def progress_view(self, request: HttpRequest, batch_id: UUID) -> JsonResponse:
         """How far it is, as JSON: a few short statements, whatever the batch's size."""
@@ -130,7 +116,7 @@ class MintBatchAdmin(FoundByShape):
             request,
             title="Cancel this batch?",
             original=batch,
-            consequences=_consequences(cancellation_of(batch)),
+            consequences=_consequences(cancellation_of(batch), batch),
         )
         return TemplateResponse(request, "admin/minting/cancel.html", context)
 
@@ -248,13 +234,14 @@ def _may_mint(request: HttpRequest) -> bool:
     return bool(request.user.has_perm("minting.mint_readings"))
 
 
-def _consequences(seen: Cancellation) -> list[str]:
+def _consequences(seen: Cancellation, batch: MintBatch) -> list[str]:
     """What cancelling does, in sentences; numbers of this moment, since workers go on."""
     told = []
     if seen.free:
         told.append(
             f"{show.readings(seen.free)} in no signed transaction: free again, to be selected anew."
         )
+        told += _of_polling(batch)
     else:
         told.append("Nothing is left to cancel: every reading is in a signed transaction or done.")
     if seen.signed:
@@ -265,6 +252,17 @@ def _consequences(seen: Cancellation) -> list[str]:
     if seen.done:
         told.append(f"{show.readings(seen.done)} with an outcome: it stays.")
     return told
+
+
+def _of_polling(batch: MintBatch) -> list[str]:
+    """What is free is pending, and the poller's too."""
+    if batch.source == BatchSource.POLL:
+        return ["Polling is paused with that: the poller would take the same readings again."]
+    if status.look().is_on and standing_pause() is None:
+        return [
+            "Polling is on: the poller takes them at its next poll. Pause it first to prevent it."
+        ]
+    return []
 
 
 def _told(freed: int) -> str:

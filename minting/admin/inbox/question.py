@@ -54,13 +54,13 @@ def question(row: WalletChange) -> dict[str, Any]:
     return {
         **shown,
         "facts": [*facts, ("Void after", show.time(row.expires_at))],
-        "warnings": list(_warnings(row, old)),
+        "warnings": list(oddities(row, old)),
         "amount": f"{show.readings(amount.readings)}, {show.kwh(amount.kwh)}",
         "piles": tables.table(["Readings", "Energy", "What becomes of them"], _fates(heap)),
     }
 
 
-def _warnings(row: WalletChange, old: str) -> Iterator[str]:
+def oddities(row: WalletChange, old: str) -> Iterator[str]:
     """What is remarkable about the new address."""
     others = list(intake.also_paid_at(row)[: NAMED + 1])
     if others:

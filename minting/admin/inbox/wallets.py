@@ -21,6 +21,7 @@ from unfold.decorators import display
 from minting.admin import addresses, show
 from minting.admin.base import FoundByShape
 from minting.admin.inbox.approvals import ApproveForm, RefuseForm, sent
+from minting.admin.inbox.many import ApprovesSelected
 from minting.admin.inbox.question import asker, question
 from readings import backlog, intake
 from readings.admin.history import HistoryPages
@@ -61,7 +62,7 @@ DONE = {
 
 
 @admin.register(WalletChange)
-class WalletChangeAdmin(HistoryPages, FoundByShape):
+class WalletChangeAdmin(HistoryPages, FoundByShape, ApprovesSelected):
     """The approvers' inbox of wallets, and everything that was decided."""
 
     list_display = ("requested", "state", "whose", "old", "new", "who", "worth", "ends")
@@ -197,14 +198,18 @@ class WalletChangeAdmin(HistoryPages, FoundByShape):
         """Or until when it can be."""
         if row.status == ChangeStatus.PROPOSED:
             return format_html("until {}", show.time(row.expires_at))
-        return self.decided(row)
+        return _decided(row)
 
     @display(description="Decided")
     def decided(self, row: WalletChange) -> SafeString | str:
         """By whom and when."""
-        if row.decided_at is None:
-            return ""
-        return format_html("{}, {}", show.time(row.decided_at), row.decided_by or "by nobody")
+        return _decided(row)
+
+
+def _decided(row: WalletChange) -> SafeString | str:
+    if row.decided_at is None:
+        return ""
+    return format_html("{}, {}", show.time(row.decided_at), row.decided_by or "by nobody")
 
 
 def _answer(row: WalletChange, answer: str, told: dict[str, Any], by: User) -> None:

@@ -10,7 +10,6 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -18,16 +17,17 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownF
 from unfold.decorators import action, display
 
 from minting.admin import show, tables
-from minting.admin.base import ReadOnlyAdmin
+from minting.admin.base import OwnPage
 from minting.admin.webhooks.pages import MANAGE
 from minting.models import WebhookAttempt, WebhookDelivery
 from minting.webhooks.endpoints import replay
 
 
 @admin.register(WebhookDelivery)
-class WebhookDeliveryAdmin(ReadOnlyAdmin):
+class WebhookDeliveryAdmin(OwnPage):
     """The log; what is selected or looked at can be sent again."""
 
+    own_page = "admin/minting/webhook_delivery.html"
     list_display = (
         "number",
         "endpoint_link",
@@ -98,33 +98,15 @@ class WebhookDeliveryAdmin(ReadOnlyAdmin):
             self.message_user(request, told, messages.SUCCESS if again else messages.WARNING)
         return redirect("admin:minting_webhookdelivery_change", delivery.pk)
 
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",  # noqa: ARG002
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        """What was sent and every attempt, in place of a form."""
-        delivery = self.get_object(request, object_id)
-        if not self.has_view_permission(request, delivery):
-            raise PermissionDenied
-        if delivery is None:
-            return self._get_obj_does_not_exist_redirect(  # type: ignore[no-any-return]
-                request, self.opts, object_id
-            )
-        context = self.page_context(
-            request,
-            title=str(delivery),
-            original=delivery,
-            badge=show.badge(delivery.state),
-            may_manage=self.has_manage_permission(request),
-            facts=_facts(delivery),
-            attempts=_attempts(delivery),
-            body=_shown_body(delivery.body),
-            **(extra_context or {}),
-        )
-        return TemplateResponse(request, "admin/minting/webhook_delivery.html", context)
+    def page_of(self, request: HttpRequest, row: WebhookDelivery) -> dict[str, Any]:
+        """What was sent, and every attempt."""
+        return {
+            "badge": show.badge(row.state),
+            "may_manage": self.has_manage_permission(request),
+            "facts": _facts(row),
+            "attempts": _attempts(row),
+            "body": _shown_body(row.body),
+        }
 
     @display(description="No.")
     def number(self, delivery: WebhookDelivery) -> str:

@@ -6,10 +6,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import admin
-from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
+from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
@@ -18,6 +16,7 @@ from django.utils.safestring import SafeString
 from unfold.decorators import display
 
 from minting.admin import show, tables
+from minting.admin.base import OwnPage
 from minting.admin.webhooks.pages import MANAGE, EndpointPages
 from minting.models import WebhookEndpoint
 from readings.admin.lists import COUNTED, counted
@@ -27,9 +26,10 @@ LATEST = 10
 
 
 @admin.register(WebhookEndpoint)
-class WebhookEndpointAdmin(EndpointPages):
+class WebhookEndpointAdmin(OwnPage, EndpointPages):
     """The list, and a page each with its health, its latest deliveries, and the buttons."""
 
+    own_page = "admin/minting/webhook_endpoint.html"
     list_display = ("name", "address", "state", "told", "last_success", "in_a_row", "made_by")
     ordering = ("-id",)
 
@@ -38,38 +38,21 @@ class WebhookEndpointAdmin(EndpointPages):
         endpoints: QuerySet[WebhookEndpoint] = super().get_queryset(request)
         return endpoints.filter(removed_at__isnull=True)
 
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",  # noqa: ARG002
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        """Its page in place of a form."""
-        endpoint = self.get_object(request, object_id)
-        if not self.has_view_permission(request, endpoint):
-            raise PermissionDenied
-        if endpoint is None:
-            return self._get_obj_does_not_exist_redirect(  # type: ignore[no-any-return]
-                request, self.opts, object_id
-            )
-        context = self.page_context(
-            request,
-            title=str(endpoint),
-            original=endpoint,
-            state=state_of(endpoint),
-            may_manage=request.user.has_perm(MANAGE),
-            facts=_facts(endpoint, whole=request.user.has_perm(MANAGE)),
-            health=_health(endpoint),
-            latest=_latest(endpoint),
-            links=format_html(
+    def page_of(self, request: HttpRequest, row: WebhookEndpoint) -> dict[str, Any]:
+        """How it goes, and what may be done with it."""
+        may_manage = request.user.has_perm(MANAGE)
+        return {
+            "state": state_of(row),
+            "may_manage": may_manage,
+            "facts": _facts(row, whole=may_manage),
+            "health": _health(row),
+            "latest": _latest(row),
+            "links": format_html(
                 "{} · {}",
-                show.link(_list_of(endpoint, state__exact="failed"), "Failed"),
-                show.link(_list_of(endpoint), "All deliveries"),
+                show.link(_list_of(row, state__exact="failed"), "Failed"),
+                show.link(_list_of(row), "All deliveries"),
             ),
-            **(extra_context or {}),
-        )
-        return TemplateResponse(request, "admin/minting/webhook_endpoint.html", context)
+        }
 
     @display(description="Endpoint")
     def name(self, endpoint: WebhookEndpoint) -> str:

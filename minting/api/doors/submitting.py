@@ -15,7 +15,6 @@ from minting.access.scopes import Scope
 from minting.api.base import ApiView
 from minting.api.documents import IDEMPOTENCY_KEY, JSON_OK, problems
 from minting.api.doors import answers
-from minting.api.doors.bodies import dlms, plain
 from minting.api.doors.paying import pay_along
 from minting.api.doors.serializers import (
     AcceptedSerializer,
@@ -29,6 +28,7 @@ from minting.api.doors.serializers import (
 )
 from minting.api.doors.taking import take_many, take_one
 from minting.api.shown import shown_reading
+from readings.formats import bodies
 from readings.intake import Submission
 
 SINGLE = problems(400, 404, 409, 413, 422)
@@ -60,7 +60,7 @@ class SubmitReading(_Door):
     )
     def post(self, request: Request) -> Response:
         """Takes one reading of a meter that the body names."""
-        return Response(take_one(request, plain.submission, answers.submitted))
+        return Response(take_one(request, bodies.plain, answers.submitted))
 
 
 class MeterReadings(_Door):
@@ -79,7 +79,7 @@ class MeterReadings(_Door):
         Without the right to mint, or if it cannot be minted, it is stored all the same, and
         `message` says so.
         """
-        told = take_one(request, partial(plain.submission, serial=serial), answers.of_meter)
+        told = take_one(request, partial(bodies.plain, serial=serial), answers.of_meter)
         if request.query_params.get("auto_mint", "").lower() not in {"true", "1"}:
             return Response(told)
         if not holds_scope(request, Scope.MINT):
@@ -96,7 +96,7 @@ class _SubmitBatch(_Door):
 
     def post(self, request: Request) -> Response:
         """Takes up to 1,000 readings, each by itself; `message` tells what failed, and why."""
-        return Response(take_many(request, plain.submission, answers.counted))
+        return Response(take_many(request, bodies.plain, answers.counted))
 
 
 class _Ingest(_Door):
@@ -153,7 +153,7 @@ class Telemetry(_Ingest):
 
     def read(self, body: object) -> Submission:
         """A gateway's body."""
-        return plain.submission(body)
+        return bodies.plain(body)
 
 
 @_described("door_telemetry_batch", DoorReadingsSerializer, AcceptedSerializer(many=True), MANY)
@@ -162,7 +162,7 @@ class TelemetryBatch(_IngestBatch):
 
     def read(self, body: object) -> Submission:
         """A gateway's body."""
-        return plain.submission(body)
+        return bodies.plain(body)
 
 
 @_described("door_private_network", DlmsSerializer, AcceptedSerializer, SINGLE)
@@ -171,7 +171,7 @@ class PrivateNetwork(_Ingest):
 
     def read(self, body: object) -> Submission:
         """Registers."""
-        return dlms.submission(body)
+        return bodies.dlms(body)
 
 
 @_described("door_private_network_batch", DlmsBatchSerializer, AcceptedSerializer(many=True), MANY)
@@ -181,9 +181,9 @@ class PrivateNetworkBatch(_IngestBatch):
     def post(self, request: Request) -> Response:
         """Takes up to 1,000 readings, each by itself, and answers for each in the order sent."""
         if isinstance(request.data, dict):
-            dlms.require_plain(request.data)
+            bodies.require_plain(request.data)
         return super().post(request)
 
     def read(self, body: object) -> Submission:
         """Registers, flat."""
-        return dlms.item(body)
+        return bodies.dlms_item(body)

@@ -33,8 +33,9 @@ class Lease:
     @classmethod
     def of(cls, token: str, seconds: int | None, *, renewable: bool) -> Lease:
         """A token with ``seconds`` to live; ``None`` stands for ever."""
-        ends = seconds is not None
-        return cls(token, renewable, time.monotonic() + seconds * PART if ends else None)
+        if seconds is None:
+            return cls(token, renewable, None)
+        return cls(token, renewable, time.monotonic() + seconds * PART)
 
     @property
     def is_due(self) -> bool:

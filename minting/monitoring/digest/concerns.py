@@ -22,9 +22,11 @@ from minting.models import (
 )
 from minting.models.fields import first_id_since
 from minting.service.drive.doubt import IN_DOUBT
+from minting.service.polling import book
 from minting.service.watch import chain_health, figures, worker_health
 from minting.service.watch.figures import WAITED, Day
 from minting.service.watch.runway import runway
+from readings import queries
 from readings.backlog import total
 from readings.rules import ReadingStatus
 
@@ -81,6 +83,7 @@ def _all(day: date) -> Iterator[Concern]:
     yield from _workers()
     yield from _nodes()
     yield from _failures(day)
+    yield from _polling()
     yield from _standing()
 
 
@@ -136,7 +139,7 @@ def _authority() -> Iterator[Concern]:
         return
     left = runway(payer.lamports, payer.floor, figures.recent_cost(), figures.month())
     waiting = total(figures.backlog(), ReadingStatus.PENDING).readings
-    has = f"The mint authority {payer.address} has {_sol(payer.lamports)} SOL"
+    has = f"The mint authority {payer.address} has {sol(payer.lamports)} SOL"
     if left.lamports == 0 or left.readings == 0:
         yield Concern("out of SOL", f"{has}: nothing can be minted.", _page("index"))
     elif left.days is not None and left.days < LOW_DAYS:
@@ -189,6 +192,23 @@ def _failures(day: date) -> Iterator[Concern]:
         )
 
 
+def _polling() -> Iterator[Concern]:
+    pause = journal.current_pause()
+    if pause is not None:
+        yield Concern(
+            "polling is paused",
+            f"Nothing is minted by itself since {_moment(pause.paused_at)}: {pause.reason}",
+            _page("index"),
+        )
+    row = book.read()
+    if row.trouble:
+        yield Concern(
+            "polling is in trouble",
+            f"{_many(row.failures, 'poll')} in a row gave up: {row.trouble}",
+            _page("index"),
+        )
+
+
 def _standing() -> Iterator[Concern]:
     parked = MintSlice.objects.parked().count()
     if parked:
@@ -205,6 +225,13 @@ def _standing() -> Iterator[Concern]:
             f"{_many(approvals['count'], 'batch', 'batches')} awaiting approval",
             f"The first request expires {_moment(approvals['soonest'])}.",
             _page("minting_mintapproval_changelist"),
+        )
+    changes = queries.waiting_wallet_changes()
+    if changes:
+        yield Concern(
+            f"{_many(changes, 'changed wallet')} awaiting approval",
+            "Their owners are paid at the old ones meanwhile.",
+            _page("readings_walletchange_changelist"),
         )
     given_up = WebhookEndpoint.objects.given_up().count()
     if given_up:
@@ -230,6 +257,7 @@ def _moment(moment: datetime | None) -> str:
     return "" if moment is None else f"{moment:%d %B %H:%M} UTC"
 
 
-def _sol(lamports: int) -> str:
+def sol(lamports: int) -> str:
+    """Lamports as SOL, exactly."""
     whole, rest = divmod(lamports, LAMPORTS_A_SOL)
     return f"{whole:,}.{rest:09d}".rstrip("0").rstrip(".")

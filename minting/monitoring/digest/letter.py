@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from django.template.loader import render_to_string
 
-from minting.monitoring.digest.concerns import LAMPORTS_A_SOL, Report
+from minting.monitoring.digest.concerns import Report, sol
 
 
 def subject(told: Report) -> str:
@@ -53,16 +53,24 @@ def site() -> str:
     if settings.CSRF_TRUSTED_ORIGINS and "*" not in settings.CSRF_TRUSTED_ORIGINS[0]:
         return str(settings.CSRF_TRUSTED_ORIGINS[0])
     host = next(iter(settings.ALLOWED_HOSTS), "")
-    if not host or host.startswith(".") or "*" in host:
+    if "." not in host.lstrip(".") or host.startswith(".") or "*" in host:
         return ""
     return f"{'https' if settings.DJANGO_HTTPS else 'http'}://{host}"
 
 
 def _context(told: Report) -> dict[str, object]:
-    spent = told.minted.spent
     return {
         "told": told,
         "subject": subject(told),
         "site": site(),
-        "sol": f"{spent // LAMPORTS_A_SOL:,}.{spent % LAMPORTS_A_SOL:09d}",
+        "yesterday": (
+            ("Readings minted", f"{told.minted.readings:,}"),
+            ("Transactions", f"{told.minted.transactions:,}"),
+            ("Failures", f"{told.minted.failed:,}"),
+            ("SOL spent", sol(told.minted.spent)),
+        ),
+        "now": (
+            ("Readings waiting", f"{told.waiting:,}"),
+            ("Readings held", f"{told.held:,}"),
+        ),
     }

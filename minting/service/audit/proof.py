@@ -59,6 +59,8 @@ def journalled(transaction_id: UUID) -> Journalled:
         token_program=mint.token_program,
         authority=mint.mint_authority,
         fee_payer=row.fee_payer,
+        blockhash=row.blockhash,
+        version=row.version,
         batch_ids=batch_ids,
         memo_root=bytes(row.memo_root),
         reading_ids=tuple(row.reading_ids),

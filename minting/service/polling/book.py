@@ -48,7 +48,7 @@ def read() -> Polling:
 def _kept() -> Polling:
     """The row; made at first use."""
     row = read()
-    if row.pk is None:
+    if row._state.adding:
         Polling.objects.bulk_create([row], ignore_conflicts=True)
         row = Polling.objects.get()
     return row

@@ -153,6 +153,12 @@ def recent_cost() -> RecentCost:
     return RecentCost(transactions, int(readings), int(lamports), since)
 
 
+def forget() -> None:
+    """Whatever is kept is computed anew when it is asked for next."""
+    for each in (_backlog, _month, _today):
+        each.forget()
+
+
 def open_batches() -> Open:
     """What is queued, waits for approval, or runs."""
     batches = MintBatch.objects.filter(

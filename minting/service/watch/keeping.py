@@ -25,6 +25,11 @@ class Kept(Generic[T]):
         self._value: T | None = None
         self._until = 0.0
 
+    def forget(self) -> None:
+        """The next who asks gets a new one."""
+        with self._lock:
+            self._value = None
+
     def get(self) -> T:
         """The figure, or what it was a moment ago; who comes meanwhile waits for the same."""
         with self._lock:

@@ -16,7 +16,7 @@ from django.db import DatabaseError
 from solders.pubkey import Pubkey
 
 from minting.conf import MintingConfig
-from minting.engine.errors import MintingRefused, SolanaError
+from minting.engine.errors import MintingRefused, SignerRefused, SolanaError
 from minting.engine.mints import decode_mint, require_mintable
 from minting.engine.types import AccountView, MintFacts
 from minting.service.chain.preflight import require_same_cluster
@@ -56,7 +56,11 @@ class _Seen:
 
 
 def survey(session: Session) -> list[Finding]:
-    """All that is found wrong; empty if nothing is. No longer than ``PATIENCE`` and a little."""
+    """All that is found wrong; empty if nothing is. No longer than ``PATIENCE`` and a little.
+
+    Raises:
+        SignerRefused, SignerUnavailable: The authority's address is the signer's to tell.
+    """
     config = session.config
     if missing := _missing(config):
         return [missing]
@@ -75,6 +79,8 @@ def _missing(config: MintingConfig) -> Finding | None:
     try:
         config.need_mint()
         config.need_authority()
+    except SignerRefused:
+        raise  # about the key's keeper, who names the authority
     except MintingRefused as refused:
         return Finding("E002", str(refused), "Set it where web and workers get their environment.")
     return None

@@ -1,4 +1,5 @@
-// A security key that does not answer: what the browser says of it, in words, where a person looks.
+// Forms for a security key: the keyboard opens them too, and what the browser says of a key that does
+// not answer stands in words where a person looks.
 "use strict";
 
 (() => {
@@ -8,6 +9,14 @@
         SecurityError: "The browser takes keys over HTTPS alone, by the host's name.",
         NotSupportedError: "This key cannot do what is asked of it.",
     };
+
+    // Enter in a form whose answer only the key has: as its button.
+    document.addEventListener("submit", (event) => {
+        const button = event.target.querySelector("#key-button");
+        if (!button) return;
+        event.preventDefault();
+        button.click();
+    });
 
     document.addEventListener("allauth.error", (event) => {
         const { exception } = event.detail;

@@ -13,7 +13,7 @@ from readings.models import Owner
 
 class Command(BaseCommand):
     help = (
-        "Replaces an owner's name, deletes address of mail, places of meters and what the change "
+        "Replaces an owner's name, deletes e-mail address, places of meters and what the change "
         "log and registry files quoted of them. Irreversible; readings, batches and results stay."
     )
 

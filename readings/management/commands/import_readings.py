@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from django.core.management.base import CommandParser
 
 from readings.candidate import LONGEST_INTERVAL
-from readings.formats import DateOrder, Exported, Format, Options
-from readings.formats.columns import FIELDS, SKIP
+from readings.formats import Exported, Format, Options
+from readings.formats.columns import FIELDS
 from readings.imports import Decision, Report
-from readings.management.importing import ImportCommand, pairs
+from readings.management.importing import ImportCommand
 from readings.models.import_file import ImportKind
 
 
@@ -21,6 +23,8 @@ class Command(ImportCommand):
         "what is stored, keep the whole file out unless an option says what becomes of them."
     )
     kind = ImportKind.READINGS
+    formats = tuple(Format)
+    fields = tuple(FIELDS)
     answers: ClassVar = {
         "meter": "--meter SERIAL",
         "interval": "--interval SECONDS",
@@ -34,9 +38,6 @@ class Command(ImportCommand):
             "--corrections",
             action="store_true",
             help="add other values for what is stored as revisions",
-        )
-        parser.add_argument(
-            "--format", choices=["auto", *Format], default="auto", help="default: by content"
         )
         parser.add_argument(
             "--meter", default="", metavar="SERIAL", help="where the file names none"
@@ -53,36 +54,19 @@ class Command(ImportCommand):
             choices=list(Exported),
             help="what counts where only generation and consumption are told",
         )
-        parser.add_argument(
-            "--map",
-            action="append",
-            default=[],
-            metavar="COLUMN=FIELD",
-            help=f"what a column tells: {', '.join((*FIELDS, SKIP))}",
-        )
         parser.add_argument("--decimal-comma", action="store_true", help="1,5 is one and a half")
-        parser.add_argument(
-            "--timezone", default="UTC", metavar="ZONE", help="of times without an offset"
-        )
-        parser.add_argument(
-            "--dates", choices=list(DateOrder), default=DateOrder.ISO, help="order in dates"
-        )
-        parser.add_argument("--sheet", default="", metavar="NAME", help="of a workbook")
 
-    def handle(self, *_args: Any, **said: Any) -> None:
-        options = Options(
-            format=None if said["format"] == "auto" else Format(said["format"]),
+    def options(self, said: Mapping[str, Any]) -> Options:
+        return replace(
+            super().options(said),
             meter=said["meter"],
             interval_seconds=said["interval"],
             exported=Exported(said["exported"]) if said["exported"] else None,
-            mapping=pairs(said["map"]),
             decimal_comma=said["decimal_comma"],
-            timezone=said["timezone"],
-            dates=DateOrder(said["dates"]),
-            sheet=said["sheet"],
         )
-        decision = Decision(corrections=said["corrections"], skip_invalid=said["skip_invalid"])
-        self.bring(said["file"], options, decision, dry_run=said["dry_run"], json=said["json"])
+
+    def decision(self, said: Mapping[str, Any]) -> Decision:
+        return replace(super().decision(said), corrections=said["corrections"])
 
     def sentence(self, report: Report) -> str:
         held = ", ".join(f"{number:,} {code}" for code, number in report.held.most_common())

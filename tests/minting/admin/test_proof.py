@@ -14,13 +14,14 @@ from solders.pubkey import Pubkey
 
 from minting.engine.proof import Journalled, Kept, Proof, Verdict, prove
 from minting.engine.states import TransactionStatus
-from minting.engine.types import Commitment
-from minting.models import BatchSource, MintResult, MintTransaction
+from minting.engine.types import Commitment, LandedTransaction
+from minting.models import BatchSource, MintBatch, MintResult, MintTransaction
 from minting.service.audit.proof import journalled, verify_on_chain
 from minting.service.chain.session import open_session
 from minting.service.drive.recover import recover
 from minting.service.history.auditing import landed_contents
 from minting.service.requests.prepare import request_batch
+from readings.models import MeterReading
 from tests.factories.readings import address
 from tests.factories.village import harvest, village
 from tests.minting.admin.journal import minted_batch
@@ -35,6 +36,14 @@ def proof_of(row: MintTransaction) -> Proof:
 
 def red(proof: Proof) -> set[str]:
     return {point.name.split(",")[0] for point in proof.points if point.agrees is False}
+
+
+def assert_proven(batch: MintBatch) -> None:
+    """Each of its transactions is what the chain keeps, in every point and finally."""
+    for row in batch.transactions.all():
+        proof = proof_of(row)
+        assert (proof.verdict, red(proof)) == (Verdict.AGREES, set()), proof
+        assert all(point.agrees for point in proof.points)
 
 
 def flipped(raw: bytes, at: int) -> bytes:
@@ -64,6 +73,15 @@ def bytes_changed(at: int) -> Callable[[MintTransaction], None]:
     return lambda row: journal(raw=flipped(bytes(row.raw), at))(row)
 
 
+def moved_to_another_batch(row: MintTransaction) -> None:
+    other = MintBatch.objects.create(source=BatchSource.CLI.value, total_readings=0)
+    journal(batch=other)(row)
+
+
+def another_energy(row: MintTransaction) -> None:
+    MeterReading.objects.filter(id=row.reading_ids[0]).update(kwh_amount=9)
+
+
 ELSEWHERE = address("somebody else")
 TAMPERINGS: dict[str, tuple[Callable[[MintTransaction], None], str]] = {
     "a result's amount": (results(base_units=1), "Root of the readings listed"),
@@ -84,7 +102,38 @@ TAMPERINGS: dict[str, tuple[Callable[[MintTransaction], None], str]] = {
     "the fee payer": (journal(fee_payer=ELSEWHERE), "Fee payer"),
     "the cluster": (journal(genesis_hash=ELSEWHERE), "Cluster (genesis hash)"),
     "the readings": (journal(reading_ids=[]), "Readings it pays"),
+    "the blockhash": (journal(blockhash=ELSEWHERE), "Blockhash"),
+    "the format": (journal(version="0"), "Format"),
+    "the batch": (moved_to_another_batch, "Batch in the memo"),
+    "a reading's energy": (another_energy, "Energy of results and readings"),
+    "a result that is taken away": (
+        results(
+            status="cancelled", transaction=None, tx_signature="", slot=None, error_code="cancelled"
+        ),
+        "Readings it pays",
+    ),
+    "an error that never was": (
+        journal(status="failed", error={"InstructionError": [0, "Custom"]}),
+        "Error it landed with",
+    ),
+    "a death that never was": (
+        journal(status="expired", evidence={"told": "nothing"}),
+        "Whether it landed",
+    ),
 }
+
+
+LIES: dict[str, tuple[Callable[[LandedTransaction], dict[str, Any]], str]] = {
+    "bytes": (lambda landed: {"raw": flipped(landed.raw, 9)}, "Bytes"),
+    "slot": (lambda landed: {"slot": landed.slot + 1}, "Slot"),
+    "fee": (lambda landed: {"fee": landed.fee + 1}, "Fee"),
+    "rent": (
+        lambda landed: {"post_balances": (landed.post_balances[0] - 1, *landed.post_balances[1:])},
+        "Rent",
+    ),
+    "error": (lambda _: {"err": "AccountInUse"}, "Error it landed with"),
+}
+"""What a node says otherwise than the journal, and the point that shows it."""
 
 
 def test_it_is_green_where_true_and_red_for_every_tampering(minting_chain, drain, staff):
@@ -164,6 +213,13 @@ def ended_otherwise(told: Journalled) -> None:
     dead = replace(told, status=TransactionStatus.EXPIRED)
     assert "Whether it landed" in red(prove(dead, kept))
     assert prove(told, replace(kept, mints_told=False)).verdict is Verdict.OPEN
+    for name, (change, point) in LIES.items():
+        proof = prove(told, replace(kept, landed=replace(landed, **change(landed))))
+        assert (proof.verdict, point in red(proof)) == (Verdict.DIFFERS, True), name
+    flipped_memo = flipped(landed.raw, landed.raw.index(b"gt1.") + 30)
+    other = landed_contents(replace(landed, raw=flipped_memo), Pubkey.from_string(told.mint))
+    lied = red(prove(told, replace(kept, contents=other)))
+    assert {"Signature on chain", "Root of the readings listed"} <= lied
     early = prove(told, replace(kept, commitment=Commitment.CONFIRMED))
     assert (early.verdict, "provisionally" in early.sentence) == (Verdict.PROVISIONAL, True)
 

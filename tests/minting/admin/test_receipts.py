@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from uuid import UUID
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
+from spl.token.constants import TOKEN_2022_PROGRAM_ID
 
 from minting.engine.errors import ReceiptRefused
 from minting.engine.receipt_file import MAX_SIZE, read_receipt, write_receipt
@@ -23,6 +22,7 @@ from minting.service.chain.session import open_session
 from minting.service.drive.recover import recover
 from minting.service.requests.prepare import request_batch
 from tests.factories.village import harvest, village
+from tests.verify.recorded import node
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -96,6 +96,10 @@ def test_a_receipt_holds_here_and_for_the_program_and_no_forgery_does(
         "cluster": {"genesis_hash": other["wallet"]},
         "tree": {"tree_size": 4},
         "signature": {"signature": "1" * 64},
+        "shorter path": {"path": path[1:]},
+        "token program": {"token_program": str(TOKEN_2022_PROGRAM_ID)},
+        "format": {"format": "gridtoken/audit-pack"},
+        "version": {"version": 2},
     }
     for name, fields in forgeries.items():
         forged = change(file, **fields)
@@ -143,27 +147,10 @@ def test_a_receipt_among_five_thousand_is_small():
     assert len(write_receipt(receipt)) + 13 * 70 < MAX_SIZE
 
 
-class Remembers(BaseHTTPRequestHandler):
-    """Answers as the node did when the golden receipt was written."""
-
-    def do_POST(self):
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        answers = json.loads(ANSWERS.read_text())
-        body = json.dumps({"jsonrpc": "2.0", "id": 1, "result": answers[asked["method"]]}).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        """Nothing."""
-
-
 def test_a_golden_receipt_is_still_read_written_and_verified(tmp_path):
     golden = GOLDEN.read_bytes()
     assert write_receipt(read_receipt(golden)) == golden
-    with ThreadingHTTPServer(("127.0.0.1", 0), Remembers) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        code, said = program(golden, tmp_path, f"http://127.0.0.1:{server.server_port}")
-        server.shutdown()
+    answers = json.loads(ANSWERS.read_text())
+    with node(lambda method, _: answers[method]) as url:
+        code, said = program(golden, tmp_path, url)
     assert (code, said.split()[0]) == (0, "verified")

@@ -20,7 +20,7 @@ from minting.service.drive.recover import recover
 from minting.service.requests.prepare import request_batch
 from readings.intake import correct
 from readings.models import MeterReading
-from readings.rules import ReadingSource, Verification
+from readings.rules import ReadingSource
 from tests.factories.village import Villager, harvest, village
 from tests.minting.admin import journal
 
@@ -37,7 +37,6 @@ def corrected(reading: MeterReading, kwh: str) -> None:
         kwh_amount=Decimal(kwh),
         reason="read again",
         source=ReadingSource.API,
-        verification=Verification.VERIFIED,
     )
 
 
@@ -95,7 +94,7 @@ def test_statements_add_up_to_journal_chain_and_batches(minting_chain, drain, st
         each.owner.user_id for each in several
     )
     readings = {line.owner: line.readings for line in september.owners}
-    assert [readings[name] for name in names] == [3, 2, 2]
+    assert [readings[each.owner.user_id] for each in several] == [3, 2, 2]
     assert len({line.network_fee for line in september.owners}) > 1
     assert all(line.rent for line in september.owners), "each had an account opened"
     assert months()[-1] == date(2026, 9, 1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django.urls import reverse
 
@@ -50,6 +52,13 @@ def asked(clerk, resident) -> WalletChange:
     assert answer.redirect_chain[-1][0] == url("change", change)
     assert "Nothing is changed yet" in page
     assert (change.way, change.proposed_by.username) == ("admin", "clerk")
+    return change
+
+
+def ask_for(**wanted: Any) -> WalletChange:
+    """By a command."""
+    change = intake.register_wallet(**wanted)
+    assert isinstance(change, WalletChange)
     return change
 
 
@@ -138,6 +147,56 @@ def test_what_waits_stands_in_sidebar_dashboard_and_at_the_owner(house, clerk, s
         assert found.context["cl"].result_count == count
 
 
+def test_several_are_approved_with_one_confirmation_each_as_it_was_shown(house, clerk, staff):
+    mine = asked(clerk, house)
+    approver = staff("approver", *APPROVES)
+    others = [
+        ask_for(owner=WalletFactory().owner, address=address(f"wanted {each}")) for each in range(3)
+    ]
+    inbox = reverse("admin:readings_walletchange_changelist")
+    chosen = {
+        "action": "approve_selected",
+        "_selected_action": [row.pk for row in (mine, *others)],
+    }
+    page = clerk.post(inbox, chosen, follow=True)
+    assert page.context["count"] == 3
+    assert "Left out, since you asked for them: 1." in page.content.decode()
+
+    page = approver.post(inbox, chosen, follow=True)
+    shown = page.context["shown"]
+    assert len(shown) == 4
+    for told in (NEW, others[0].address, "2 readings, 0.5 kWh"):
+        assert told in page.content.decode()
+    # Meanwhile one is withdrawn and one's address is somebody else's too.
+    intake.withdraw_wallet_change(others[0].pk, by=None)
+    WalletFactory(address=others[1].address)
+    view = reverse("admin:readings_walletchange_approve_selected")
+    sent = [*shown, "nonsense", f"{house.owner.pk}:x"]
+    answer = approver.post(view, {"shown": sent}, follow=True).content.decode()
+    assert "Approved: 2 owners are paid at the new wallet" in answer
+    assert answer.count("Not decided") == 4
+    assert f"Not decided, {others[1].owner}: what was shown is not what is asked now" in answer
+    stand = dict(WalletChange.objects.values_list("pk", "status"))
+    assert [stand[row.pk] for row in (mine, *others)] == [
+        *("approved", "withdrawn", "proposed", "approved"),
+    ]
+    # A landlord's flats follow each other to one address: that was shown, too.
+    flats = [WalletFactory().owner for _ in range(3)]
+    changes = [ask_for(owner=each, address=address("landlord")) for each in flats]
+    sent = [f"{each.pk}:{intake.digest_of(each)}" for each in changes]
+    told = approver.post(view, {"shown": sent}, follow=True).content.decode()
+    assert "Approved: 3 owners are paid" in told
+    # Whoever asked does not get round it by the address either.
+    late = ask_for(owner=house.owner, address=address("late"))
+    WalletChange.objects.filter(pk=late.pk).update(
+        proposed_by=mine.proposed_by, way="admin", address=address("later")
+    )
+    late.refresh_from_db()
+    clerk.post(view, {"shown": [f"{late.pk}:{intake.digest_of(late)}"]})
+    late.refresh_from_db()
+    assert late.status == "proposed"
+
+
 @pytest.mark.parametrize(
     ("wanted", "says"),
     [
@@ -147,7 +206,7 @@ def test_what_waits_stands_in_sidebar_dashboard_and_at_the_owner(house, clerk, s
     ],
 )
 def test_what_is_odd_about_an_address_is_said(house, staff, wanted, says):
-    more = {}
+    more: dict[str, Any] = {}
     at = house.wallet.address
     if wanted == "before":
         Wallet.objects.update(retired_at=house.wallet.registered_at)
@@ -157,7 +216,7 @@ def test_what_is_odd_about_an_address_is_said(house, staff, wanted, says):
         at = NEW
     else:
         more = {"allow_program_owned": True, "exception_reason": "Their multisig"}
-    change = intake.register_wallet(owner=house.owner, address=at, **more)
+    change = ask_for(owner=house.owner, address=at, **more)
     page = staff("approver", *APPROVES).get(url("change", change)).content.decode()
     assert says in page
     assert "by a command" in page

@@ -69,6 +69,7 @@ def test_a_program_that_refuses_everybody_stops_what_is_queued_and_lets_nothing_
     sentence = f"refuses to mint one base unit: instruction 1 failed: {PAUSED}"
     assert str(refused.value).endswith(sentence)
     assert sentence in str(checked.value)
+    assert "(minting.E005)" in str(checked.value)
     assert MintBatch.objects.get() == batch
     assert not MintTransaction.objects.exists()
     assert outcome(waiting) == (False, "minting_refused")

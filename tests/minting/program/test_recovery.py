@@ -28,6 +28,7 @@ from minting.service.chain.session import open_session
 from readings.models import MeterReading
 from tests.factories.readings import MeterReadingFactory, address, household
 from tests.minting.admin.conftest import VIEWS, Staff, staff  # noqa: F401 — a fixture
+from tests.minting.admin.test_proof import assert_proven
 from tests.minting.admin.test_selecting import confirm_url, frozen_by
 from tests.minting.service.test_minting import mint
 from tests.minting.service.test_reconcile import (
@@ -147,3 +148,4 @@ def test_i7_a_restored_database_signs_nothing_and_adopts_what_the_program_minted
     assert (answer["status"], answer["adopted"], answer["held"]) == ("clean", 1, [])
     again = MintBatch.objects.get(id=lost.id)
     assert (again.fee_paid_lamports, again.rent_paid_lamports) == costs
+    assert_proven(again)

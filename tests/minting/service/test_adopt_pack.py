@@ -29,6 +29,7 @@ from minting.service.audit.audit_pack import write_pack
 from minting.service.requests.prepare import request_batch
 from readings.models import MeterReading
 from tests.factories.readings import MeterReadingFactory, address, household
+from tests.minting.admin.test_proof import assert_proven
 from tests.minting.service.test_reconcile import (
     UNITS,
     compare,
@@ -83,6 +84,7 @@ def test_point_20_a_database_older_than_the_chain_is_healed_from_an_audit_pack(
     assert (healed.status, healed.successful_mints) == ("succeeded", 14)
     assert (healed.fee_paid_lamports, healed.rent_paid_lamports) == costs
     assert {row.signature for row in healed.transactions.all()} == signatures
+    assert_proven(healed)
     again.refresh_from_db()
     assert (again.status, again.failed_mints) == ("cancelled", 14)
     assert set(MeterReading.objects.values_list("status", flat=True)) == {"minted"}
@@ -123,6 +125,7 @@ def test_a_batch_that_was_adopted_beside_another_has_a_pack_that_verifies(
     assert compare(adopt=file).clean
 
     beside = MintBatch.objects.get(retry_of=batch)
+    assert_proven(beside)
     code, told = verify(pack(beside), tmp_path, "--rpc", minting_chain.net.url)
     assert code == 0, told
     code, told = verify(pack(batch), tmp_path)

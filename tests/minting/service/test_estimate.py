@@ -153,6 +153,7 @@ def queries_for(readings) -> int:
 
 
 def test_asking_for_a_batch_takes_as_many_queries_for_many_as_for_few(minting_chain):
+    queries_for(readings_of(owners(1)))  # whoever comes first keeps the nodes' answers for all
     few = queries_for(readings_of(owners(2)))
     many = queries_for(readings_of(owners(40), each=3))
     assert many == few

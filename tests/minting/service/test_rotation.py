@@ -66,6 +66,5 @@ def test_a_new_authority_goes_on_where_the_old_one_stopped(
     minting_chain.net.wait_slots(40)
     assert minting_chain.supply() == 3 * 500_000_000
     with open_session() as session:
-        run = reconcile(session, thorough=True)
-    assert run.status == "clean"
+        assert reconcile(session, thorough=True).clean
     assert not ReconcileFinding.objects.exists()

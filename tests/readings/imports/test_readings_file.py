@@ -12,7 +12,7 @@ from django.core.management import CommandError, call_command
 from readings import imports
 from readings.errors import FileRefused
 from readings.formats import Options
-from readings.imports import Decision, content, desk, progress
+from readings.imports import Decision, content, desk, progress, readings_file
 from readings.models import ImportFile, ImportPart, MeterReading
 from readings.models.import_file import ImportKind, PartKind
 from readings.rules import ReadingStatus
@@ -152,11 +152,33 @@ def test_a_file_that_tells_a_period_twice_and_a_reading_in_flight(household, ope
         period_start=END - 9 * QUARTER, period_end=END - 8 * QUARTER, status="minting"
     )
     told = csv(*lines(count=1), *lines(count=1, kwh="1"), *lines(count=1, since=8, kwh="0.5"))
-    imported = taken(looked_at(told), operator, corrections=True)
+    imported = looked_at(told)
+    seen = imported.report["problems"]
+    imported = taken(imported, operator, corrections=True)
     assert imported.status == "checked"
-    assert [each["code"] for each in imported.report["problems"]] == ["conflict", "being_minted"]
+    assert [each["code"] for each in seen] == ["conflict", "being_minted"]
+    assert imported.report["problems"] == seen
     assert "twice" in imported.report["problems"][0]["detail"]
     assert str(flying.id) in imported.report["problems"][1]["detail"]
+
+
+@pytest.mark.parametrize("chunk", [1, 1_000])
+def test_a_file_that_corrects_a_period_twice_is_told_before_anything_is_decided(
+    household, operator, monkeypatch, chunk
+):
+    monkeypatch.setattr(readings_file, "CHUNK", chunk)
+    taken(looked_at(csv(*lines(count=2))), operator)
+    told = csv(*lines(count=1, kwh="1"), *lines(count=2, kwh="2"), *lines(count=1, kwh="1"))
+    imported = looked_at(told)
+    assert [each["line"] for each in imported.report["problems"]] == [3]
+    assert imported.report["conflicts"] == 2
+    assert not MeterReading.objects.filter(revision=2).exists()
+    imported = taken(imported, operator, corrections=True, skip_invalid=True)
+    # Line 5 says what line 2 said.
+    counts = {name: imported.report[name] for name in ("corrected", "duplicates", "invalid")}
+    assert counts == {"corrected": 2, "duplicates": 1, "invalid": 1}
+    now = MeterReading.objects.current().order_by("-period_end")
+    assert list(now.values_list("kwh_amount", "revision")) == [(1, 2), (2, 2)]
 
 
 def test_a_file_that_needs_an_answer_is_read_again_with_it(household):

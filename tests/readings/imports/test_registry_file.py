@@ -17,7 +17,7 @@ from readings import imports, intake
 from readings.errors import ReadingError
 from readings.formats import Options
 from readings.formats.registry import Entry, read_registry
-from readings.imports import Decision
+from readings.imports import Decision, registry_file
 from readings.intake.registering import register_many
 from readings.models import (
     ImportFile,
@@ -63,6 +63,31 @@ def taken(told: bytes, operator, **decision) -> ImportFile:
     imports.take(imported.id)
     imported.refresh_from_db()
     return imported
+
+
+def test_in_parts_it_is_told_and_done_as_in_one(monkeypatch, operator):
+    taken(csv(f"malee,Malee,,{address('malee')},M-1,,,900,2025-01-01"), operator)
+    told = csv(
+        f"anong,Anong,,{address('anong')},A-1,,,900,2025-01-01",
+        f"malee,,,{address('new')},M-2,,,,2025-01-01",
+        "anong,,anong@example.com,,A-2,,,,2025-01-01",  # more of an owner that is new
+        "anong,Somebody,,,A-3,,,,2025-01-01",  # told otherwise two parts before
+        ",,,,A-1,,Bangkok,,",
+        "malee,,,,A-1,,,,2025-06-01",  # changes hands
+        "malee,,malee@example.com,,,,,,",
+        f"anong,,,{address('anong')},A-2,,,,2025-01-01",
+    )
+    in_one = looked_at(told).report
+    monkeypatch.setattr(registry_file, "CHUNK", 1)
+    assert looked_at(told).report == in_one
+    assert [each["line"] for each in in_one["problems"]] == [5]
+    assert [each["what"] for each in in_one["changes"]] == ["wallet address", "owner email"]
+    counts = {name: in_one[name] for name in ("rows", "owners", "meters", "assignments", "changed")}
+    assert counts == {"rows": 8, "owners": 1, "meters": 3, "assignments": 4, "changed": 1}
+    imported = taken(told, operator, skip_invalid=True)
+    assert imported.report == in_one
+    assert Owner.objects.get(user_id="anong").email == "anong@example.com"
+    assert MeterAssignment.objects.filter(meter__serial="A-1").count() == 2
 
 
 def test_a_new_registry_and_the_same_again(operator):

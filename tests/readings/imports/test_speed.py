@@ -12,10 +12,10 @@ import pytest
 
 from readings import imports
 from readings.formats import Options
-from readings.imports import content, report
+from readings.imports import content, registry_file, report
 from readings.models import ImportFile
 from readings.models.import_file import ImportKind
-from tests.factories.readings import QUARTER, last_quarter
+from tests.factories.readings import QUARTER, address, last_quarter
 
 pytestmark = [pytest.mark.django_db, pytest.mark.speed]
 
@@ -29,10 +29,18 @@ def quarters(count: int) -> bytes:
     return "\n".join(["meter,start,end,kwh", *lines]).encode()
 
 
-def measured(count: int, *, memory: bool) -> float:
+def registry(count: int) -> bytes:
+    header = "user_id,name,wallet_address,meter_serial,interval_seconds,held_from"
+    lines = (f"o-{at},Owner,{address(f'o-{at}')},m-{at},900,2026-01-01" for at in range(count))
+    return "\n".join([header, *lines]).encode()
+
+
+def measured(
+    count: int, *, memory: bool, kind: ImportKind = ImportKind.READINGS, new: str = "new"
+) -> float:
     """Seconds of this process, or bytes at most, that looking at so many rows takes."""
-    told = io.BytesIO(quarters(count))
-    imported = imports.bring(told, kind=ImportKind.READINGS, name="x", options=Options())
+    told = io.BytesIO({ImportKind.READINGS: quarters, ImportKind.REGISTRY: registry}[kind](count))
+    imported = imports.bring(told, kind=kind, name="x", options=Options())
     if memory:
         tracemalloc.start()
     began = time.process_time()
@@ -41,7 +49,7 @@ def measured(count: int, *, memory: bool) -> float:
     if memory:
         _, took = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-    assert ImportFile.objects.get(id=imported.id).report["new"] == count
+    assert ImportFile.objects.get(id=imported.id).report[new] == count
     return took
 
 
@@ -55,3 +63,15 @@ def test_four_times_the_rows_take_four_times_the_time_and_the_same_memory(househ
     assert measured(MANY, memory=True) < 1.5 * measured(FEW, memory=True)
     # A year of quarter hours within ten seconds, were this process alone on its core.
     assert per_row * timedelta(days=365) / QUARTER < 10
+
+
+def test_a_registry_of_any_length_takes_the_memory_of_a_part(monkeypatch):
+    for module, name in ((content, "PART"), (content, "IN_MEMORY"), (report, "IN_MEMORY")):
+        monkeypatch.setattr(module, name, 64 * 1024)
+    monkeypatch.setattr(registry_file, "CHUNK", 100)
+
+    def most(count: int) -> float:
+        return measured(count, memory=True, kind=ImportKind.REGISTRY, new="meters")
+
+    most(100)  # what is loaded once
+    assert most(1_200) < 1.5 * most(300)

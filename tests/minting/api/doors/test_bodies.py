@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minting.api.doors.bodies import dlms, plain
 from readings.candidate import examine
 from readings.errors import InvalidReading
+from readings.formats import bodies
 from readings.intake import Submission
 from tests.minting.api.doors import clients
 from tests.minting.api.doors.clients import NOON
@@ -36,7 +36,7 @@ def parsed(body: Any) -> Any:
     ],
 )
 def test_each_generation_of_the_gateways_body_means_the_same(body, energies, interval, notes):
-    told = examine(plain.submission(parsed(body("M-1", NOON, 0.75))), now=LATER)
+    told = examine(bodies.plain(parsed(body("M-1", NOON, 0.75))), now=LATER)
 
     values = tuple(None if each is None else Decimal(each) for each in energies)
     assert told.meter_serial == "M-1"
@@ -48,7 +48,7 @@ def test_each_generation_of_the_gateways_body_means_the_same(body, energies, int
 
 @pytest.mark.parametrize(
     ("read", "body"),
-    [(dlms.submission, clients.simulator_today), (dlms.item, clients.flat_registers)],
+    [(bodies.dlms, clients.simulator_today), (bodies.dlms_item, clients.flat_registers)],
 )
 def test_registers_of_an_interval_are_wh(read, body):
     told = examine(read(parsed(body("M-1", NOON, 0.0004))), now=LATER)
@@ -61,7 +61,7 @@ def test_an_import_register_is_the_consumption_where_nothing_else_tells_it():
     body = parsed(clients.simulator_today("M-1", NOON, 0.5))
     del body["payload"]["energy_consumed"]
 
-    assert dlms.submission(body).energy_consumed == Decimal("0.1205")
+    assert bodies.dlms(body).energy_consumed == Decimal("0.1205")
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_an_import_register_is_the_consumption_where_nothing_else_tells_it():
 def test_the_exported_energy_is_the_best_that_is_there(energies, exported):
     body = {"meter_serial": "M-1", "timestamp": "2026-11-01T12:00:00Z", **energies}
 
-    assert plain.submission(body).kwh_amount == Decimal(exported)
+    assert bodies.plain(body).kwh_amount == Decimal(exported)
 
 
 @pytest.mark.parametrize(
@@ -93,14 +93,14 @@ def test_the_exported_energy_is_the_best_that_is_there(energies, exported):
     ],
 )
 def test_every_clock_is_understood(text):
-    assert plain.submission({"meter_id": "M-1", "kwh": 1, "timestamp": text}).period_end == NOON
+    assert bodies.plain({"meter_id": "M-1", "kwh": 1, "timestamp": text}).period_end == NOON
 
 
 @pytest.mark.parametrize("seconds", [15, Decimal("15.0")])
 def test_an_interval_may_be_written_with_a_point(seconds):
     body = {"meter_id": "M-1", "kwh": 1, "timestamp": NOON.isoformat(), "interval_seconds": seconds}
 
-    assert examine(plain.submission(body), now=LATER).interval == timedelta(seconds=15)
+    assert examine(bodies.plain(body), now=LATER).interval == timedelta(seconds=15)
 
 
 @pytest.mark.parametrize("code", ["1.0.2.8.0.255", "1-0:2.8.0", "2.8.0", "1-0:1.8.0*255"])
@@ -108,13 +108,13 @@ def test_a_counters_standing_is_refused_with_a_sentence(code):
     flat = {"device_id": "M-1", "timestamp": NOON.isoformat(), code: 48_211_000}
 
     for read, body in (
-        (dlms.item, flat),
-        (dlms.submission, {"device_id": "M-1", "payload": flat}),
-        (plain.submission, {**flat, "meter_id": "M-1"}),
+        (bodies.dlms_item, flat),
+        (bodies.dlms, {"device_id": "M-1", "payload": flat}),
+        (bodies.plain, {**flat, "meter_id": "M-1"}),
     ):
         with pytest.raises(InvalidReading, match="standing of a counter"):
             read(body)
-    assert dlms.item({**flat, "kwh": 1}).kwh_amount == 1  # the interval is told besides
+    assert bodies.dlms_item({**flat, "kwh": 1}).kwh_amount == 1  # the interval is told besides
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_what_is_no_reading_is_refused_by_name(changes, word):
     body = {"meter_serial": "M-1", "kwh": 1, "timestamp": NOON.isoformat(), **changes}
 
     with pytest.raises(InvalidReading, match=word):
-        plain.submission(body)
+        bodies.plain(body)
 
 
 @pytest.mark.parametrize("protocol", ["v4", "dlms-enc", 4, ["dlms"]])
@@ -144,7 +144,7 @@ def test_frames_for_others_are_refused(protocol):
     body = clients.simulator_today("M-1", NOON, 1) | {"protocol": protocol}
 
     with pytest.raises(InvalidReading, match="protocol is dlms"):
-        dlms.submission(body)
+        bodies.dlms(body)
 
 
 LEAVES = (
@@ -170,7 +170,7 @@ FRAMES = BODIES | BODIES.map(lambda body: {"device_id": "M-1", "payload": body})
 
 @given(body=FRAMES)
 def test_whatever_comes_is_a_submission_or_a_refusal(body):
-    for read in (plain.submission, dlms.submission, dlms.item):
+    for read in (bodies.plain, bodies.dlms, bodies.dlms_item):
         try:
             told = read(body)
             assert isinstance(told, Submission)
@@ -187,5 +187,5 @@ def test_amount_and_time_come_through_to_the_last_digit(kwh, age):
     end = NOON - age
     body = {"meter_serial": "M-1", "kwh": kwh, "timestamp": end.isoformat()}
 
-    told = examine(plain.submission(body), now=LATER)
+    told = examine(bodies.plain(body), now=LATER)
     assert (told.values[0], told.end) == (kwh, end)

@@ -1,15 +1,16 @@
-"""Members of a body by any of their names, in every shape that clients give them."""
+"""Members of a body by any of their names, in every shape that clients give them. Pure."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from readings import rules
 from readings.errors import InvalidReading
+from readings.formats.values import Clock
 
 _COUNTER = re.compile(r"(1[-.][0-9]+[:.])?[12]\.8\.[0-9](\.[0-9]+|\*[0-9]+)?")
 """Active energy of a register (OBIS C 1 or 2, D 8), however the code is spelt."""
@@ -66,8 +67,8 @@ def exported(body: Mapping[str, Any]) -> Decimal:
     return rules.exported_kwh(body)
 
 
-def instant(body: Mapping[str, Any], *names: str) -> datetime:
-    """A point in time; without an offset it is UTC.
+def instant(body: Mapping[str, Any], *names: str, clock: Clock) -> datetime:
+    """A point in time; without an offset it is the clock's.
 
     Raises:
         InvalidReading: None is given, or it is no ISO 8601.
@@ -76,19 +77,11 @@ def instant(body: Mapping[str, Any], *names: str) -> datetime:
     name = next(each for each in names if body.get(each) is not None)
     if isinstance(value, str):
         try:
-            told = datetime.fromisoformat(value.strip())
+            told = rules.read_iso(value)
         except ValueError:
             raise InvalidReading(f"{name} is not an ISO 8601 date and time") from None
-        value = told.replace(tzinfo=UTC) if told.tzinfo is None else told
+        value = clock.moment(told, name) if told.tzinfo is None else told
     return rules.parse_instant(value, name=name)
-
-
-def interval(body: Mapping[str, Any]) -> object:
-    """``interval_seconds`` as intake judges it: ``900.0`` is a whole number too."""
-    value = body.get("interval_seconds")
-    if isinstance(value, Decimal) and value == value.to_integral_value() and value < 10**9:
-        return int(value)
-    return value
 
 
 def note(body: Mapping[str, Any], *names: str) -> str:

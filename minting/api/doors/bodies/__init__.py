@@ -1,1 +1,0 @@
-"""What clients send, as intake wants it: pure, and nothing but ``InvalidReading`` is raised."""
