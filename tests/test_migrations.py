@@ -6,7 +6,7 @@ without naming new columns, and read and write every column that they know.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from django.db.migrations import Migration
 from django.db.migrations.loader import MigrationLoader
@@ -14,6 +14,7 @@ from django.db.migrations.operations import (
     AddField,
     AlterField,
     AlterModelTable,
+    CreateModel,
     DeleteModel,
     RemoveField,
     RenameField,
@@ -48,7 +49,7 @@ def refusals(migration: Migration) -> list[str]:
     new = {
         operation.name_lower
         for operation in migration.operations
-        if operation.__class__.__name__ == "CreateModel"
+        if isinstance(operation, CreateModel)
     }
     return [
         f"{migration.app_label}.{migration.name}: {operation.describe()}: {why}"
@@ -58,7 +59,7 @@ def refusals(migration: Migration) -> list[str]:
     ]
 
 
-def flat(operations: list[Operation]) -> Iterator[Operation]:
+def flat(operations: Sequence[Operation]) -> Iterator[Operation]:
     for operation in operations:
         if isinstance(operation, SeparateDatabaseAndState):
             yield from operation.database_operations
@@ -98,18 +99,18 @@ def test_the_code_before_lives_with_the_tables() -> None:
 def test_what_is_refused() -> None:
     from django.db import models
 
-    class Bad(Migration):
-        operations = [
-            RemoveField("reading", "code"),
-            RenameField("reading", "a", "b"),
-            AddField("reading", "must", models.TextField()),
-            AddField("reading", "python_default", models.TextField(default="")),
-            AddField("reading", "may", models.TextField(null=True)),
-            AddField("reading", "server_default", models.TextField(db_default="")),
-            AlterField("reading", "code", models.TextField(default="")),
-        ]
+    bad = Migration("0002_bad", "readings")
+    bad.operations = [
+        RemoveField("reading", "code"),
+        RenameField("reading", "a", "b"),
+        AddField("reading", "must", models.TextField()),
+        AddField("reading", "python_default", models.TextField(default="")),
+        AddField("reading", "may", models.TextField(null=True)),
+        AddField("reading", "server_default", models.TextField(db_default="")),
+        AlterField("reading", "code", models.TextField(default="")),
+    ]
 
-    told = refusals(Bad("0002_bad", "readings"))
+    told = refusals(bad)
 
     assert [line.partition(": ")[2].partition(":")[0] for line in told] == [
         "Remove field code from reading",

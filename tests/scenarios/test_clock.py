@@ -141,6 +141,7 @@ def test_a_clock_that_is_set_delays_nothing_and_doubles_nothing(minting_chain, c
     first = order()
     until(lambda: MintTransaction.objects.filter(status="sent").exists(), cluster.words)
     lease = MintSlice.objects.annotate(now=Now()).get()
+    assert lease.lease_until is not None
     assert lease.lease_until - lease.now <= LEASE, "by the database's clock"
     signed = MintTransaction.objects.annotate(now=Now()).first()
     assert abs(signed.signed_at - signed.now) < timedelta(minutes=1), "so is the journal's date"
