@@ -99,8 +99,7 @@ def test_the_code_before_lives_with_the_tables() -> None:
 def test_what_is_refused() -> None:
     from django.db import models
 
-    bad = Migration("0002_bad", "readings")
-    bad.operations = [
+    operations: list[Operation] = [
         RemoveField("reading", "code"),
         RenameField("reading", "a", "b"),
         AddField("reading", "must", models.TextField()),
@@ -110,7 +109,7 @@ def test_what_is_refused() -> None:
         AlterField("reading", "code", models.TextField(default="")),
     ]
 
-    told = refusals(bad)
+    told = refusals(type("Bad", (Migration,), {"operations": operations})("0002_bad", "readings"))
 
     assert [line.partition(": ")[2].partition(":")[0] for line in told] == [
         "Remove field code from reading",
