@@ -34,7 +34,7 @@ NEVER_TOLD = {
     "pack_refused", "mint_not_final",  # of `reconcile`
     "receipt_refused", "approval_void", "approval_conflict",  # of the admin
     "file_refused", "answer_needed",  # of imports
-    "verification_failed",  # of the worker that signs
+    "verification_failed", "journal_unwritable",  # of the worker that signs
 }  # fmt: skip
 
 
