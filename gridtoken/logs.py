@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 
 from gridtoken import following
+from gridtoken.away import is_not_away
 
 # Applied to our own events and to those of libraries that know only the standard library.
 _SHARED: list[structlog.typing.Processor] = [
@@ -51,6 +52,7 @@ def config(*, debug: bool, level: str = "INFO", form: str = "auto") -> dict[str,
                 "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
             }
         },
+        "filters": {"not_away": {"()": lambda: is_not_away}},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structured"}},
         "root": {"handlers": ["stderr"], "level": _at_least("INFO", level)},
         "loggers": {
@@ -63,7 +65,7 @@ def config(*, debug: bool, level: str = "INFO", form: str = "auto") -> dict[str,
                 "propagate": True,
             },
             # Told by django-structlog, with the request's id.
-            "django.request": {"level": "ERROR"},
+            "django.request": {"level": "ERROR", "filters": ["not_away"]},
             "httpx": {"level": "WARNING"},
             "httpcore": {"level": "WARNING"},
         },

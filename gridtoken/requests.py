@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+import sys
 import uuid
 from collections.abc import Callable
+from typing import Any
 
 import structlog
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django_structlog.middlewares import RequestMiddleware
+
+from gridtoken.away import DATABASE_AWAY
 
 HEADER = "X-Request-ID"
 PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
@@ -30,6 +34,13 @@ class RequestLogMiddleware(RequestMiddleware):
         usable = _USABLE.fullmatch(brought) is not None
         request.META["HTTP_X_REQUEST_ID"] = brought if usable else str(uuid.uuid4())
         super().prepare(request)
+
+    def process_got_request_exception(
+        self, sender: type[Any], request: HttpRequest, **kwargs: Any
+    ) -> None:
+        """A fault, with its traceback; a database that is away is none, and told already."""
+        if not isinstance(sys.exception(), DATABASE_AWAY):
+            super().process_got_request_exception(sender, request, **kwargs)
 
     def handle_response(self, request: HttpRequest, response: HttpResponse) -> None:
         """The line, and the id for the caller; probes that are well are not worth a line."""

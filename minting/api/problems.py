@@ -14,14 +14,15 @@ from math import ceil
 from typing import Any
 
 import structlog
+from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
-from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.template import loader
 from django.views import defaults
 from rest_framework import exceptions
 from rest_framework.response import Response
 
+from gridtoken.away import DATABASE_AWAY
 from minting.api.errors import ApiError
 from minting.engine.errors import (
     BatchTooLarge,
@@ -56,10 +57,6 @@ from readings.errors import (
 log = structlog.get_logger(__name__)
 
 PROBLEM = "application/problem+json"
-
-DATABASE_AWAY = (OperationalError, InterfaceError)
-"""What Django raises when the server is gone, restarts, is full, or took too long: nothing that
-the request could be blamed for, and nothing that stays."""
 
 AGAIN = {"Retry-After": "5"}
 """Seconds after which it is worth asking a database that was away again."""
@@ -162,6 +159,8 @@ def server_error(request: HttpRequest) -> HttpResponseBase:
     away = isinstance(error := sys.exception(), DATABASE_AWAY)
     if away:
         log.error("database_unavailable", reason=str(error).strip())
+        # Whoever asks who it was would ask the database once more, and wait as long.
+        request.user = AnonymousUser()
     if not request.path.startswith("/api/"):
         return _closed_page() if away else defaults.server_error(request)
     if away:

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from multiprocessing.process import BaseProcess
@@ -67,6 +68,8 @@ class Watchdog:
         self._stopping = False
         self._pause = FIRST_PAUSE
         self._began = datetime.now(UTC)
+        self._unreleased: set[int] = set()
+        """Workers that are gone, and the tables were too."""
 
     def listen(self) -> None:
         """From here on SIGTERM and SIGINT are requests to stop."""
@@ -115,6 +118,7 @@ class Watchdog:
             if cluster.board.silence > SILENT:
                 return "the sentinel does not answer"
             if time.monotonic() >= tables_at:
+                self._release_belated(cluster)
                 if _is_wedged(cluster, queue):
                     return "tasks wait, and an idle worker takes none"
                 self._show_life(cluster)
@@ -160,12 +164,24 @@ class Watchdog:
         if left:
             log.error("processes_left", pids=sorted(left))
         gone = [pid for pid in board.workers if pid not in left]
+        self._release(gone, _fallen(board))
+
+    def _release(self, gone: Collection[int], fallen: Fallen | None = None) -> None:
+        """Frees what they held, now or when the tables are there again."""
         try:
             close_old_connections()
-            upkeep.release_the_dead(gone, _fallen(board))
+            upkeep.release_the_dead(gone, fallen)
         except DatabaseError as error:
-            # Their leases run out by themselves.
+            # Where this process ends before, their leases run out by themselves.
+            self._unreleased.update(gone)
             log.warning("slices_not_released", reason=str(error).strip())
+
+    def _release_belated(self, cluster: Cluster) -> None:
+        """Who died with the database; whoever has such a number by now may live."""
+        belated = self._unreleased - set(cluster.board.workers)
+        self._unreleased.clear()
+        if belated:
+            self._release(belated)
 
     def _rest(self, cluster: Cluster) -> None:
         """A pause that grows while clusters do not live."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
+from django.utils import timezone
 from django_q.models import Schedule
 
 from minting import schedules
-from minting.schedules import SCHEDULES, synchronise
+from minting.schedules import SCHEDULES, pull_back, synchronise
 from tests.minting.service.test_races import together
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -43,3 +46,16 @@ def test_a_schedule_is_put_right_and_others_are_left_alone():
     sweep = Schedule.objects.get(name="sweep")
     assert (sweep.func, sweep.minutes, sweep.repeats) == (*schedules.SCHEDULES["sweep"], -1)
     assert Schedule.objects.filter(name="theirs").exists()
+
+
+def test_what_a_clock_that_was_ahead_has_dated_is_pulled_back():
+    synchronise()
+    now = timezone.now()
+    Schedule.objects.filter(name="sweep").update(next_run=now + timedelta(days=1))
+    daily = now + timedelta(hours=23)
+    Schedule.objects.filter(name="reconcile_all").update(next_run=daily)
+
+    pull_back()
+
+    assert Schedule.objects.get(name="sweep").next_run <= timezone.now()
+    assert Schedule.objects.get(name="reconcile_all").next_run == daily, "its own time"

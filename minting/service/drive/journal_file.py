@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 
@@ -58,7 +59,8 @@ def _write(descriptor: int, lines: bytes) -> None:
             written += os.write(descriptor, lines[written:])
         os.fsync(descriptor)
     except OSError:
-        os.ftruncate(descriptor, end)
+        with suppress(OSError):  # where not even that goes, who comes next writes below it
+            os.ftruncate(descriptor, end)
         raise
 
 

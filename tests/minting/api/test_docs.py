@@ -35,7 +35,7 @@ NEVER_TOLD = {
     "receipt_refused", "approval_void", "approval_conflict",  # of the admin
     "reading_changed",  # of the admin, too
     "file_refused", "answer_needed",  # of imports
-    "verification_failed",  # of the worker that signs
+    "verification_failed", "journal_unwritable",  # of the worker that signs
 }  # fmt: skip
 
 

@@ -8,7 +8,9 @@ from uuid import UUID
 
 import pytest
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, JsonResponse
+from django.core.handlers.exception import convert_exception_to_response
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.test import RequestFactory
 from rest_framework import exceptions
 
@@ -99,3 +101,21 @@ def test_a_bug_is_a_problem_for_machines_and_a_page_for_people() -> None:
 def test_roots_are_listed_so_that_every_error_has_an_answer() -> None:
     assert engine.BlockchainError in ANSWERS
     assert readings.ReadingError in ANSWERS
+
+
+def test_a_database_that_is_away_is_no_fault_of_ours(caplog: pytest.LogCaptureFixture) -> None:
+    answer = problem_handler(OperationalError("connection refused"), {})
+    assert answer is not None
+    assert (answer.status_code, answer.data["code"]) == (503, "database_unavailable")
+    assert answer.headers["Retry-After"] == "5"
+    assert "refused" not in str(answer.data), "what PostgreSQL says is for the log"
+
+    for path, words in (("/api/v1/readings", "Idempotency-Key"), ("/admin/", "asks again")):
+        told = convert_exception_to_response(_database_closed)(RequestFactory().get(path))
+        assert (told.status_code, told.headers["Retry-After"]) == (503, "5")
+        assert words in told.content.decode()
+    assert "Traceback" not in caplog.text
+
+
+def _database_closed(_request: HttpRequest) -> HttpResponse:
+    raise InterfaceError("connection already closed")

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
+from itertools import count
 from threading import Event
 from unittest.mock import patch
+from uuid import UUID
 
 import pytest
 from django.db import connection, transaction
+from django.db.models import F
+from django.utils import timezone
 from django_q.models import OrmQ
 
 from minting import journal
@@ -25,6 +29,7 @@ from minting.models import (
     MintSlice,
     MintTransaction,
 )
+from minting.models.fields import first_id_since
 from minting.service.blockchain_service import BlockchainService
 from minting.service.chain.session import open_session
 from minting.service.drive import journal_file, submit, tracking, wave
@@ -242,6 +247,21 @@ def test_a_day_may_be_used_up_to_the_last_watt_hour(minting_chain, drain, settin
     assert not MintingStop.objects.exists()
 
 
+@pytest.mark.parametrize("ahead", [timedelta(days=1), -timedelta(days=1)])
+def test_a_worker_whose_clock_is_wrong_begins_no_day(minting_chain, drain, settings, ahead):
+    """Neither its ids nor its midnight count: the day is the database's."""
+    settings.MINT_MAX_KWH_PER_DAY = Decimal(1)
+    ids = count(first_id_since(timezone.now() + ahead).int)
+    with patch("minting.journal.signing.uuid7", lambda: UUID(int=next(ids))):
+        queue(3)
+        drain()
+    queue(2)
+    drain()
+
+    assert MintingStop.objects.get().stopped_by == "MINT_MAX_KWH_PER_DAY"
+    assert minting_chain.supply() == 3 * KWH
+
+
 def test_one_nanowatt_hour_beyond_stops_minting_until_a_person_resumes(
     minting_chain, drain, settings
 ):
@@ -288,13 +308,10 @@ def test_yesterday_does_not_count(minting_chain, drain, settings):
     settings.MINT_MAX_KWH_PER_DAY = Decimal(1)
     queue(4)
     drain()
-    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    MintTransaction.objects.update(signed_at=F("signed_at") - timedelta(days=1))
 
-    with patch.object(signing, "datetime") as clock:
-        clock.now.return_value = tomorrow
-        clock.combine = datetime.combine
-        queue(4)
-        drain()
+    queue(4)
+    drain()
 
     assert minting_chain.supply() == 8 * KWH
     assert not MintingStop.objects.exists()
