@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from gridtoken import VERSION, logs, reporting, sidebar
+from gridtoken import VERSION, logs, sentry, sidebar
 from gridtoken.embedded import postgres
 from gridtoken.env import BASE_DIR, load
 from gridtoken.security import *  # noqa: F403 — settings of libraries
@@ -334,7 +334,7 @@ STAFF_MFA_REQUIRED = env.flag("STAFF_MFA_REQUIRED", default=not DEBUG, shown="")
 # Only a trusted proxy's headers get this far: gridtoken.proxy takes the others' away.
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if DJANGO_TRUSTED_PROXY else None
 USE_X_FORWARDED_HOST = bool(DJANGO_TRUSTED_PROXY)
-DEFAULT_EXCEPTION_REPORTER_FILTER = "gridtoken.reports.ReportFilter"
+DEFAULT_EXCEPTION_REPORTER_FILTER = "gridtoken.error_pages.ReportFilter"
 # HSTS is for this host: what else the domain serves, and browsers' lists, are not ours to decide.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 AUTH_PASSWORD_VALIDATORS = [
@@ -379,13 +379,13 @@ DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = logging.DEBUG  # one line a request: i
 # The last of all: whatever is declared above as a secret is hidden in what is told.
 SENTRY_DSN = env.url("SENTRY_DSN") or ""
 if SENTRY_DSN:
-    reporting.configure(
+    sentry.configure(
         SENTRY_DSN,
         environment="development" if DEBUG else "production",
         release=f"gridtoken@{VERSION}",
         secrets=[
             *env.secrets(),
-            *reporting.secrets_of([*SOLANA_RPC_URLS, Q_BROKER_URL or ""]),
+            *sentry.secrets_of([*SOLANA_RPC_URLS, Q_BROKER_URL or ""]),
             DATABASES["default"].get("PASSWORD", ""),
             EMAIL_URL.password if EMAIL_URL else "",
         ],
