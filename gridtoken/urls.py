@@ -8,7 +8,7 @@ from django.utils.functional import lazy
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, SpectacularSwaggerView
 
-# What browsers ask for where a page names no icon. Its name carries a digest, known when it is asked.
+# What browsers ask for where a page names no icon; its digest is known when somebody asks.
 icon = RedirectView.as_view(url=lazy(static, str)("minting/icon.svg"))
 doors = [path("", include("minting.api.doors.urls"))] if settings.PLATFORM_DOORS else []
 urlpatterns = [
