@@ -109,37 +109,32 @@ def test_the_index_leads_to_every_page():
     assert pages <= set(re.findall(r"\]\(([a-z-]+\.md)\)", text("README.md")))
 
 
+def anchor_of(heading: str) -> str:
+    """As GitHub makes it."""
+    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+
+
 def anchors(page: Path) -> set[str]:
-    """Of a page's headings, as GitHub makes them."""
-    headings = re.findall(
-        r"^#+ (.+)$", re.sub(r"^```.*?^```", "", page.read_text(), flags=re.M | re.S), re.M
-    )
-    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    return {anchor_of(each) for each in re.findall(r"^##* (.+)$", page.read_text(), re.MULTILINE)}
 
 
 def test_links_into_pages_lead_to_headings():
-    pages = [ROOT / "README.md", ROOT / "CHANGELOG.md", *DOCS.glob("*.md")]
-    for page in pages:
+    for page in [ROOT / "README.md", ROOT / "CHANGELOG.md", *DOCS.glob("*.md")]:
         for target, anchor in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", page.read_text()):
-            other = (page.parent / target) if target else page
+            other = page.parent / target if target else page
             assert anchor in anchors(other), f"{page.name}: {target}#{anchor}"
 
 
 def test_every_alert_leads_to_a_section_of_the_runbook_that_names_it():
     alerts = text("monitoring.md").partition("## Alerts")[2].partition("## The digest")[0]
-    led = dict(
-        re.findall(r"^### (\w+)$(?:(?!^###).)*\]\(runbook\.md#([\w-]+)\)", alerts, re.M | re.S)
-    )
-    sections = {}
-    for section in text("runbook.md").split("\n## ")[1:]:
-        heading, _, body = section.partition("\n")
-        anchor = re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
-        sections[anchor] = set(re.findall(r"`(GridToken\w+)`", body))
+    paragraphs = dict(each.split("\n", 1) for each in alerts.split("\n### ")[1:])
+    sections = dict(each.split("\n", 1) for each in text("runbook.md").split("\n## ")[1:])
+    named_by = {
+        anchor_of(heading): {name for name in named(body) if name.startswith("GridToken")}
+        for heading, body in sections.items()
+    }
 
-    assert (
-        led.keys()
-        == set(re.findall(r"^### (\w+)$", alerts, re.M))
-        == set().union(*sections.values())
-    )
-    for alert, anchor in led.items():
-        assert alert in sections[anchor], alert
+    assert paragraphs.keys() == set().union(*named_by.values())
+    for alert, paragraph in paragraphs.items():
+        [section] = re.findall(r"\]\(runbook\.md#([\w-]+)\)", paragraph)
+        assert alert in named_by[section], alert
