@@ -174,7 +174,7 @@ INSTALLED_APPS = [
     "allauth",
     "allauth.account",
     "allauth.mfa",
-    "axes",
+    "gridtoken.login.apps.LockOutConfig",
     "csp",
     "auditlog",
     "django_structlog",
