@@ -13,6 +13,7 @@ from typing import Any
 from gridtoken import VERSION, logs, sentry, sidebar
 from gridtoken.embedded import postgres
 from gridtoken.env import BASE_DIR, load
+from gridtoken.rest import *  # noqa: F403 — settings of libraries
 from gridtoken.security import *  # noqa: F403 — settings of libraries
 
 env = load()
@@ -278,46 +279,9 @@ STORAGES = {
 WHITENOISE_KEEP_ONLY_HASHED_FILES = True
 
 # ------------------------------------------------------------------ REST
-# knox's own migrations would make the table of the model that ours replaces.
-MIGRATION_MODULES = {"knox": None}
-KNOX_TOKEN_MODEL = "access.ApiToken"  # noqa: S105 — a model's name
 PLATFORM_DOORS = env.flag("PLATFORM_DOORS", default=True)
 API_RATE = env.rate("API_RATE", "6000/min")
 """Calls, and the seconds that they are for."""
-REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": [
-        "minting.access.authentication.TokenOrKeyAuthentication",
-        "rest_framework.authentication.SessionAuthentication",
-    ],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
-    "DEFAULT_THROTTLE_CLASSES": ["minting.access.throttling.CallerThrottle"],
-    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
-    "EXCEPTION_HANDLER": "minting.api.problems.problem_handler",
-    "TEST_REQUEST_DEFAULT_FORMAT": "json",
-}
-SPECTACULAR_SETTINGS = {
-    "TITLE": "GridToken",
-    "DESCRIPTION": "Meter readings in, energy tokens on Solana out, exactly once.",
-    "VERSION": "1",
-    "SERVE_INCLUDE_SCHEMA": False,
-    "SCHEMA_PATH_PREFIX": "/api/v1",
-    "SWAGGER_UI_DIST": "SIDECAR",
-    "REDOC_DIST": "SIDECAR",
-    "POSTPROCESSING_HOOKS": [
-        "drf_spectacular.hooks.postprocess_schema_enums",
-        "minting.api.description.complete",
-    ],
-    "ENUM_NAME_OVERRIDES": {
-        "BatchStatus": "minting.api.description.BATCH_STATUSES",
-        "BatchSource": "minting.api.description.BATCH_SOURCES",
-        "OutcomeStatus": "minting.api.description.OUTCOME_STATUSES",
-        "ReadingStatus": "minting.api.description.READING_STATUSES",
-        "ResultStatus": "minting.api.description.RESULT_STATUSES",
-    },
-}
 
 # ------------------------------------------------------------------ security
 SECURE_SSL_REDIRECT = DJANGO_HTTPS
