@@ -7,7 +7,7 @@ from django.conf import settings
 from django.core import checks
 
 from gridtoken import checks as own
-from gridtoken import reporting
+from gridtoken import sentry
 
 
 class GridTokenConfig(AppConfig):
@@ -25,4 +25,4 @@ class GridTokenConfig(AppConfig):
         # The queue's signals are beside its models, which are there only now.
         import_module("gridtoken.followed_tasks").follow_tasks()
         if settings.SENTRY_DSN:
-            reporting.report_tasks()
+            sentry.report_tasks()

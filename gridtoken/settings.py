@@ -10,9 +10,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-from gridtoken import VERSION, logs, reporting, sidebar
+from gridtoken import VERSION, logs, sentry, sidebar
 from gridtoken.embedded import postgres
 from gridtoken.env import BASE_DIR, load
+from gridtoken.rest import *  # noqa: F403 — settings of libraries
 from gridtoken.security import *  # noqa: F403 — settings of libraries
 
 env = load()
@@ -174,7 +175,7 @@ INSTALLED_APPS = [
     "allauth",
     "allauth.account",
     "allauth.mfa",
-    "axes",
+    "gridtoken.login.apps.LockOutConfig",
     "csp",
     "auditlog",
     "django_structlog",
@@ -278,47 +279,9 @@ STORAGES = {
 WHITENOISE_KEEP_ONLY_HASHED_FILES = True
 
 # ------------------------------------------------------------------ REST
-# knox's own migrations would make the table of the model that ours replaces.
-MIGRATION_MODULES = {"knox": None}
-KNOX_TOKEN_MODEL = "access.ApiToken"  # noqa: S105 — a model's name
 PLATFORM_DOORS = env.flag("PLATFORM_DOORS", default=True)
 API_RATE = env.rate("API_RATE", "6000/min")
 """Calls, and the seconds that they are for."""
-REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": [
-        "minting.access.authentication.TokenOrKeyAuthentication",
-        "rest_framework.authentication.SessionAuthentication",
-    ],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
-    "DEFAULT_THROTTLE_CLASSES": ["minting.access.throttling.CallerThrottle"],
-    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
-    "EXCEPTION_HANDLER": "minting.api.problems.problem_handler",
-    "TEST_REQUEST_DEFAULT_FORMAT": "json",
-}
-SPECTACULAR_SETTINGS = {
-    "TITLE": "GridToken",
-    "DESCRIPTION": "Meter readings in, energy tokens on Solana out, exactly once.",
-    "VERSION": "1",
-    "SERVE_INCLUDE_SCHEMA": False,
-    "SCHEMA_PATH_PREFIX": "/api/v1",
-    "SWAGGER_UI_DIST": "SIDECAR",
-    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    "REDOC_DIST": "SIDECAR",
-    "POSTPROCESSING_HOOKS": [
-        "drf_spectacular.hooks.postprocess_schema_enums",
-        "minting.api.description.complete",
-    ],
-    "ENUM_NAME_OVERRIDES": {
-        "BatchStatus": "minting.api.description.BATCH_STATUSES",
-        "BatchSource": "minting.api.description.BATCH_SOURCES",
-        "OutcomeStatus": "minting.api.description.OUTCOME_STATUSES",
-        "ReadingStatus": "minting.api.description.READING_STATUSES",
-        "ResultStatus": "minting.api.description.RESULT_STATUSES",
-    },
-}
 
 # ------------------------------------------------------------------ security
 SECURE_SSL_REDIRECT = DJANGO_HTTPS
@@ -334,7 +297,7 @@ STAFF_MFA_REQUIRED = env.flag("STAFF_MFA_REQUIRED", default=not DEBUG, shown="")
 # Only a trusted proxy's headers get this far: gridtoken.proxy takes the others' away.
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if DJANGO_TRUSTED_PROXY else None
 USE_X_FORWARDED_HOST = bool(DJANGO_TRUSTED_PROXY)
-DEFAULT_EXCEPTION_REPORTER_FILTER = "gridtoken.reports.ReportFilter"
+DEFAULT_EXCEPTION_REPORTER_FILTER = "gridtoken.error_pages.ReportFilter"
 # HSTS is for this host: what else the domain serves, and browsers' lists, are not ours to decide.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 AUTH_PASSWORD_VALIDATORS = [
@@ -379,13 +342,13 @@ DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = logging.DEBUG  # one line a request: i
 # The last of all: whatever is declared above as a secret is hidden in what is told.
 SENTRY_DSN = env.url("SENTRY_DSN") or ""
 if SENTRY_DSN:
-    reporting.configure(
+    sentry.configure(
         SENTRY_DSN,
         environment="development" if DEBUG else "production",
         release=f"gridtoken@{VERSION}",
         secrets=[
             *env.secrets(),
-            *reporting.secrets_of([*SOLANA_RPC_URLS, Q_BROKER_URL or ""]),
+            *sentry.secrets_of([*SOLANA_RPC_URLS, Q_BROKER_URL or ""]),
             DATABASES["default"].get("PASSWORD", ""),
             EMAIL_URL.password if EMAIL_URL else "",
         ],

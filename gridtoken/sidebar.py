@@ -55,6 +55,13 @@ UNFOLD: dict[str, Any] = {
     "SITE_HEADER": "GridToken",
     "SITE_SUBHEADER": "Energy tokens for meter readings",
     "SITE_SYMBOL": "bolt",
+    "SITE_FAVICONS": [
+        {
+            "rel": "icon",
+            "type": "image/svg+xml",
+            "href": lambda _request: static("minting/icon.svg"),
+        }
+    ],
     "DASHBOARD_CALLBACK": "minting.admin.dashboard.pages.dashboard",
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,

@@ -107,3 +107,34 @@ def test_links_lead_somewhere():
 def test_the_index_leads_to_every_page():
     pages = {path.name for path in DOCS.glob("*.md")} - {"README.md"}
     assert pages <= set(re.findall(r"\]\(([a-z-]+\.md)\)", text("README.md")))
+
+
+def anchor_of(heading: str) -> str:
+    """As GitHub makes it."""
+    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+
+
+def anchors(page: Path) -> set[str]:
+    return {anchor_of(each) for each in re.findall(r"^##* (.+)$", page.read_text(), re.MULTILINE)}
+
+
+def test_links_into_pages_lead_to_headings():
+    for page in [ROOT / "README.md", ROOT / "CHANGELOG.md", *DOCS.glob("*.md")]:
+        for target, anchor in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", page.read_text()):
+            other = page.parent / target if target else page
+            assert anchor in anchors(other), f"{page.name}: {target}#{anchor}"
+
+
+def test_every_alert_leads_to_a_section_of_the_runbook_that_names_it():
+    alerts = text("monitoring.md").partition("## Alerts")[2].partition("## The digest")[0]
+    paragraphs = dict(each.split("\n", 1) for each in alerts.split("\n### ")[1:])
+    sections = dict(each.split("\n", 1) for each in text("runbook.md").split("\n## ")[1:])
+    named_by = {
+        anchor_of(heading): {name for name in named(body) if name.startswith("GridToken")}
+        for heading, body in sections.items()
+    }
+
+    assert paragraphs.keys() == set().union(*named_by.values())
+    for alert, paragraph in paragraphs.items():
+        [section] = re.findall(r"\]\(runbook\.md#([\w-]+)\)", paragraph)
+        assert alert in named_by[section], alert

@@ -80,6 +80,11 @@ def kwh(amount: Decimal | None) -> str:
     return "" if amount is None else f"{_trimmed(amount)} kWh"
 
 
+def places(amount: Decimal) -> int:
+    """How many digits count behind the point."""
+    return len(_trimmed(amount).partition(".")[2])
+
+
 def tokens(base_units: int | Decimal) -> str:
     """Base units in the token's shown form, with all the places that count."""
     return f"{_scaled(base_units, current().decimals)} tokens"

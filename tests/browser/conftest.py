@@ -100,8 +100,7 @@ class Visitor:
             self.errors.append(words)
 
     def _note(self, status: int, url: str) -> None:
-        # Browsers ask every site for this one, unasked.
-        if status >= 400 and not url.endswith("/favicon.ico"):
+        if status >= 400:
             self.errors.append(f"{status} {url}")
 
     def go(self, path: str) -> None:

@@ -173,6 +173,7 @@ def test_five_wrong_passwords_lock_until_somebody_lets_in_again(visitor: Visitor
     visitor.log_in("chief", PASSWORD)
     visitor.go("/admin/axes/accessattempt/")
     page.wait_for_selector("text=locked")
+    assert page.locator("h1 a").all_inner_texts() == ["Access", "Failed logins"]
     visitor.picture("failed-logins")
     page.check("[name=_selected_action]")
     page.select_option("[name=action]", label="Let in again")

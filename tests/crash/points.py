@@ -122,7 +122,7 @@ POINTS = (
         "reconciliation page stored, cursor not",
         "tests/minting/service/test_reconcile.py",
     ),
-    Point(20, "database older than the chain", "tests/minting/service/test_reconcile.py"),
+    Point(20, "database older than the chain", "tests/minting/service/test_adopt.py"),
 )
 
 

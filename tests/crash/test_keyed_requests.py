@@ -138,7 +138,7 @@ def test_a_commit_whose_answer_is_lost_is_read_back(scene, mint_all, point):
     if point.number >= EFFECT:
         assert (told["status"], told["body"]["id"]) == (202, str(MintBatch.objects.get().id))
     else:
-        assert (told["status"], told["body"]["code"]) == (500, "internal_error")
+        assert (told["status"], told["body"]["code"]) == (503, "database_unavailable")
         assert not MintBatch.objects.exists()
     mint_all.again()
     assert MintBatch.objects.count() == 1
@@ -180,7 +180,7 @@ def test_a_database_that_ends_our_session_gives_the_key_back(scene, mint_all):
     with patch("minting.service.requests.prepare.inspect_or_recall", interrupted):
         first = client.post(mint_all.path, mint_all.body, headers=mint_all.headers)
 
-    assert first.status_code == 500
+    problem(first, 503, "database_unavailable")
     assert not MintBatch.objects.exists()
     assert mint_all.again().json()["id"] == str(MintBatch.objects.get().id)
     scene.start_again()

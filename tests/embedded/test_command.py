@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
-from gridtoken.embedded.server import Options
-from minting.management.commands import localnet
+from gridtoken.embedded import server
+from gridtoken.embedded.options import Options
 
 
 def test_the_command_serves_what_was_asked(
@@ -21,7 +22,7 @@ def test_the_command_serves_what_was_asked(
         asked.append(options)
         return 0
 
-    monkeypatch.setattr(localnet, "serve", serve)
+    monkeypatch.setattr(server, "serve", serve)
     settings.DATA_DIR = tmp_path
     for arguments in (
         [],
@@ -34,3 +35,10 @@ def test_the_command_serves_what_was_asked(
         Options(ledger=tmp_path / "ledger", port=8899, slot_ms=400),
         Options(ledger=Path("there"), port=7, slot_ms=9, faults_seed=3),
     ]
+
+
+def test_without_what_development_has_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "gridtoken.embedded.server")
+    monkeypatch.setitem(sys.modules, "uvicorn", None)  # as if it were not installed
+    with pytest.raises(CommandError, match="uvicorn is not installed: "):
+        call_command("localnet")

@@ -1,4 +1,4 @@
-"""The file of colours holds what django-unfold would write into each page."""
+"""Colours and icon of every page: files of ours, nothing written into pages."""
 
 from __future__ import annotations
 
@@ -28,3 +28,15 @@ def test_no_page_holds_a_style_or_script_of_its_own(client: Client):
     assert "minting/theme" in page
     assert "<style" not in page
     assert all("src=" in tag for tag in re.findall(r"<script[^>]*>", page))
+
+
+@pytest.mark.django_db
+def test_the_icon_is_found_where_pages_and_browsers_look_for_it(client: Client):
+    page = client.get("/admin/login/").content.decode()
+    [named] = re.findall(r'<link rel="icon" href="([^"]+)"', page)
+    assert client.get("/favicon.ico").headers["Location"] == named
+
+    icon = client.get(named)
+    assert icon.status_code == 200
+    assert icon.headers["Content-Type"] == "image/svg+xml"
+    icon.close()

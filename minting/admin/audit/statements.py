@@ -97,22 +97,33 @@ def _page(told: Statement) -> dict[str, Any]:
         ]
         if told.provisional.readings
         else [],
-        "owners": [(line.owner or "no owner", _cells(line)) for line in told.owners[:SHOWN]],
-        "total": _cells(told.total),
+        **_table(told),
         "more": f"{len(told.owners) - SHOWN:,}" if len(told.owners) > SHOWN else "",
     }
 
 
-def _cells(line: Line) -> list[str]:
-    """As the table's headers ask for them."""
+def _table(told: Statement) -> dict[str, Any]:
+    """Owner by owner, and the last line; in each column of kWh the points are in one place."""
+    shown = told.owners[:SHOWN]
+    lines = (*shown, told.total)
+    kwh = max(show.places(line.kwh) for line in lines)
+    corrected = max(show.places(line.corrected_kwh) for line in lines)
+    return {
+        "owners": [(line.owner or "no owner", _cells(line, kwh, corrected)) for line in shown],
+        "total": _cells(told.total, kwh, corrected),
+    }
+
+
+def _cells(line: Line, kwh: int, corrected: int) -> list[str]:
+    """As the table's headers ask for them; ``kwh`` and ``corrected`` are digits of kWh."""
     return [
         f"{line.readings:,}",
-        show.kwh(line.kwh).removesuffix(" kWh"),
+        f"{line.kwh:,.{kwh}f}",
         f"{line.base_units:,}",
         f"{line.network_fee:,}",
         f"{line.priority_fee:,}",
         f"{line.rent:,}",
-        show.kwh(line.corrected_kwh).removesuffix(" kWh"),
+        f"{line.corrected_kwh:,.{corrected}f}",
     ]
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from gridtoken.embedded.server import Options, add_arguments, serve
+from gridtoken.embedded.options import Options, add_arguments
 
 
 class Command(BaseCommand):
@@ -27,4 +28,11 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **options: Any) -> None:
         chosen = {name: options[name] for name in Options.__dataclass_fields__}
-        sys.exit(serve(Options(**chosen)))
+        try:
+            server = import_module("gridtoken.embedded.server")
+        except ModuleNotFoundError as missing:
+            raise CommandError(
+                f"{missing.name} is not installed: the local chain is for development"
+                " (requirements/dev.txt). Set SOLANA_RPC_URL to a node."
+            ) from None
+        sys.exit(server.serve(Options(**chosen)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from io import BytesIO, StringIO
@@ -115,6 +116,8 @@ def pages(lines, staff) -> None:
     page = auditor.get(f"{url}?month=2026-09").content.decode()
     assert "Statement of September 2026 (UTC)" in page
     assert url in page, "in the sidebar"
+    energy = re.findall(r"</th><td>[^<]+</td><td>([^<]+)</td>", page)
+    assert energy == ["0.75", "0.50", "0.50", "1.75"], "the points stand under each other"
     assert auditor.get(f"{url}?month=nonsense").status_code == 200
     answer = auditor.get(f"{url}?month=2026-09&form=csv")
     rows = list(csv.DictReader(StringIO(answer.getvalue().decode())))

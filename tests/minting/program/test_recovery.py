@@ -30,14 +30,14 @@ from tests.factories.readings import MeterReadingFactory, address, household
 from tests.minting.admin.conftest import VIEWS, Staff, staff  # noqa: F401 — a fixture
 from tests.minting.admin.test_proof import assert_proven
 from tests.minting.admin.test_selecting import confirm_url, frozen_by
-from tests.minting.service.test_minting import mint
-from tests.minting.service.test_reconcile import (
+from tests.minting.service.comparing import (
     compare,
     journal_files,
     kinds,
     restore_from_before,
     work_once,
 )
+from tests.minting.service.test_minting import mint
 from tests.minting.service.test_recovery import assert_minted_once, die, queue
 from tests.programs import cast
 

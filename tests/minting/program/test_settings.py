@@ -10,7 +10,7 @@ import pytest
 from pytest_django import Settings
 from solders.keypair import Keypair
 
-from gridtoken.embedded.server import Program
+from gridtoken.embedded.options import Program
 from minting.conf import current
 from minting.engine.errors import MintingRefused
 from minting.engine.programs.anchor_accounts import Role, Setting

@@ -30,7 +30,7 @@ from minting.service.requests.prepare import request_batch
 from readings.models import MeterReading
 from tests.factories.readings import MeterReadingFactory, address, household
 from tests.minting.admin.test_proof import assert_proven
-from tests.minting.service.test_reconcile import (
+from tests.minting.service.comparing import (
     UNITS,
     compare,
     journal_files,

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from gridtoken.reporting import HIDDEN, Scrubber
+from gridtoken.sentry import HIDDEN, Scrubber
 from tests.gridtoken.conftest import Manage
 
 KEY = [7, *range(63)]
