@@ -46,7 +46,7 @@ SECONDS_A_SLOT = 0.4
 
 PHASES = (
     "minting.service.drive.submit.plan_payments",
-    "minting.service.drive.wave.sign",
+    "minting.service.drive.wave.sign_all",
     "minting.service.drive.journal_file.append",
     "minting.journal.record_signed",
     "minting.service.drive.wave.send",

@@ -61,7 +61,7 @@ def assert_minted_once(chain, *readings: MeterReading) -> None:
     "where",
     [
         "minting.service.drive.submit.plan_payments",  # 1 claimed
-        "minting.service.drive.wave.sign",  # 2 planned, simulated
+        "minting.service.drive.wave.sign_all",  # 2 planned, simulated
         "minting.service.drive.journal_file.append",  # 3 signed in memory
         "minting.journal.record_signed",  # 4 before the journal's commit
         "minting.service.drive.wave.send",  # 5 journalled, not sent
