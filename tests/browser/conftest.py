@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar
 
 import pytest
 from django.db import connections
-from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
 
 from tests.minting.conftest import drain, minting_chain
 
@@ -34,6 +34,9 @@ WIDE: ViewportSize = {"width": 1400, "height": 900}
 NARROW: ViewportSize = {"width": 400, "height": 900}
 SCHEMES: tuple[Literal["light"], Literal["dark"]] = ("light", "dark")
 SETTLED_MS = 400
+PATIENCE_MS = 20_000
+"""For what a page will come to: several browsers share this machine with workers and chains."""
+expect.set_options(timeout=PATIENCE_MS)
 ZONE = "Asia/Bangkok"
 """Of the browser: what shows UTC where it should show the reader's time is seen."""
 PICTURES = Path(__file__).resolve().parents[2] / "artifacts" / "admin"
@@ -149,7 +152,7 @@ def visitor(
 ) -> Iterator[Visitor]:
     context = chromium.new_context(viewport=WIDE, timezone_id=ZONE)
     page = context.new_page()
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(PATIENCE_MS)
     seen = Visitor(
         page, live_server.url, re.sub(r"\W+", "-", request.node.name.removeprefix("test_"))
     )
