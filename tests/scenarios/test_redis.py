@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from datetime import timedelta
 
 import pytest
@@ -17,7 +18,7 @@ from minting.service.watch import worker_health
 from tests.gridtoken.proc import is_alive
 from tests.minting.conftest import minting_chain
 from tests.redis_server import RedisServer, needs_redis, redis_queue, redis_server
-from tests.scenarios.clusters import until
+from tests.scenarios.clusters import QueueCluster, until
 from tests.scenarios.test_healing import (
     NOTHING_LANDS,
     assert_all_minted_once,
@@ -39,6 +40,13 @@ def child_environment(
 ) -> dict[str, str]:
     """Clusters queue in Redis, as this process does."""
     return {**child_environment, "Q_BROKER_URL": redis_queue.url}
+
+
+def until_quiet(cluster: QueueCluster) -> None:
+    until(lambda: not get_broker().queue_size(), cluster.words)
+    said = ""
+    while said != (said := cluster.words()):
+        time.sleep(2)
 
 
 def test_a_batch_goes_through_redis(minting_chain, start):
@@ -99,6 +107,7 @@ def test_work_goes_on_after_a_member_is_killed(minting_chain, start, role):
 def test_a_cluster_that_takes_no_tasks_is_replaced(minting_chain, start):
     cluster = start()
     cluster.member("monitor")
+    until_quiet(cluster)  # what is due at its start might mint by the way
     wedged = cluster.member("sentinel")
     os.kill(cluster.member("pusher"), signal.SIGSTOP)
 

@@ -14,6 +14,8 @@
     const DETAILS_MS = 2000;
     const DETAILS_SHARE = 20;
 
+    const statusOf = (version) => version.split(".", 1)[0];
+
     class LoggedOut extends Error {}
 
     async function ask(url, kind) {
@@ -97,7 +99,9 @@
         }
 
         async follow(seen) {
-            const due = performance.now() >= this.detailsAfter;
+            // How a batch ends is seen at once, however dear its page is.
+            const moved = statusOf(seen.version) !== statusOf(this.shown);
+            const due = moved || performance.now() >= this.detailsAfter;
             if (!this.details || seen.version === this.shown || !due) return;
             const began = performance.now();
             const html = await ask(this.root.dataset.details, "html");
