@@ -44,7 +44,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Under `make coverage` the tracer would be timed, not the code: fourfold, where code is hot."""
+    """Under `make coverage` it is the tracer that would be timed, not the code."""
     if item.get_closest_marker("speed") and sys.gettrace() is not None:
         pytest.skip("timed without a tracer only: `make test`")
 

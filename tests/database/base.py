@@ -31,13 +31,13 @@ class DatabaseOperations(PostgresOperations):
                 style, tables, reset_sequences=reset_sequences, allow_cascade=allow_cascade
             )
         names = [self.quote_name(table) for table in tables if table not in KEPT]
-        look = " UNION ALL ".join(f"(SELECT '{name}' FROM {name} LIMIT 1)" for name in names)
+        asked = (f"(SELECT '{name}' FROM {name} LIMIT 1)" for name in names)  # noqa: S608
         with self.connection.cursor() as cursor:
-            cursor.execute(look)
+            cursor.execute(" UNION ALL ".join(asked))
             filled = [name for (name,) in cursor.fetchall()]
         return [
             "SET LOCAL session_replication_role = replica",
-            *(f"DELETE FROM {name}" for name in filled),
+            *(f"DELETE FROM {name}" for name in filled),  # noqa: S608
         ]
 
 
