@@ -10,6 +10,7 @@ from decimal import Decimal
 
 import pytest
 
+from readings import rules
 from readings.errors import AnswerNeeded, FileRefused, InvalidReading
 from readings.formats import Exported, Format, Options, detect, read, shapes
 from tests.readings.formats import files
@@ -299,6 +300,21 @@ def test_moments(line, options, hour):
 def test_power_is_energy_over_an_interval(options, kwh):
     content = b"meter_id,timestamp,gen_kw,consumption_kw\nm,2026-01-31 00:15,2,0.5\n"
     assert only(content, interval_seconds=900, **options).kwh_amount == Decimal(kwh)
+
+
+@pytest.mark.parametrize(
+    ("column", "text"),
+    [
+        ("kwh", "0.30000000000000004"),
+        ("export_wh", "300.00000050000001"),
+        ("export_kw", "1.2000000020000001"),
+    ],
+)
+def test_digits_of_a_float_are_rounded_once_from_the_whole(column, text):
+    """As Python's programs write 0.1 + 0.2; the others would be a tie if they were cut before."""
+    content = f"meter,start,end,{column}\nm,2026-01-31T00:00Z,2026-01-31T00:15Z,{text}\n".encode()
+    rounded = rules.parse_kwh(only(content).kwh_amount)
+    assert rounded == (Decimal("0.3") if column == "kwh" else Decimal("0.300000001"))
 
 
 def test_power_over_a_part_of_a_second_is_not_lost():
