@@ -52,6 +52,18 @@ class ApiView(APIView):
         renderers = super().get_renderers()
         return renderers if _is_person(self.request) else renderers[:1]
 
+    def perform_authentication(self, request: Request) -> None:
+        """Who asks, and whether too often: calls that lack the scope are calls, too.
+
+        DRF counts after the permissions. What is refused there would cost nothing, though each
+        such call that spends is kept in the trail.
+        """
+        super().perform_authentication(request)
+        super().check_throttles(request)
+
+    def check_throttles(self, _request: Request) -> None:
+        """Counted already."""
+
     def finalize_response(
         self, request: Request, response: Response, *args: Any, **kwargs: Any
     ) -> Response:

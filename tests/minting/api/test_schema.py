@@ -40,6 +40,19 @@ def test_it_tells_every_endpoint(schema: dict[str, Any]) -> None:
     assert len(schema["paths"]) == own + len(doors.urlpatterns)
 
 
+def test_the_product_s_own_endpoints_are_listed_first(schema: dict[str, Any]) -> None:
+    listed = [each["name"] for each in schema["tags"]]
+    used = {
+        tag
+        for operations in schema["paths"].values()
+        for operation in operations.values()
+        for tag in operation["tags"]
+    }
+    assert used == set(listed)
+    assert listed[0] == "readings"
+    assert listed[-1] == "platform's clients"
+
+
 def test_every_body_and_every_answer_has_an_example(schema: dict[str, Any]) -> None:
     def shown(content: dict[str, Any]) -> bool:
         return any("example" in each or "examples" in each for each in content.values())
