@@ -24,6 +24,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 
 from gridtoken.away import DATABASE_AWAY
+from gridtoken.web import FOR_MACHINES
 from minting.api.errors import ApiError
 from minting.engine.errors import (
     BatchTooLarge,
@@ -190,8 +191,7 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponseBase:
 
 
 def _is_for_machines(request: HttpRequest) -> bool:
-    """The API and the doors, which begin differently."""
-    return request.path.startswith(("/api/", "/v1/"))
+    return request.path.startswith(FOR_MACHINES)
 
 
 def _closed_page() -> HttpResponse:

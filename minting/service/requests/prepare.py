@@ -197,8 +197,6 @@ def request_batch(
     if (made := _batch_of(selection)) is not None:
         return made
     _require_size(ids, max_size)
-    if strict:
-        _require_distinct(ids)
     with open_session() as session:
         mint, standing = inspect_or_recall(session)
         config = session.config
@@ -272,6 +270,7 @@ def _plan(
     if strict:
         # Named readings are few, and one that cannot be minted needs no node to be refused.
         payments = list(sieve)
+        _require_distinct(ids, sieve.excluded)
         _require_payable(len(payments), sieve.excluded, strict=True)
     few = isinstance(ids, Sequence) and len(ids) <= READINGS_A_SLICE
     config = session.config
@@ -322,12 +321,16 @@ def _require_size(ids: Ids, max_size: int | None) -> None:
         raise BatchTooLarge(len(ids), max_size)
 
 
-def _require_distinct(ids: Ids) -> None:
+def _require_distinct(ids: Ids, excluded: Sequence[InvalidItem]) -> None:
+    """What else stands against the readings is told with it."""
     twice = [id_ for id_, times in Counter(ids).items() if times > 1]
     if twice:
         raise InvalidBatchData(
             "readings are named twice",
-            [InvalidItem(id_, "named_twice", "named more than once") for id_ in twice],
+            [
+                *(InvalidItem(id_, "named_twice", "named more than once") for id_ in twice),
+                *excluded,
+            ],
         )
 
 

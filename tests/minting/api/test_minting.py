@@ -141,11 +141,16 @@ def test_what_is_wrong_is_told_one_by_one(minter: APIClient, minting_chain: Mint
 def test_a_reading_named_twice_is_refused(minter: APIClient, minting_chain: MintingChain) -> None:
     reading = MeterReadingFactory()
 
-    told = problem(minter.post(MINT, named(reading, reading)), 422, "invalid_batch_data")
+    unknown = uuid4()
+    told = problem(minter.post(MINT, named(reading, unknown, reading)), 422, "invalid_batch_data")
 
-    assert told["items"] == [
-        {"reading_id": str(reading.id), "code": "named_twice", "detail": "named more than once"}
-    ]
+    assert told["items"][0] == {
+        "reading_id": str(reading.id),
+        "code": "named_twice",
+        "detail": "named more than once",
+    }
+    rest = [(each["reading_id"], each["code"]) for each in told["items"][1:]]
+    assert rest == [(str(unknown), "unknown_reading")], "one answer tells all that is wrong"
     assert nothing_queued()
 
 

@@ -115,6 +115,14 @@ def test_what_a_door_answers_is_described(schema: dict[str, Any]) -> None:
         assert set(components[name]["properties"]) == set(components[name]["required"]) == members
 
 
+def test_options_tell_what_may_be_asked_and_no_body_that_is_none(
+    machine: Callable[..., APIClient],
+) -> None:
+    answer = machine(Scope.SUBMIT).options("/api/v1/readings")
+    assert answer["Allow"] == "GET, POST, HEAD, OPTIONS"
+    assert "actions" not in answer.json()
+
+
 def test_answers_have_the_members_described(
     schema: dict[str, Any], machine: Callable[..., APIClient]
 ) -> None:
