@@ -80,6 +80,7 @@ UNFOLD: dict[str, Any] = {
         lambda _request: static("minting/times.js"),
         lambda _request: static("minting/copy.js"),
         lambda _request: static("minting/pages.js"),
+        lambda _request: static("minting/reach.js"),
     ],
     "TABS": [
         {

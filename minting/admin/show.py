@@ -16,7 +16,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from minting.conf import current
-from readings.admin.times import period, time, times, utc
+from readings.admin.times import time, times
+from readings.moments import period, utc
 
 __all__ = [
     "badge",

@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from minting.admin import show
+from minting.admin import copying, show
 from minting.admin.tables import table
 from minting.service.watch import chain_health, figures, worker_health
 from minting.service.watch.chain_health import NodeHealth, Payer
@@ -92,6 +92,7 @@ def _payer(payer: Payer) -> dict[str, Any]:
     left = runway(payer.lamports or 0, payer.floor, cost, figures.month())
     return {
         "address": payer.address,
+        "copy": copying.button(payer.address, "address"),
         "balance": show.sol(payer.lamports) if known else "not known yet",
         "trouble": payer.trouble,
         "told": show.time(payer.told_at),
