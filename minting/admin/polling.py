@@ -154,6 +154,7 @@ class PollingPauseAdmin(SwitchAdmin[PollingPause]):
     colour = "held"
     shown_where = "Shown on the dashboard, and kept with your name and the time."
     list_before_template = "admin/minting/pauses.html"
+    when_empty = "Polling was never paused."
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

@@ -45,6 +45,7 @@ class MintingStopAdmin(SwitchAdmin[MintingStop]):
     colour = "failed"
     shown_where = "Shown on every page, and kept with your name and the time."
     list_before_template = "admin/minting/stops.html"
+    when_empty = "Minting was never stopped."
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

@@ -64,6 +64,7 @@ class MintResultAdmin(ExportedList, ReceiptPages):
     ordering = ("-id",)
     search_fields = ("id",)
     search_help_text = "Reading id, wallet or transaction signature"
+    when_empty = "Results come with the first batch: select readings and mint them."
     readonly_fields = (
         "reading_link",
         "batch_link",

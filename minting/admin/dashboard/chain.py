@@ -10,12 +10,13 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from minting.admin import copying, show
+from minting.admin import show
 from minting.admin.tables import table
 from minting.service.watch import chain_health, figures, worker_health
 from minting.service.watch.chain_health import NodeHealth, Payer
 from minting.service.watch.runway import Runway, runway
 from minting.service.watch.worker_health import ClusterHealth, QueueHealth
+from readings.admin import copying
 
 
 def show_chain(_request: HttpRequest) -> dict[str, Any]:

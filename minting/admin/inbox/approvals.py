@@ -60,6 +60,9 @@ class MintApprovalAdmin(ReadOnlyAdmin):
 
     list_display = ("requested", "state", "who", "size", "why", "until", "decided")
     list_filter = (("decision", ChoicesDropdownFilter),)
+    when_empty = (
+        "Batches above APPROVAL_ABOVE_KWH or APPROVAL_ABOVE_LAMPORTS wait here for a second person."
+    )
     ordering = ("-id",)
     change_form_outer_before_template = "admin/minting/approval.html"
     readonly_fields = ("state", "decided", "reason")

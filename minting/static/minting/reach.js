@@ -41,6 +41,12 @@
             }
         }
         all.filter((element) => element.matches(ICON)).forEach(speak);
+        // A box that select2 draws in place of a field is called as the field is.
+        for (const box of root.querySelectorAll(".select2-selection")) {
+            const field = box.closest(".select2")?.previousElementSibling;
+            box.ariaLabel = field?.labels?.[0]?.textContent.trim() ?? "Choose";
+            box.querySelector("[role=textbox]")?.setAttribute("aria-label", box.ariaLabel);
+        }
         root.querySelectorAll("thead th:not([scope])").forEach((cell) => { cell.scope = "col"; });
     };
 

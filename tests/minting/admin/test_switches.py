@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from minting.engine.errors import NodeUnreachable
-from minting.models import MintBatch, MintingStop, MintTransaction
+from minting.models import MintBatch, MintingGate, MintingStop, MintTransaction
 from minting.service.drive import doubt
 from minting.service.drive.doubt import doubt_of
 from minting.service.stopping import resume_minting, standing_stop, stop_minting
@@ -109,6 +109,15 @@ def test_a_batch_s_page_shows_it_too(viewer: Client):
     stop_minting("the tariff is wrong", by="chief")
     page = reverse("admin:minting_mintbatch_change", args=[journal.open_batch().pk])
     assert "Minting is stopped" in text(viewer, page)
+
+
+def test_the_dashboard_does_not_say_on_while_the_gate_is_closed(viewer: Client):
+    assert "Minting is on" in text(viewer, reverse("admin:index"))
+    MintingGate.objects.create(closed_since=timezone.now(), reason="The supply is too high.")
+    page = text(viewer, reverse("admin:index"))
+    assert "Minting waits" in page
+    assert "Nothing is signed: The supply is too high." in page
+    assert "Minting is on" not in page
 
 
 def test_stopping_needs_its_own_right(operator: Client):
