@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from decimal import Decimal
 from itertools import pairwise
+from unittest.mock import patch
 
 import pytest
 from django.db import connection
