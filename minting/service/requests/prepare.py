@@ -187,8 +187,6 @@ def request_batch(
     if (made := _batch_of(selection)) is not None:
         return made
     _require_size(ids, max_size)
-    if strict:
-        _require_distinct(ids)
     plan = _look_and_plan(ids, strict=strict, allowed=allowed, passing=passing)
     if plan.shown is not None:
         plan.shown.require_affordable()
@@ -319,6 +317,7 @@ def _plan(
     if strict:
         # Named readings are few, and one that cannot be minted needs no node to be refused.
         payments = list(sieve)
+        _require_distinct(ids, sieve.excluded)
         _require_payable(len(payments), sieve.excluded, strict=True)
     few = isinstance(ids, Sequence) and len(ids) <= READINGS_A_SLICE
     config = session.config
@@ -369,12 +368,16 @@ def _require_size(ids: Ids, max_size: int | None) -> None:
         raise BatchTooLarge(len(ids), max_size)
 
 
-def _require_distinct(ids: Ids) -> None:
+def _require_distinct(ids: Ids, excluded: Sequence[InvalidItem]) -> None:
+    """What else stands against the readings is told with it."""
     twice = [id_ for id_, times in Counter(ids).items() if times > 1]
     if twice:
         raise InvalidBatchData(
             "readings are named twice",
-            [InvalidItem(id_, "named_twice", "named more than once") for id_ in twice],
+            [
+                *(InvalidItem(id_, "named_twice", "named more than once") for id_ in twice),
+                *excluded,
+            ],
         )
 
 

@@ -10,6 +10,7 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.db import IntegrityError, connection, transaction
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from minting import journal
 from minting.engine.approval import batch_digest, slice_digest
@@ -138,6 +139,20 @@ def test_what_nobody_can_price_is_not_queued(limited, people, settings):
     with pytest.raises(NodeUnreachable, match="needs approval"):
         ask(1, people["operator"])
     assert MintBatch.objects.count() == 1
+
+
+def test_a_clock_that_is_wrong_here_decides_nothing(limited, people, monkeypatch, settings):
+    right = timezone.now
+    ask(3, people["operator"])
+    for days in (30, -30):
+        monkeypatch.setattr(timezone, "now", lambda: right() + timedelta(days=days))  # noqa: B023
+        batch = ask(2, people["operator"])  # what was asked today is added up, whatever day it is
+        assert abs(batch.created_at - right()) < timedelta(minutes=1)
+        approval = batch.approval
+        assert timedelta(hours=71) < approval.expires_at - right() <= timedelta(hours=72)
+        approve(batch, people["approver"])
+        approval.refresh_from_db()
+        assert abs(approval.decided_at - right()) < timedelta(minutes=1)
 
 
 @pytest.mark.parametrize("end", ["refused", "expired", "withdrawn"])
