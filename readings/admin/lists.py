@@ -56,12 +56,15 @@ class CappedPaginator(Paginator):
 class CappedList(ChangeList):
     """A list that claims no number of all rows: it counted to a limit, and says so at its end."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # Of the browser's tab: what is here, rather than "Select … to view".
+        self.title = str(self.opts.verbose_name_plural).capitalize()
+
     def get_results(self, request: HttpRequest) -> None:
         """As it was, without the offer to show "all" beside the title."""
         super().get_results(request)
         self.full_result_count = self.result_count
-        # Of the browser's tab: what is here, rather than "Select … to view".
-        self.title = str(self.opts.verbose_name_plural).capitalize()
 
 
 class ActsOnRows(ModelAdmin):
