@@ -31,6 +31,21 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "DESCRIPTION": "Meter readings in, energy tokens on Solana out, exactly once.",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
+    # In this order the pages list them: ours first, what older clients know last.
+    "TAGS": [
+        {"name": "readings", "description": "Send readings, look them up, correct and mint them."},
+        {"name": "mint-batch", "description": "Ask for minting, or what it would cost."},
+        {"name": "mint-batches", "description": "What was asked for, and what became of it."},
+        {"name": "mint-results", "description": "What was paid, for an audit."},
+        {"name": "owners", "description": "The persons paid, and their wallets."},
+        {"name": "meters", "description": "Where readings come from, and who holds them when."},
+        {"name": "wallet-changes", "description": "Wallets that wait for a second person."},
+        {
+            "name": "platform's clients",
+            "description": "Addresses that the platform's older clients know; new clients use what "
+            "is above.",
+        },
+    ],
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "SWAGGER_UI_DIST": "SIDECAR",
     "REDOC_DIST": "SIDECAR",

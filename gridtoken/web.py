@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from io import BytesIO
+from typing import Any
+
 from django.conf import settings
+
+FOR_MACHINES = ("/api/", "/v1/")
+"""How the addresses of the API and of the doors begin."""
 
 POOL = {"min_size": 1, "max_size": 16, "timeout": 5, "reconnect_timeout": 5}
 """Of each process: as many connections as it has threads (``gunicorn.conf.py``).
@@ -12,6 +19,28 @@ which a lost connection is tried anew. psycopg tries ever more seldom, so an att
 for minutes would leave the web away for minutes after the database is back: whoever asks next
 begins another.
 """
+
+
+Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
+"""As WSGI has it."""
+
+
+def read_whole(application: Application) -> Application:
+    """Gives bodies that machines send in chunks their length.
+
+    Django reads as much as ``Content-Length`` says; without one, as HTTP clients send what they
+    stream, every body would look empty. No more is kept than a body may have, and one byte, by
+    which it is seen to be too large.
+    """
+
+    def answer(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        chunked = "HTTP_TRANSFER_ENCODING" in environ and environ.get("wsgi.input_terminated")
+        if chunked and environ.get("PATH_INFO", "").startswith(FOR_MACHINES):
+            body = environ["wsgi.input"].read(settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1)
+            environ["wsgi.input"], environ["CONTENT_LENGTH"] = BytesIO(body), str(len(body))
+        return application(environ, start_response)
+
+    return answer
 
 
 def pool_connections() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from decimal import Decimal
 from itertools import pairwise
+from unittest.mock import patch
 
 import pytest
 from django.db import connection
@@ -133,6 +134,27 @@ def test_what_cannot_be_paid_is_left_out_and_blocks_nobody(minting_chain, monkey
         assert poll()["batches"] == made
         assert Polling.objects.get().left_out == {"off_curve_wallet": 2}
     assert set(batches().get().results.values_list("user_id", flat=True)) == {rich.owner.user_id}
+
+
+def test_a_poll_goes_past_any_number_of_readings_that_cannot_be_paid(minting_chain, monkeypatch):
+    """They are older than all others, the poll has no time, and asks for none of them."""
+    monkeypatch.setattr(meter_polling_service, "READINGS_A_BATCH", 100)
+    monkeypatch.setattr(meter_polling_service, "PASS", -1.0)
+    town(wallets=3, each=500)
+    pda, _ = Pubkey.find_program_address([b"vault"], Pubkey.default())
+    Wallet.objects.filter(retired_at=None).update(address=str(pda))
+    own = str(minting_chain.mint)
+    Wallet.objects.filter(pk=Wallet.objects.earliest("pk").pk).update(address=own)
+    harvest(village(2), each=2)
+
+    with patch.object(meter_polling_service, "request_batch", wraps=request_batch) as asked:
+        assert poll() == {"batches": 1, "readings": 4, "halted": ""}
+
+    assert len(asked.mock_calls) == 1
+    assert Polling.objects.get().left_out == {"forbidden_wallet": 500, "off_curve_wallet": 1_000}
+
+    Wallet.objects.filter(address=str(pda)).update(allow_off_curve=True, exception_reason="ours")
+    assert poll()["halted"] == "more", "allowed, they are taken at once"
 
 
 def test_the_threshold_counts_and_staff_may_mint_below_it(minting_chain, settings):

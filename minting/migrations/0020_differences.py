@@ -6,7 +6,7 @@ from django.db import migrations
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('minting', '0018_by_the_databases_clock'),
+        ('minting', '0019_dated_by_the_database'),
     ]
 
     operations = [
