@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import MAXYEAR, date
+from datetime import date
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
@@ -66,12 +66,12 @@ class StatementPages(ExportedList):
 
 
 def _asked(text: str) -> date:
-    """The month that a text names, else the newest; the calendar's last one has no end."""
+    """The month that a text names, else the newest; there is none after that."""
+    newest = months()[0]
     try:
-        month = date.fromisoformat(f"{text}-01")
+        return min(date.fromisoformat(f"{text}-01"), newest)
     except ValueError:
-        return months()[0]
-    return month if month.year < MAXYEAR else months()[0]
+        return newest
 
 
 def _page(told: Statement) -> dict[str, Any]:
