@@ -14,7 +14,7 @@ from datetime import timedelta
 from uuid import UUID
 
 import structlog
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 from django.db.models.functions import Now
 from solders.pubkey import Pubkey
 
@@ -112,8 +112,12 @@ def drive_waiting(
     if not claims:
         return DriveReport()
     driver = Driver(session, share, claims, signer)
+    call = True
     try:
         return driver.run()
+    except DatabaseError:
+        call = False  # who came now would meet and file the same; the watchdog calls within seconds
+        raise
     except SystemExit:
         # The queue's timeout or a stop, perhaps in the middle of a query: that one is not ours any
         # more, and its connection takes no other.
@@ -125,7 +129,7 @@ def drive_waiting(
             unsigned = MintResult.objects.unsigned(list(driver.claims)).exists()
             # While nothing may be signed the sweep is often enough.
             stopped = driver.stopped or journal.current_stop() is not None
-            if journal.hand_back(driver.claims.values()) and unsigned and not stopped:
+            if journal.hand_back(driver.claims.values()) and unsigned and call and not stopped:
                 nudges.nudge()
 
 
