@@ -16,7 +16,7 @@ workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
 threads = POOL["max_size"]
 # A wrong environment stops the master with its one line, instead of every worker for ever.
 preload_app = True
-# A request may wait for its batch (Prefer: wait); beyond that a worker hangs.
+# Of a process that hangs as a whole. With threads no request is ended by it, however long it takes.
 timeout = 60
 graceful_timeout = 20
 max_requests = 10_000

@@ -59,6 +59,19 @@ def test_every_command_is_documented():
     assert commands == named(rows)
 
 
+def test_every_check_is_documented_and_no_other():
+    sources = [ROOT / "gridtoken/checks.py", ROOT / "minting/checks.py"]
+    sources += (ROOT / "minting/service").rglob("survey.py")
+    said = {
+        name if "." in name else f"minting.{name}"
+        for source in sources
+        for name in re.findall(r'"((?:gridtoken\.|minting\.)?[EW]\d{3})"', source.read_text())
+    }
+    table = text("security.md").partition("## Checks")[2]
+
+    assert said == {each for each in named(table) if re.fullmatch(r"\w+\.[EW]\d{3}", each)}
+
+
 @pytest.mark.parametrize(
     "states", [TransactionStatus, ResultStatus, SliceStatus, BatchStatus, ReadingStatus]
 )

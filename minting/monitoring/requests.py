@@ -14,7 +14,7 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 """Callers invent others, and each would be a series for ever."""
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-"""Seconds, up to gunicorn's timeout: a request may wait for its batch."""
+"""Seconds: a request may wait for its batch, or bring a large file."""
 
 SECONDS = Histogram(
     "gridtoken_http_request_duration_seconds",

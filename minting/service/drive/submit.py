@@ -114,7 +114,7 @@ def drive_waiting(
     if not claims:
         return DriveReport()
     driver = Driver(session, share, claims, signer)
-    broken = ""
+    broken, call = "", True
     try:
         return driver.run()
     except SystemExit:
@@ -122,23 +122,31 @@ def drive_waiting(
         # more, and its connection takes no other.
         connection.close()
         raise
-    except (BlockchainError, OperationalError, InterfaceError):
+    except BlockchainError:
         raise  # the world's, not the slices'
+    except (OperationalError, InterfaceError):
+        call = False  # who came now would meet and file the same; the watchdog calls within seconds
+        raise
     except Exception as error:
         broken = f"broke off with {type(error).__name__}: {error}"
         raise
     finally:
         # However it ends, whoever comes next need not wait for the lease.
-        _hand_back(driver, broken)
+        _hand_back(driver, broken, call=call)
 
 
 @transaction.atomic
-def _hand_back(driver: Driver, broken: str) -> None:
-    """Gives back what is still held, and calls somebody for what is unsigned of it."""
+def _hand_back(driver: Driver, broken: str, *, call: bool) -> None:
+    """Gives back what is still held, and may call somebody for what is unsigned of it."""
     unsigned = MintResult.objects.unsigned(list(driver.claims)).exists()
     # While nothing may be signed the sweep is often enough.
     stopped = driver.stopped or journal.current_stop() is not None
-    if journal.hand_back(driver.claims.values(), broken=broken) and unsigned and not stopped:
+    if (
+        journal.hand_back(driver.claims.values(), broken=broken)
+        and unsigned
+        and call
+        and not stopped
+    ):
         nudges.nudge()
 
 

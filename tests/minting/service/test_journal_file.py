@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.db import OperationalError, connection
 from django.utils import timezone
+from django_q.models import OrmQ
 
 from minting.models import BatchSource, MintBatch, MintTransaction
+from minting.service.drive import upkeep
 from minting.service.requests.prepare import request_batch
 from minting.service.watch.progress import progress_of
 from minting.tasks import look
@@ -53,6 +58,37 @@ def test_a_full_disk_fails_no_reading_and_staff_are_told(minting_chain, drain, m
     assert {line["signature"] for line in filed} == {
         row.signature for row in MintTransaction.objects.all()
     }
+
+
+def test_a_full_database_is_not_tried_again_at_once(minting_chain, drain):
+    """Each try leaves its leaves in the journal's file: without a pause they fill that disk too."""
+    batch = order(3)
+    OrmQ.objects.all().delete()
+    with full_database():
+        with pytest.raises(OperationalError, match="No space left"):
+            look()
+        assert not OrmQ.objects.exists()
+    assert batch.slices.get().status == "queued"  # handed back, as ever
+    assert upkeep.call_if_unattended()  # by the watchdog, within seconds
+    drain()
+    batch.refresh_from_db()
+    assert batch.successful_mints == 3
+
+
+@contextmanager
+def full_database() -> Iterator[None]:
+    """What PostgreSQL answers to a row for which there is no room."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+            " RAISE EXCEPTION 'No space left on device' USING ERRCODE = 'disk_full'; END $$;"
+            "CREATE TRIGGER no_room BEFORE INSERT ON minting_minttransaction"
+            " EXECUTE FUNCTION no_room()"
+        )
+        try:
+            yield
+        finally:
+            cursor.execute("DROP FUNCTION no_room CASCADE")
 
 
 def test_half_a_line_is_taken_back(tmp_path):
