@@ -11,6 +11,10 @@ DATABASE_AWAY = (OperationalError, InterfaceError)
 a request could be blamed for, and nothing that stays."""
 
 
-def is_not_away(record: logging.LogRecord) -> bool:
-    """A filter of ``django.request``: ``problems.server_error`` has told it by then."""
-    return not (record.exc_info and isinstance(record.exc_info[1], DATABASE_AWAY))
+def is_fault(record: logging.LogRecord) -> bool:
+    """A filter of ``django.request``, whose lines bear no request's id: faults alone.
+
+    An answer that says no was given on purpose, and is in the request's own line; of a database
+    that is away ``problems.server_error`` has told.
+    """
+    return bool(record.exc_info) and not isinstance(record.exc_info[1], DATABASE_AWAY)

@@ -132,10 +132,18 @@ def check_signer(**_: Any) -> list[CheckMessage]:
     return _vault_in_the_clear() + [
         Warning(f"{name}: others may open {path}", hint=f"chmod 600 {path}", id="gridtoken.W001")
         for name, path in keys.items()
-        if path is not None and path.exists()
+        if path is not None
         if handed_over is None or not path.is_relative_to(handed_over)
-        if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)
+        if _mode(path) & (stat.S_IRWXG | stat.S_IRWXO)
     ]
+
+
+def _mode(path: Path) -> int:
+    """Who may do what; nobody anything with a file that is not there, or hidden from us."""
+    try:
+        return path.stat().st_mode
+    except OSError:
+        return 0
 
 
 def _vault_in_the_clear() -> list[CheckMessage]:

@@ -26,8 +26,9 @@ from typing import Any, NoReturn
 import psycopg
 from solders.keypair import Keypair
 
+from gridtoken.commands import Commands
 from gridtoken.embedded import postgres
-from gridtoken.processes import Child, ProcessError, run
+from gridtoken.processes import Child, ProcessError
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 HOST = "127.0.0.1"
@@ -88,6 +89,7 @@ class Demo:
         self._state_file = data / "demo.json"
         self._database = data / "postgres"
         self._children: list[Child] = []
+        self._commands: Commands | None = None
         self._logs.mkdir(parents=True, exist_ok=True)
         self._state = State.load(self._state_file)
         self._authority = load_keypair(data / "authority.json")
@@ -111,6 +113,7 @@ class Demo:
         self._step("web", self._start_web)
         if not self._state.minted:
             self._step(f"first batch, {READINGS_MINTED} readings", self._mint)
+        self._end_commands()
         self._write_env_file()
 
     def wait(self) -> NoReturn:
@@ -126,6 +129,7 @@ class Demo:
 
     def stop(self) -> None:
         """Everything down again, the last started first; each within its time."""
+        self._end_commands()
         for child in reversed(self._children):
             say(f"  stopping {child.name}")
             child.stop()
@@ -233,7 +237,15 @@ class Demo:
             for name, password in self._state.passwords().items()
         }
         environment = self._environment() | self._key() | passwords
-        return run(manage(*words), environment, BASE_DIR, self._logs / "setup.log")
+        if self._commands is None or self._commands.environment != environment:
+            self._end_commands()
+            self._commands = Commands(environment, BASE_DIR, self._logs / "setup.log")
+        return self._commands.run(*words)
+
+    def _end_commands(self) -> None:
+        if self._commands is not None:
+            self._commands.end()
+        self._commands = None
 
     def _spawn(self, name: str, *command: str, environment: dict[str, str] | None = None) -> None:
         whole = self._environment() | (environment or {})

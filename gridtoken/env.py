@@ -6,6 +6,7 @@ first (``ENV_FILE`` names another file, or none); what the process was given win
 
 from __future__ import annotations
 
+import io
 import ipaddress
 import os
 import re
@@ -297,7 +298,32 @@ def _path(text: str) -> Path:
 
 def load() -> Environment:
     """The process's environment, with the file's values where it has none."""
-    file = os.environ.get("ENV_FILE", ".env")
-    if file and (BASE_DIR / file).is_file():
-        environ.Env.read_env(BASE_DIR / file)
+    named = os.environ.get("ENV_FILE")
+    if named:
+        _read(BASE_DIR / named)
+    elif named is None and os.path.lexists(BASE_DIR / ".env"):
+        _read(BASE_DIR / ".env")
     return Environment(dict(os.environ))
+
+
+def _read(file: Path) -> None:
+    """Takes a file's values into the environment.
+
+    Raises:
+        WrongVariableError: It cannot be read, or a line of it says nothing. A file that is passed
+            over leaves defaults behind, among them a database of its own.
+    """
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise WrongVariableError(f"The file of the environment, {file}: {why}") from None
+    said = {number: line.strip() for number, line in enumerate(lines, 1)}
+    kept = {number: line for number, line in said.items() if line and not line.startswith("#")}
+    for number, line in kept.items():
+        if not re.match(r"(export )?[A-Za-z_][A-Za-z_0-9]*=", line):
+            # Not quoted: it may be a secret with a blank too many.
+            raise WrongVariableError(
+                f"The file of the environment, {file}: line {number} is not NAME=value"
+            )
+    environ.Env.read_env(io.StringIO("\n".join(kept.values())))

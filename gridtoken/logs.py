@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 
 from gridtoken import following
-from gridtoken.away import is_not_away
+from gridtoken.away import is_fault
 
 # Applied to our own events and to those of libraries that know only the standard library.
 _SHARED: list[structlog.typing.Processor] = [
@@ -52,7 +52,10 @@ def config(*, debug: bool, level: str = "INFO", form: str = "auto") -> dict[str,
                 "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
             }
         },
-        "filters": {"not_away": {"()": lambda: is_not_away}},
+        "filters": {
+            "fault": {"()": lambda: is_fault},
+            "stranger": {"()": lambda: _without_alarm},
+        },
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structured"}},
         "root": {"handlers": ["stderr"], "level": _at_least("INFO", level)},
         "loggers": {
@@ -65,11 +68,18 @@ def config(*, debug: bool, level: str = "INFO", form: str = "auto") -> dict[str,
                 "propagate": True,
             },
             # Told by django-structlog, with the request's id.
-            "django.request": {"level": "ERROR", "filters": ["not_away"]},
+            "django.request": {"level": "ERROR", "filters": ["fault"]},
+            "django.security.DisallowedHost": {"filters": ["stranger"]},
             "httpx": {"level": "WARNING"},
             "httpcore": {"level": "WARNING"},
         },
     }
+
+
+def _without_alarm(record: logging.LogRecord) -> bool:
+    """Whoever scans the net names hosts that are none of ours, all day: a line, and no fault."""
+    record.levelno, record.levelname, record.exc_info = logging.WARNING, "WARNING", None
+    return True
 
 
 def _what_first(

@@ -43,7 +43,7 @@ class Child:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
-                preexec_fn=_end_with_parent,  # noqa: PLW1509 — we have no other thread here
+                preexec_fn=end_with_parent,  # noqa: PLW1509 — we have no other thread here
             )
 
     @property
@@ -75,7 +75,7 @@ class Child:
         end_group(self.pid)
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """Where the system can, ``kill -9`` of us ends our children too, as politely as we would."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -111,6 +111,15 @@ WEBHOOK_ALLOW_PRIVATE = env.flag("WEBHOOK_ALLOW_PRIVATE", default=False)
 # (gridtoken.web): a pool's sockets must not be inherited by the processes that qcluster forks.
 ALLOW_VOLATILE_DATABASE = False
 """Whether a server that may forget what it committed is put up with: in tests only."""
+# Of libpq. A machine that vanished says nothing: left to the kernel, whoever waits for it waits for
+# a quarter of an hour, and for two hours where nothing was on its way. In half a minute it is gone.
+_PATIENCE = {
+    "connect_timeout": "10",
+    "tcp_user_timeout": "30000",  # milliseconds
+    "keepalives_idle": "15",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+}
 
 
 def _database(parts: dict[str, str] | None, folder: Path) -> dict[str, Any]:
@@ -130,7 +139,7 @@ def _database(parts: dict[str, str] | None, folder: Path) -> dict[str, Any]:
         **common,
         "ENGINE": "django.db.backends.postgresql",
         **{django: parts.get(libpq, "") for libpq, django in own.items()},
-        "OPTIONS": {key: value for key, value in parts.items() if key not in own},
+        "OPTIONS": _PATIENCE | {key: value for key, value in parts.items() if key not in own},
     }
 
 

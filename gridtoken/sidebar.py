@@ -54,6 +54,7 @@ UNFOLD: dict[str, Any] = {
     "SITE_TITLE": "GridToken",
     "SITE_HEADER": "GridToken",
     "SITE_SUBHEADER": "Energy tokens for meter readings",
+    "SITE_URL": None,  # there is no site but this
     "SITE_SYMBOL": "bolt",
     "SITE_FAVICONS": [
         {
@@ -80,6 +81,7 @@ UNFOLD: dict[str, Any] = {
         lambda _request: static("minting/times.js"),
         lambda _request: static("minting/copy.js"),
         lambda _request: static("minting/pages.js"),
+        lambda _request: static("minting/reach.js"),
     ],
     "TABS": [
         {

@@ -16,6 +16,7 @@ from django.views.decorators.http import require_safe
 from django_q.brokers import get_broker
 
 from minting.service.chain.session import open_session
+from minting.service.watch.keeping import Kept
 
 log = structlog.get_logger(__name__)
 
@@ -33,10 +34,23 @@ def alive(_request: HttpRequest) -> JsonResponse:
     return JsonResponse({"status": "ok"})
 
 
+KEPT = 1.0
+"""Seconds for which an answer is given again: anybody may ask, and nodes count our questions."""
+
+
 @require_safe
 @never_cache
 def ready(_request: HttpRequest) -> JsonResponse:
-    """Database (all migrations applied), broker and a node answer; else 503 with who does not.
+    """Database (all migrations applied), broker and a node answer; else 503 with who does not."""
+    silent = _silent.get()
+    return JsonResponse(
+        {"status": "unavailable" if silent else "ok", "unavailable": silent},
+        status=503 if silent else 200,
+    )
+
+
+def _ask() -> list[str]:
+    """Who does not answer.
 
     Each is asked in a thread of its own, so that what hangs is left behind and delays nobody.
     """
@@ -44,11 +58,10 @@ def ready(_request: HttpRequest) -> JsonResponse:
     asked = {name: executor.submit(check) for name, check in CHECKS.items()}
     executor.shutdown(wait=False)
     wait(asked.values(), timeout=PATIENCE)
-    silent = [name for name, answer in asked.items() if not _is_well(name, answer)]
-    return JsonResponse(
-        {"status": "unavailable" if silent else "ok", "unavailable": silent},
-        status=503 if silent else 200,
-    )
+    return [name for name, answer in asked.items() if not _is_well(name, answer)]
+
+
+_silent = Kept(_ask, least=KEPT, most=KEPT)
 
 
 def _is_well(name: str, answer: Future[None]) -> bool:

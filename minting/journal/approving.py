@@ -22,10 +22,11 @@ from minting.engine.approval import (
     batch_digest,
 )
 from minting.engine.errors import ApprovalRefused, ApprovalVoid
-from minting.engine.states import BatchStatus, SliceStatus, assert_move
+from minting.engine.states import FINAL_BATCHES, BatchStatus, SliceStatus, assert_move
 from minting.journal.cancelling import cancel_unsigned
 from minting.journal.phase import atomic_phase
 from minting.models import MintApproval, MintBatch, MintSlice, MintTransaction
+from minting.models.fields import values
 
 log = structlog.get_logger(__name__)
 
@@ -130,7 +131,9 @@ def approve(
     MintSlice.objects.filter(batch=approval.batch_id, status=SliceStatus.AWAITING_APPROVAL).update(
         status=SliceStatus.QUEUED
     )
-    MintBatch.objects.filter(id=approval.batch_id).update(status=BatchStatus.QUEUED)
+    waits = MintBatch.objects.filter(id=approval.batch_id, status=BatchStatus.AWAITING_APPROVAL)
+    if not waits.update(status=BatchStatus.QUEUED):
+        raise ApprovalRefused("the batch has ended")
     approval.expires_at = database_time() + expires_after
     return _decide(approval, Decision.APPROVED, by=by, reason=reason)
 
@@ -179,6 +182,21 @@ def withdraw_approval(batch_id: UUID) -> None:
         batch=batch_id, decision=Decision.WAITING
     )
     for each in approval:
+        _decide(each, Decision.WITHDRAWN, by=None, reason="")
+
+
+@atomic_phase
+def withdraw_ended() -> None:
+    """Notes that batches that waited have ended otherwise: their readings were minted already.
+
+    Who is deciding about one right now is refused by its end, and is not waited for.
+    """
+    ended = (
+        MintApproval.objects.select_for_update(skip_locked=True, of=("self",))
+        .filter(decision=Decision.WAITING, batch__status__in=values(FINAL_BATCHES))
+        .order_by("id")
+    )
+    for each in ended:
         _decide(each, Decision.WITHDRAWN, by=None, reason="")
 
 

@@ -75,4 +75,4 @@ class MintApproval(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"approval of {self.batch_id}"
+        return f"approval of batch {self.batch_id}"

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from django.db.models import Max
 from prometheus_client.core import Metric
 
 from minting import journal
 from minting.engine.audit import Difference
-from minting.models import ReconcileFinding, ReconcileRun, RunStatus
+from minting.models import ReconcileFinding
 from minting.monitoring.families import Row, age, gauge, gauges
 from minting.service.watch import chain_health, figures
 from minting.service.watch.chain_health import ChainHealth, Payer
@@ -30,11 +29,10 @@ def standing() -> Iterator[Metric]:
         ["kind"],
         (([each.value], kinds.count(each.value)) for each in Difference),
     )
-    runs = ReconcileRun.objects.filter(status__in=[RunStatus.CLEAN, RunStatus.DIFFERENCES])
     yield gauge(
         "reconcile_age_seconds",
-        "Since chain and journal were last compared; never: no sample.",
-        age(runs.aggregate(last=Max("finished_at"))["last"]),
+        "Since chain and journal were last compared; never: since that was first tried.",
+        age(figures.compared_at()),
     )
 
 

@@ -57,6 +57,8 @@ class CappedList(ChangeList):
         """As it was, without the offer to show "all" beside the title."""
         super().get_results(request)
         self.full_result_count = self.result_count
+        # Of the browser's tab: what is here, rather than "Select … to view".
+        self.title = str(self.opts.verbose_name_plural).capitalize()
 
 
 class ListAdmin(ModelAdmin):

@@ -15,7 +15,8 @@ from readings.imports.locking import lock_registry
 from readings.imports.options import options_of
 from readings.imports.progress import Tell
 from readings.imports.report import Decision, Finding, Findings, Report
-from readings.intake.registering import RETIRED, Change, Earlier, Registered, register_many
+from readings.intake.registered import RETIRED, Change, Earlier, Registered
+from readings.intake.registering import register_many
 from readings.intake.wallet_changes import Asker
 from readings.models import ImportFile, Meter, MeterAssignment, Owner, Wallet, WalletChange
 from readings.second_person import ChangeWay

@@ -164,6 +164,22 @@ def test_proxies_say_what_is_read_and_let_files_through():
     assert int(re.search(r"max_size (\d+)MiB", caddy)[1]) * 1024**2 > MAX_BYTES
 
 
+def test_no_web_process_can_take_the_journal_away():
+    """Whoever may write a folder may rename what lies in it, and the group may write DATA_DIR."""
+    systemd = DEPLOY / "systemd"
+    example = (DEPLOY / "gridtoken.env.example").read_text()
+    [journal] = re.findall(r"^MINT_JOURNAL_DIR=(.+)$", example, re.MULTILINE)
+    folders = re.findall(r"^d (\S+) (\d+) ", (systemd / "tmpfiles.conf").read_text(), re.MULTILINE)
+    modes = {Path(name): int(mode, 8) for name, mode in folders}
+    assert modes[Path(journal)] == 0o700
+    assert not any(mode & 0o022 for path, mode in modes.items() if path in Path(journal).parents)
+    # Nor does its unit let it.
+    writers = {unit.name for unit in UNITS if journal in " ".join(values(unit, "ReadWritePaths"))}
+    assert writers == {"gridtoken-worker@.service"}
+    [copied] = values(systemd / "gridtoken-journal.service", "Environment")
+    assert f"MINT_JOURNAL_DIR={journal} " in copied
+
+
 def backup(what: str, path: str = "", **environment: str) -> list[str]:
     """The files that it says it wrote."""
     done = subprocess.run(

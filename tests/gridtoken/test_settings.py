@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from django.conf import settings
 from django.db import connection
+from psycopg import conninfo
 
 from gridtoken import settings as production
 from gridtoken import web
@@ -12,10 +13,17 @@ from gridtoken import web
 
 def test_a_url_s_parts_reach_django():
     parts = {"user": "u", "dbname": "d", "host": "/dir", "sslmode": "require"}
+    parts["connect_timeout"] = "3"
     database = production._database(parts, settings.DATA_DIR)
     assert database["ENGINE"] == "django.db.backends.postgresql"
     assert (database["NAME"], database["USER"], database["HOST"]) == ("d", "u", "/dir")
-    assert database["OPTIONS"] == {"sslmode": "require"}
+    # What the URL does not say: a machine that vanished is given up, not waited for.
+    options = database["OPTIONS"]
+    assert (options.pop("sslmode"), options.pop("connect_timeout")) == ("require", "3")
+    assert set(options) == {
+        "tcp_user_timeout", "keepalives_idle", "keepalives_interval", "keepalives_count",
+    }  # fmt: skip
+    conninfo.make_conninfo("", **options)  # libpq knows them
 
 
 def test_only_web_processes_pool_their_connections(monkeypatch):

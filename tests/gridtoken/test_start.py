@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from gridtoken.env import WrongVariableError, load
+
 
 @pytest.mark.parametrize(
     ("variable", "value", "line"),
@@ -59,6 +61,35 @@ def test_a_file_may_hold_the_environment_and_the_process_wins(manage, tmp_path):
     tell = "from django.conf import settings as s; print(s.ALLOWED_HOSTS, s.SOLANA_COMMITMENT)"
     done = manage("shell", "--no-imports", "-c", tell, ENV_FILE=str(file))
     assert done.stdout == "['utility.example'] finalized\n"
+
+
+def test_a_file_that_cannot_be_taken_whole_stops_the_start_and_nothing_of_it_is_quoted(
+    tmp_path, monkeypatch
+):
+    # Passed over, it would leave defaults: a database of its own, a chain of this machine.
+    file = tmp_path / "environment"
+    monkeypatch.setenv("ENV_FILE", str(file))
+    said = [_refusal()]
+    file.write_text("# a comment\n\n  export A_SETTING=1 \nMETRICS_TOKEN = hunter2\n")
+    said.append(_refusal())
+    file.write_bytes(b"A_SETTING=\xff")
+    said.append(_refusal())
+    beginning = f"The file of the environment, {file}: "
+    assert said == [
+        beginning + "No such file or directory",
+        beginning + "line 4 is not NAME=value",
+        beginning + "it is no text",
+    ]
+    file.write_text("\ufeff# of Windows\r\n  export A_SETTING='two words' \r\n")
+    monkeypatch.setenv("A_SETTING", "")  # taken away again when this test ends
+    monkeypatch.delenv("A_SETTING")
+    assert load().text("A_SETTING") == "two words"
+
+
+def _refusal() -> str:
+    with pytest.raises(WrongVariableError) as refused:
+        load()
+    return str(refused.value)
 
 
 def test_help_starts_no_database(manage, tmp_path):

@@ -116,6 +116,9 @@ def test_other_values_for_the_same_period_conflict(household):
         {"interval_seconds": 0},
         {"interval_seconds": True},
         {"interval_seconds": "900"},
+        {"interval_seconds": Decimal("-1e999999")},
+        {"interval_seconds": Decimal("1e-999999")},
+        {"interval_seconds": Decimal("NaN")},
         {"meter_serial": "x" * 101},
     ],
 )

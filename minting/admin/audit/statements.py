@@ -60,7 +60,8 @@ class StatementPages(ExportedList):
             return FileResponse(
                 file, as_attachment=True, filename=f"{name}.xlsx", content_type=XLSX
             )
-        context = self.page_context(request, title="Statement", **_page(told))
+        # No row of the transactions' list: the page is named as the menu names it.
+        context = self.page_context(request, title="Statements", opts=None, **_page(told))
         return TemplateResponse(request, "admin/minting/statement.html", context)
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, time, timedelta
 
 from django.db.models import Count, Min
 from django.urls import reverse
+from django.utils import timezone
 
 from minting import journal
 from minting.engine.states import ResultStatus
@@ -32,6 +33,9 @@ from readings.rules import ReadingStatus
 
 LOW_DAYS = 7
 """Days of SOL, at the pace of the last week, below which somebody should send more."""
+
+STALE = timedelta(hours=1)
+"""Without a comparison of chain and journal, of which there is one every ten minutes."""
 
 LAMPORTS_A_SOL = 1_000_000_000
 
@@ -118,6 +122,14 @@ def _differences() -> Iterator[Concern]:
             f"Chain and journal disagree, and nobody explained it yet: {_listed(counted.items())}.",
             _page("minting_reconcilefinding_changelist"),
         )
+    compared_at = figures.compared_at()
+    if compared_at is not None and timezone.now() - compared_at > STALE:
+        yield Concern(
+            "chain and journal are not compared",
+            f"Not since {_moment(compared_at)}, though it is tried every ten minutes: a node lacks "
+            "history or does not answer. `manage.py reconcile` tells which.",
+            _page("minting_reconcilerun_changelist"),
+        )
 
 
 def _doubts() -> Iterator[Concern]:
@@ -154,6 +166,15 @@ def _workers() -> Iterator[Concern]:
     seen = worker_health.look()
     if not seen.workers:
         yield Concern("no worker lives", "What is queued waits for one.", _page("index"))
+        return
+    silent = [each for each in seen.clusters if not each.lives]
+    if silent:
+        since = (f"{each.name} since {_moment(each.seen_at)}" for each in silent)
+        yield Concern(
+            f"{_many(len(silent), 'qcluster')} silent",
+            f"Ended without being told to: {', '.join(since)}. Others do their work.",
+            _page("index"),
+        )
 
 
 def _nodes() -> Iterator[Concern]:

@@ -14,7 +14,7 @@ from datetime import timedelta
 from uuid import UUID
 
 import structlog
-from django.db import connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models.functions import Now
 from solders.pubkey import Pubkey
 
@@ -26,6 +26,7 @@ from minting.engine.errors import (
     FormatRefused,
     GateClosed,
     JournalUnwritable,
+    MintingRefused,
     MintingStopped,
     PricesChanged,
     SignerUnavailable,
@@ -112,6 +113,7 @@ def drive_waiting(
     if not claims:
         return DriveReport()
     driver = Driver(session, share, claims, signer)
+    broken = ""
     try:
         return driver.run()
     except SystemExit:
@@ -119,14 +121,24 @@ def drive_waiting(
         # more, and its connection takes no other.
         connection.close()
         raise
+    except (BlockchainError, OperationalError, InterfaceError):
+        raise  # the world's, not the slices'
+    except Exception as error:
+        broken = f"broke off with {type(error).__name__}: {error}"
+        raise
     finally:
         # However it ends, whoever comes next need not wait for the lease.
-        with transaction.atomic():
-            unsigned = MintResult.objects.unsigned(list(driver.claims)).exists()
-            # While nothing may be signed the sweep is often enough.
-            stopped = driver.stopped or journal.current_stop() is not None
-            if journal.hand_back(driver.claims.values()) and unsigned and not stopped:
-                nudges.nudge()
+        _hand_back(driver, broken)
+
+
+@transaction.atomic
+def _hand_back(driver: Driver, broken: str) -> None:
+    """Gives back what is still held, and calls somebody for what is unsigned of it."""
+    unsigned = MintResult.objects.unsigned(list(driver.claims)).exists()
+    # While nothing may be signed the sweep is often enough.
+    stopped = driver.stopped or journal.current_stop() is not None
+    if journal.hand_back(driver.claims.values(), broken=broken) and unsigned and not stopped:
+        nudges.nudge()
 
 
 @dataclass(slots=True)
@@ -167,7 +179,7 @@ class Driver:
             moved = False
             try:
                 moved = self._step(signing=not self.stopped and time.monotonic() < end)
-            except SolanaError as error:
+            except (SolanaError, MintingRefused) as error:
                 if not self._bear(error):
                     break
             except (SignerUnavailable, JournalUnwritable) as lack:
@@ -220,19 +232,22 @@ class Driver:
     def _renew(self) -> None:
         if time.monotonic() < self.renew_at:
             return
+        self._cancel_asked()
         with transaction.atomic():
-            self._cancel_asked()
             held = journal.renew_claims(self.claims.values())
         self._keep(held)
         self.renew_at = time.monotonic() + RENEW_EVERY
 
     def _cancel_asked(self) -> None:
         """What came free after a cancellation was asked for is cancelled too."""
-        for batch in MintBatch.objects.filter(
+        asked = MintBatch.objects.filter(
             id__in={claim.batch_id for claim in self.claims.values()},
             cancel_requested_at__isnull=False,
-        ):
-            journal.cancel_unsigned(batch.id, by="request")
+        )
+        for batch_id, by in asked.values_list("id", "cancel_requested_by"):
+            # One by one: whoever holds a batch's row waits for no other batch's slices.
+            with transaction.atomic():
+                journal.cancel_unsigned(batch_id, by=by)
 
     def _keep(self, held: set[UUID]) -> None:
         """Forgets slices that are not ours any more: done, or taken over."""
@@ -322,6 +337,7 @@ class Driver:
 
     def _plan(self, terms: Terms) -> None:
         """Plans what is unsigned of the next slices; wallets that cannot be paid end here."""
+        self._cancel_asked()
         refused: list[Refusal] = []
         for claim in self._until_a_wave_is_planned():
             rows = MintResult.objects.unsigned([claim.slice_id])
@@ -383,8 +399,11 @@ class Driver:
                 give_up(self.session, worn_out(self.claims), code=lack.code, reason=str(lack))
         self.stopped = not patient
 
-    def _bear(self, error: SolanaError) -> bool:
-        """Whether to go on after a failure of the nodes; gives up when it lasts."""
+    def _bear(self, error: SolanaError | MintingRefused) -> bool:
+        """Whether to go on after a failure of the nodes; gives up when it lasts.
+
+        That all of them are on another cluster is such a failure for what flies.
+        """
         now = time.monotonic()
         self.silent_since = self.silent_since or now
         self.look_at = now + STEP

@@ -20,6 +20,8 @@ from minting.models import (
     MintSlice,
     MintTransaction,
     ReconcileFinding,
+    ReconcileRun,
+    RunStatus,
 )
 from minting.models.fields import first_id_since
 from minting.service.drive.doubt import IN_DOUBT
@@ -186,6 +188,19 @@ def concerns() -> Concerns:
         gate.reason if gate else "",
         tuple(MintSlice.objects.parked().order_by("id")[:SHOWN]),
     )
+
+
+def compared_at() -> datetime | None:
+    """When chain and journal were last compared; while they never were, when that was first tried.
+
+    ``None``: there was nothing to compare yet.
+    """
+    runs = ReconcileRun.objects.order_by("id")
+    done = runs.filter(status__in=[RunStatus.CLEAN, RunStatus.DIFFERENCES]).last()
+    if done is not None:
+        return done.finished_at
+    first = runs.first()
+    return first.started_at if first else None
 
 
 def _days(count: int) -> tuple[Day, ...]:

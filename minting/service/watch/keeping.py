@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -17,10 +18,19 @@ and what takes a millisecond is asked anew."""
 class Kept(Generic[T]):
     """One figure of this process."""
 
-    def __init__(self, compute: Callable[[], T], *, least: float = 0.0) -> None:
-        """``least``: seconds for which it is kept, however little it takes."""
+    def __init__(
+        self, compute: Callable[[], T], *, least: float = 0.0, most: float = math.inf
+    ) -> None:
+        """Nothing is computed yet.
+
+        Args:
+            compute: What tells it.
+            least: Seconds for which it is kept, however little it takes.
+            most: And however much.
+        """
         self._compute = compute
         self._least = least
+        self._most = most
         self._lock = threading.Lock()
         self._value: T | None = None
         self._until = 0.0
@@ -37,5 +47,5 @@ class Kept(Generic[T]):
                 began = time.monotonic()
                 self._value = self._compute()
                 now = time.monotonic()
-                self._until = now + max(SHARE * (now - began), self._least)
+                self._until = now + min(max(SHARE * (now - began), self._least), self._most)
             return self._value

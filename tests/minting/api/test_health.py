@@ -13,6 +13,12 @@ from gridtoken.embedded.localnet import Localnet
 from minting.api import health
 
 
+@pytest.fixture(autouse=True)
+def nothing_kept() -> None:
+    """What an earlier test was answered is not this one's."""
+    health._silent.forget()
+
+
 def test_alive_asks_nobody(client: Client) -> None:
     response = client.get("/healthz")
 
@@ -77,5 +83,27 @@ def test_newer_code_than_tables_is_not_ready(
 
     assert client.get("/readyz").json()["unavailable"] == ["migrations"]
     applied.save()
+    health._silent.forget()
     assert client.get("/readyz").status_code == 200
     assert health._migrated
+
+
+def test_however_often_anybody_asks_each_part_is_asked_once_a_second(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    well = False
+
+    def node() -> None:
+        asked.append("node")
+        if not well:
+            raise ConnectionError("refused")
+
+    monkeypatch.setattr(health, "CHECKS", {"node": node})
+    answers = {client.get("/readyz").status_code for _ in range(30)}
+    assert (answers, asked) == ({503}, ["node"])
+
+    # However long it took: a part that is back is seen at once.
+    well = True
+    time.sleep(health.KEPT)
+    assert client.get("/readyz").status_code == 200

@@ -19,7 +19,15 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from minting.journal import stop_minting
-from minting.models import Digest, MintResult, MintTransaction, PulseKind
+from minting.models import (
+    Digest,
+    MintInfo,
+    MintResult,
+    MintTransaction,
+    Pulse,
+    PulseKind,
+    ReconcileRun,
+)
 from minting.monitoring.digest import letter, sending
 from minting.monitoring.digest.concerns import report
 from minting.service.watch import worker_health
@@ -56,6 +64,9 @@ def everything(db: None, settings: Settings) -> None:
     household().reading()
     outsider().reading(status="held", code="no_wallet")
     stop_minting(reason="the tariff is being changed", by="approver")
+    # Tried for two hours, and never brought to an end.
+    run = ReconcileRun.objects.create(mint=MintInfo.objects.all()[0], status="failed")
+    ReconcileRun.objects.update(started_at=run.started_at - timedelta(hours=2))
     payer = MintTransaction.objects.all()[0].fee_payer
     settings.MINT_AUTHORITY_ADDRESS = payer
     note(PulseKind.PAYER, [Beat(payer, facts={"lamports": 5_000, "slot": 1, "floor": 890_880})])
@@ -69,12 +80,13 @@ def test_it_tells_the_worst_first_and_names_nobody(wanted: None, everything: Non
     titles = [each.title for each in told.concerns]
     assert titles == [
         "minting is stopped",
+        "chain and journal are not compared",
         "1 transaction in doubt",
         "out of SOL",
         "no worker lives",
         "3 failures",
     ]
-    assert message.subject == "GridToken: minting is stopped (and 4 more)"
+    assert message.subject == "GridToken: minting is stopped (and 5 more)"
     html, kind = cast("tuple[str, str]", message.alternatives[0])
     assert kind == "text/html"
     for words in (str(message.body), html):
@@ -114,6 +126,17 @@ def test_all_may_be_well(wanted: None, workers: None, mailoutbox: list[Any], set
     assert sending.send_if_due(NOON).sent
     assert mailoutbox[0].subject == "GridToken: all is well, 0 readings minted"
     assert "Nothing needs you." in mailoutbox[0].body
+
+
+@pytest.mark.django_db
+def test_one_of_several_clusters_that_fell_silent_is_named(workers: None):
+    worker_health.report(2, workers=2, started_at=timezone.now())
+    gone = worker_health.cluster_name(2)
+    Pulse.objects.filter(name=gone).update(alive_at=timezone.now() - timedelta(minutes=2))
+
+    (told,) = report(NOON.date()).concerns
+    assert told.title == "1 qcluster silent"
+    assert gone in told.text
 
 
 @pytest.mark.django_db(transaction=True)

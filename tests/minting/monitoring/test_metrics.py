@@ -22,7 +22,15 @@ from pytest_django import Settings
 from gridtoken import VERSION
 from gridtoken.env import BASE_DIR
 from minting.journal import stop_minting
-from minting.models import MintBatch, MintTransaction, PulseKind, Tally, WebhookEvent
+from minting.models import (
+    MintBatch,
+    MintInfo,
+    MintTransaction,
+    PulseKind,
+    ReconcileRun,
+    Tally,
+    WebhookEvent,
+)
 from minting.models.fields import first_id_since
 from minting.monitoring import page, publishing
 from minting.monitoring.final import Ledger, Sums
@@ -105,6 +113,25 @@ def test_it_tells_what_the_tables_hold(client: Client, settings: Settings):
     assert of(samples, "build_info", version=VERSION) == 1
     pages = told(client, OPENMETRICS)
     assert pages.keys() >= {key for key in samples if not key[0].startswith("gridtoken_http")}
+
+
+@pytest.mark.django_db
+def test_a_comparison_that_never_comes_to_an_end_grows_old(client: Client):
+    """Without a sample nobody would be told."""
+    name = ("gridtoken_reconcile_age_seconds", frozenset[tuple[str, str]]())
+    assert name not in told(client)
+
+    journal.minted_batch(readings=1)
+    mint = MintInfo.objects.all()[0]
+    for status, hours in (("failed", 3), ("failed", 2)):
+        run = ReconcileRun.objects.create(mint=mint, status=status)
+        when = run.started_at - timedelta(hours=hours)
+        ReconcileRun.objects.filter(id=run.id).update(started_at=when, finished_at=when)
+    assert 3 * 3600 <= told(client)[name] < 3 * 3600 + 60
+
+    ReconcileRun.objects.create(mint=mint, status="clean", finished_at=timezone.now())
+    ReconcileRun.objects.create(mint=mint, status="failed", finished_at=timezone.now())
+    assert told(client)[name] < 60
 
 
 def journal_payer() -> str:

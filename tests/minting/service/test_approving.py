@@ -15,6 +15,7 @@ from django.utils import timezone
 from minting import journal
 from minting.engine.approval import batch_digest, slice_digest
 from minting.engine.errors import ApprovalRefused, ApprovalVoid, NodeUnreachable
+from minting.journal.approving import withdraw_ended
 from minting.models import BatchSource, MintApproval, MintBatch, MintResult, MintSlice
 from minting.service.audit.audit_pack import packed
 from minting.service.drive.recover import slices_wait
@@ -277,3 +278,20 @@ def test_a_void_approval_names_its_batch(limited, people):
     with transaction.atomic(), pytest.raises(ApprovalVoid) as raised:
         journal.approving.require_approved({batch.id: 1}, batch.slices.values_list("id", flat=True))
     assert raised.value.batch_id == batch.id
+
+
+def test_a_batch_that_ended_while_it_waited_cannot_be_approved(limited, people):
+    """A restored database: the journal's file told that its readings were minted before."""
+    batch = ask(5, people["operator"])
+    with transaction.atomic():
+        journal.cancel_unsigned(batch.id, by="adoption", code="already_minted")
+
+    with pytest.raises(ApprovalRefused, match="has ended"):
+        approve(batch, people["approver"])
+
+    batch.refresh_from_db()
+    assert batch.status == "cancelled"
+    with transaction.atomic():
+        withdraw_ended()
+    batch.approval.refresh_from_db()
+    assert batch.approval.decision == "withdrawn"

@@ -15,6 +15,7 @@ from django_q.models import OrmQ
 from django_q.signing import SignedPackage
 
 from gridtoken.broker import ANSWER
+from minting.api import health
 from minting.models import MintBatch
 from minting.service import nudges
 from minting.service.drive import upkeep
@@ -77,8 +78,10 @@ def test_a_redis_that_hangs_delays_a_request_by_its_bound_once(redis_queue, capl
 
 
 def test_ready_tells_of_a_redis_that_is_away(client, chain, redis_queue):
+    health._silent.forget()
     assert client.get("/readyz").status_code == 200
     redis_queue.kill()
+    health._silent.forget()
     response = client.get("/readyz")
     assert (response.status_code, response.json()["unavailable"]) == (503, ["broker"])
 
