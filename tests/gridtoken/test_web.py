@@ -20,7 +20,8 @@ pytestmark = pytest.mark.django_db
 def test_a_body_sent_in_chunks_is_read_like_any_other():
     user = User.objects.create_user("machine")
     _, token = ApiToken.objects.issue(user=user, scopes=[Scope.SUBMIT], expires_in=None)
-    application = read_whole(lambda environ, _start: [ClientHandler()(environ).content])
+    handler: Any = ClientHandler()
+    application = read_whole(lambda environ, _start: [handler(environ).content])
 
     def send(body: bytes, **headers: Any) -> bytes:
         environ = RequestFactory().post("/api/v1/readings", HTTP_X_API_KEY=token).environ
