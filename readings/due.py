@@ -52,12 +52,16 @@ SELECT array_agg(due.owner_id), sum(due.readings)::bigint
  GROUP BY w.address ORDER BY min(due.since), w.address
 """
 
+# Owner by owner here, too: the inner limit keeps PostgreSQL from joining with all that is pending.
 _READINGS = f"""
-SELECT r.id, r.period_end, due.place
+SELECT one.id, one.period_end, due.place
   FROM unnest(%(owners)s::uuid[], %(places)s::int[]) AS due (owner_id, place)
-  JOIN readings_meterreading r ON r.owner_id = due.owner_id
- WHERE {_MINTABLE} AND (r.period_end, r.id) > (%(after_end)s, %(after_id)s)
- ORDER BY due.place, r.period_end, r.id LIMIT %(limit)s
+ CROSS JOIN LATERAL (
+       SELECT r.id, r.period_end FROM readings_meterreading r
+        WHERE r.owner_id = due.owner_id AND {_MINTABLE}
+          AND (r.period_end, r.id) > (%(after_end)s, %(after_id)s)
+        ORDER BY r.period_end, r.id LIMIT %(limit)s) AS one
+ ORDER BY due.place, one.period_end, one.id LIMIT %(limit)s
 """  # noqa: S608 — of constants
 
 _BELOW = """

@@ -95,17 +95,20 @@ class SwitchAdmin(ReadOnlyAdmin, Generic[Row]):
     def get_urls(self) -> list[URLPattern]:
         """The two pages that ask once."""
         view = self.admin_site.admin_view
-        name = f"{self.opts.app_label}_{self.opts.model_name}"
-        views = ((self.throwing, self.throw_view), (self.releasing, self.release_view))
-        own = [path(f"{each.page}/", view(to), name=f"{name}_{each.page}") for each, to in views]
-        return [*own, *super().get_urls()]
+        name = f"{self.opts.app_label}_{self.opts.model_name}_{{}}".format
+        throw, release = self.throwing.page, self.releasing.page
+        return [
+            path(f"{throw}/", view(self.throw_view), name=name(throw)),
+            path(f"{release}/", view(self.release_view), name=name(release)),
+            *super().get_urls(),
+        ]
 
     def throw_view(self, request: HttpRequest) -> HttpResponse:
         """GET asks for the reason, POST throws the switch."""
         _require(request, self.throwing)
         if (row := self.standing()) is not None:
-            words = format_html("{} {}", self.throwing.already, told(row, self.done))
-            return self._leave(request, words, messages.INFO)
+            already = format_html("{} {}", self.throwing.already, told(row, self.done))
+            return self._leave(request, already, messages.INFO)
         form = ReasonForm(request.POST or None, self.shown_where)
         if request.method == "POST" and form.is_valid():
             words = self.throw(form.cleaned_data["reason"], by=request.user.get_username())

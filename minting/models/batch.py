@@ -145,14 +145,18 @@ class MintSliceQuerySet(models.QuerySet["MintSlice"]):
         unsigned = mine.filter(
             results__status=ResultStatus.PENDING, results__transaction__isnull=True
         )
+        flies = Q(transactions__status__in=values(FLYING))
         lately = Q(transactions__doubted_at__isnull=True) | Q(
             transactions__doubted_at__gt=Now() - DRIVEN_IN_DOUBT
         )
-        flying = mine.filter(lately, transactions__status__in=values(FLYING))
+        doubted = Q(transactions__doubted_at__lte=Now() - DRIVEN_IN_DOUBT)
         return self.filter(
             Q(status=SliceStatus.QUEUED) | Q(status=SliceStatus.RUNNING, lease_until__lt=Now()),
             Q(parked_until__isnull=True) | Q(parked_until__lte=Now()),
-            Exists(unsigned) | Exists(flying),
+            # The first is so for nearly all, and then the others are not asked.
+            ~Exists(mine.filter(flies & doubted))
+            | Exists(unsigned)
+            | Exists(mine.filter(flies & lately)),
         )
 
     def parked(self) -> MintSliceQuerySet:

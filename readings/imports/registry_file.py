@@ -125,7 +125,7 @@ def _finding(change: Change) -> Finding:
         change.line,
         "new" if change.is_of_new else "changed",
         subject=_whose(change.row),
-        what=f"{change.row._meta.verbose_name} {change.field}",
+        what=f"{change.row._meta.verbose_name} {change.field}".replace("_", " "),
         old=change.old,
         new=change.new,
     )

@@ -110,7 +110,7 @@ def test_whoever_may_not_is_refused(groups: None, visitor: Visitor):
 
 
 def within_reach_of_the_keyboard(page: Page) -> None:
-    """What unfold draws for the mouse alone: the menu, and the one of the person; and a way past."""
+    """What unfold draws for the mouse alone, the menus above all; and a way past them."""
     page.reload()
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip the menu")).to_be_focused()

@@ -19,6 +19,7 @@ from readings.queries import look_for_minting
 from readings.rules import ReadingStatus
 from tests.factories.readings import MeterReadingFactory, OwnerFactory, WalletFactory
 from tests.factories.village import harvest, village
+from tests.tables import rows_read
 
 pytestmark = pytest.mark.django_db
 
@@ -98,16 +99,6 @@ def test_the_threshold_holds_owners_back_until_their_sum_reaches_it():
     assert below(Decimal(1)) == 0
 
 
-def rows_read() -> int:
-    """Of readings, by this transaction so far."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables"
-            " WHERE relname = 'readings_meterreading'"
-        )
-        return int(cursor.fetchone()[0])
-
-
 def test_what_a_poll_reads_does_not_grow_with_what_it_passes_over():
     *town, nobody = village(41)
     harvest(town, each=3)
@@ -115,11 +106,11 @@ def test_what_a_poll_reads_does_not_grow_with_what_it_passes_over():
     def cost() -> int:
         with connection.cursor() as cursor:
             cursor.execute("ANALYZE readings_meterreading, readings_wallet")
-        before = rows_read()
+        before = rows_read("readings_meterreading")
         but_for = [one.owner_id for one in payees() if one.owner_id == nobody.owner.pk]
         (portion,) = portions(threshold=Decimal(0), most=200, but_for=but_for)
         assert (len(portion), below(Decimal(1), but_for=but_for)) == (120, 120)
-        return rows_read() - before
+        return rows_read("readings_meterreading") - before
 
     (reading,) = harvest([nobody], each=1)
     few = cost()

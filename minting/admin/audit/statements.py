@@ -66,11 +66,12 @@ class StatementPages(ExportedList):
 
 
 def _asked(text: str) -> date:
-    """The month that a text names, else the newest."""
+    """The month that a text names, else the newest; there is none after that."""
+    newest = months()[0]
     try:
-        return date.fromisoformat(f"{text}-01")
+        return min(date.fromisoformat(f"{text}-01"), newest)
     except ValueError:
-        return months()[0]
+        return newest
 
 
 def _page(told: Statement) -> dict[str, Any]:

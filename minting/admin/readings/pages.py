@@ -277,7 +277,7 @@ class MeterReadingAdmin(HeldPages, CorrectionPages, ExportedList):
         """Whether no later revision took its place."""
         return "yes" if reading.is_current else "no: corrected by a later revision"
 
-    @display(description="Corrected by", empty_value="")
+    @display(description="Correction after minting", empty_value="")
     def corrected(self, reading: MeterReading) -> str:
         """What a correction after minting made of it; recorded, never minted."""
         return show.kwh(reading.correction_difference)

@@ -10,12 +10,10 @@ import time
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from uuid import UUID
 
 import structlog
 from django.db import InterfaceError, OperationalError, connection, transaction
-from django.db.models.functions import Now
 from solders.pubkey import Pubkey
 
 from minting import journal
@@ -34,7 +32,7 @@ from minting.engine.errors import (
 )
 from minting.engine.types import PlannedTransaction, Signer
 from minting.journal import Claim, LostClaimError, Refusal
-from minting.models import MintBatch, MintResult
+from minting.models import MintResult
 from minting.service import nudges
 from minting.service.chain.preflight import Standing, inspect_mint
 from minting.service.chain.session import Session
@@ -42,11 +40,18 @@ from minting.service.chain.terms import Terms, forget_terms, renew_terms, tell_p
 from minting.service.drive import journal_disk, wave
 from minting.service.drive.mute import Mute
 from minting.service.drive.recover import live_flights, prove_dead
-from minting.service.drive.refusing import as_refusal, give_up, refuse, refuse_left_out, worn_out
+from minting.service.drive.refusing import (
+    as_refusal,
+    cancel_asked,
+    give_up,
+    refuse,
+    refuse_left_out,
+    worn_out,
+)
 from minting.service.drive.share import Share
 from minting.service.drive.tracking import Flight, tick
 from minting.service.history import gate
-from minting.service.plan.parts import parts_of
+from minting.service.plan.parts import is_plan_believed, parts_of
 from minting.service.plan.planning import plan_payments
 from readings import queries
 
@@ -71,10 +76,6 @@ STINT = 240.0
 
 OVERTIME = 120.0
 """Seconds for which a task still follows what it has signed; then recovery does."""
-
-PLAN_BELIEVED = timedelta(minutes=5)
-"""For so long a wallet that was judged with its batch's plan counts as judged. Its token account
-shows in every simulation as the mint would leave it (``faults.learn``)."""
 
 PATIENCE = 60.0
 """Seconds without an answer of any node after which a task gives its slices back."""
@@ -232,22 +233,11 @@ class Driver:
     def _renew(self) -> None:
         if time.monotonic() < self.renew_at:
             return
-        self._cancel_asked()
+        cancel_asked(self.claims.values())
         with transaction.atomic():
             held = journal.renew_claims(self.claims.values())
         self._keep(held)
         self.renew_at = time.monotonic() + RENEW_EVERY
-
-    def _cancel_asked(self) -> None:
-        """What came free after a cancellation was asked for is cancelled too."""
-        asked = MintBatch.objects.filter(
-            id__in={claim.batch_id for claim in self.claims.values()},
-            cancel_requested_at__isnull=False,
-        )
-        for batch_id, by in asked.values_list("id", "cancel_requested_by"):
-            # One by one: whoever holds a batch's row waits for no other batch's slices.
-            with transaction.atomic():
-                journal.cancel_unsigned(batch_id, by=by)
 
     def _keep(self, held: set[UUID]) -> None:
         """Forgets slices that are not ours any more: done, or taken over."""
@@ -337,13 +327,11 @@ class Driver:
 
     def _plan(self, terms: Terms) -> None:
         """Plans what is unsigned of the next slices; wallets that cannot be paid end here."""
-        self._cancel_asked()
+        cancel_asked(self.claims.values())
         refused: list[Refusal] = []
         for claim in self._until_a_wave_is_planned():
             rows = MintResult.objects.unsigned([claim.slice_id])
-            fresh = MintBatch.objects.filter(
-                id=claim.batch_id, created_at__gte=Now() - PLAN_BELIEVED
-            ).exists()
+            fresh = is_plan_believed(claim.batch_id)
             parts = parts_of(rows, believed=fresh, doubted={*map(str, self.stumbles)})
             if not parts:
                 continue
@@ -400,10 +388,7 @@ class Driver:
         self.stopped = not patient
 
     def _bear(self, error: SolanaError | MintingRefused) -> bool:
-        """Whether to go on after a failure of the nodes; gives up when it lasts.
-
-        That all of them are on another cluster is such a failure for what flies.
-        """
+        """Whether to go on after a failure of the nodes, or without one of ours; not for long."""
         now = time.monotonic()
         self.silent_since = self.silent_since or now
         self.look_at = now + STEP

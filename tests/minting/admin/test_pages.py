@@ -23,7 +23,7 @@ from minting.access.scopes import Scope
 from minting.admin import show
 from minting.models import MintBatch, MintInfo, MintResult, MintSelection, MintTransaction
 from readings.admin import lists
-from readings.models import MeterReading
+from readings.models import MeterReading, Wallet
 from tests.factories.readings import MeterReadingFactory, household, outsider
 from tests.minting.admin import journal
 from tests.minting.admin.conftest import VIEWS, Staff
@@ -229,8 +229,15 @@ def test_a_page_is_called_as_people_call_what_it_shows(chief: Client):
     assert f"> HOUSE-1, {reading.period_start:%Y-%m-%d %H:%M} to " in told
     assert told.endswith(end)
     assert "0.5 kWh" in chief.get(url).content.decode()
-    assert crumbs(chief, reverse("admin:minting_statements")) == "Statements"
     row = journal.minted_batch().transactions.get()
     url = reverse("admin:minting_minttransaction_change", args=[row.pk])
     assert crumbs(chief, url).endswith(f"> Transaction {show.short(row.signature)}")
     assert "Differences" in crumbs(chief, reverse("admin:minting_reconcilefinding_changelist"))
+
+
+@pytest.mark.parametrize("model", [MeterReading, Wallet, Group])
+def test_forged_rows_of_an_action_are_refused(chief: Client, model: type[Any]):
+    action = {MeterReading: "mint_selected", Wallet: "retire"}.get(model, "delete_selected")
+    form = {"action": action, "_selected_action": ["zzz"], "post": "yes"}
+    page = chief.post(url(model, "changelist"), form, follow=True)
+    assert "No such rows" in page.content.decode()

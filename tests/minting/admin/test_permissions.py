@@ -54,8 +54,9 @@ def client_of(user: User) -> Client:
 
 @contextmanager
 def unrendered() -> Iterator[None]:
-    """Views decide as ever and gather all they show; what is spared is writing it out."""
+    """Views decide as ever and gather what they show; spared are the frame and writing it out."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(admin.site, "each_context", lambda _request: {})
         patch.setattr(SimpleTemplateResponse, "rendered_content", "")
         patch.setattr(urls, "handler403", lambda *_, **__: HttpResponseForbidden(), raising=False)
         yield

@@ -20,6 +20,7 @@ from minting.service.chain.session import open_session
 from minting.service.drive import journal_file, refusing, submit, wave
 from minting.service.drive import recover as recovery
 from minting.service.drive.recover import recover, slices_wait
+from minting.service.plan.planning import plan_payments
 from minting.service.requests.prepare import request_batch
 from minting.tasks import look
 from readings.models import MeterReading
@@ -335,14 +336,13 @@ def test_a_batch_always_ends_though_no_node_ever_answers(minting_chain):
 def test_what_breaks_the_driver_is_parked_with_its_reason_and_holds_up_nobody(minting_chain):
     """An error that nobody foresaw: the oldest slice would be taken again and again, for ever."""
     poison, well = queue(MeterReadingFactory()), queue(MeterReadingFactory())
-    plan = submit.plan_payments
     breaks = []
 
     async def broken(*args, batch_id, **options):
         if batch_id == poison.id:
             breaks.append(batch_id)
             raise ValueError("no room")
-        return await plan(*args, batch_id=batch_id, **options)
+        return await plan_payments(*args, batch_id=batch_id, **options)
 
     with patch.object(submit, "plan_payments", broken):
         for _ in range(MAX_DEATHS):

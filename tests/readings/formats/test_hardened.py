@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import tracemalloc
 import zipfile
 from datetime import datetime, timedelta
@@ -181,6 +182,23 @@ def test_refusals_say_what_to_do(content, sentence):
 def test_green_button_without_interval_exports(fields, sentence):
     told = [files.Told("M", files.MIDNIGHT, files.MIDNIGHT, Decimal(1))]
     assert sentence in refusal(files.green_button_file(told, **fields), meter="M")
+
+
+@pytest.mark.parametrize(
+    ("shown", "instead", "sentence"),
+    [
+        (r"(<powerOfTenMultiplier>)[^<]*", r"\g<1>1_0", "powerOfTenMultiplier"),
+        (r"(<powerOfTenMultiplier>)[^<]*", "\\g<1>\u0663", "powerOfTenMultiplier"),
+        (r"<IntervalReading>.*</IntervalReading>", "", "No IntervalBlock holds"),
+        (r"(<link [^>]*/>\s*)+(<content>\s*<IntervalBlock.*?</content>)", r"\2", "whose readings"),
+    ],
+)
+def test_green_button_that_would_be_read_wrong_or_not_at_all(shown, instead, sentence):
+    told = [files.Told("M", files.MIDNIGHT, files.MIDNIGHT + timedelta(minutes=15), Decimal(1))]
+    text = files.green_button_file(told).decode()
+    spoiled = re.sub(shown, instead, text, flags=re.DOTALL)
+    assert spoiled != text
+    assert sentence in refusal(spoiled.encode(), meter="M")
 
 
 @pytest.mark.parametrize(
