@@ -28,7 +28,17 @@ REST_FRAMEWORK: dict[str, Any] = {
 }
 SPECTACULAR_SETTINGS: dict[str, Any] = {
     "TITLE": "GridToken",
-    "DESCRIPTION": "Meter readings in, energy tokens on Solana out, exactly once.",
+    "DESCRIPTION": """Meter readings in, energy tokens on Solana out, exactly once.
+
+- **Who**: `Authorization: Bearer <token>` or `X-API-KEY: <token>`; a token has scopes (`read`,
+  `submit`, `mint`, `registry`). An administrator makes it (*API tokens*), or `create_api_token`.
+- **Again**: give whatever writes an `Idempotency-Key`; the same request sent again has its effect
+  once, and gets its answer.
+- **Errors** are `application/problem+json`: `code` is for programs, `detail` for people.
+- **Lists** answer `next`, `previous` and `results`: follow `next` until it is null.
+- **Batches** are minted by workers: ask their `Location` at the pace of `Retry-After`, with
+  `If-None-Match`; or wait with `Prefer: wait=20`; or be told by a webhook.
+""",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
     # In this order the pages list them: ours first, what older clients know last.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from io import BytesIO
 from typing import Any
 
 from django.conf import settings
@@ -25,19 +24,18 @@ Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
 """As WSGI has it."""
 
 
-def read_whole(application: Application) -> Application:
-    """Gives bodies that machines send in chunks their length.
+def take_chunks(application: Application) -> Application:
+    """Lets bodies be read that machines send in chunks.
 
     Django reads as much as ``Content-Length`` says; without one, as HTTP clients send what they
-    stream, every body would look empty. No more is kept than a body may have, and one byte, by
-    which it is seen to be too large.
+    stream, every body would look empty. Here it says what a body may have, and one byte more, by
+    which one is seen to be too large; the stream itself knows where it ends.
     """
 
     def answer(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         chunked = "HTTP_TRANSFER_ENCODING" in environ and environ.get("wsgi.input_terminated")
         if chunked and environ.get("PATH_INFO", "").startswith(FOR_MACHINES):
-            body = environ["wsgi.input"].read(settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1)
-            environ["wsgi.input"], environ["CONTENT_LENGTH"] = BytesIO(body), str(len(body))
+            environ["CONTENT_LENGTH"] = str(settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1)
         return application(environ, start_response)
 
     return answer

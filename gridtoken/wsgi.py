@@ -4,8 +4,8 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
-from gridtoken.web import pool_connections, read_whole
+from gridtoken.web import pool_connections, take_chunks
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gridtoken.settings")
 pool_connections()
-application = read_whole(get_wsgi_application())
+application = take_chunks(get_wsgi_application())

@@ -65,7 +65,8 @@ def tidy() -> TidyReport:
 
 _FORGET = """
 WITH old AS (
-    SELECT id FROM minting_webhookdelivery WHERE created_at < statement_timestamp() - %(kept)s
+    SELECT id FROM minting_webhookdelivery
+    WHERE created_at < statement_timestamp() - make_interval(secs => %(kept)s)
     ORDER BY created_at LIMIT %(most)s FOR UPDATE SKIP LOCKED
 ), tries AS (
     DELETE FROM minting_webhookattempt WHERE delivery_id IN (SELECT id FROM old)
@@ -78,7 +79,7 @@ def _forget() -> int:
     forgotten: int = 0
     while True:
         with connection.cursor() as cursor:
-            cursor.execute(_FORGET, {"kept": KEPT, "most": FORGOTTEN_AT_ONCE})
+            cursor.execute(_FORGET, {"kept": KEPT.total_seconds(), "most": FORGOTTEN_AT_ONCE})
             forgotten += cursor.rowcount
             if cursor.rowcount < FORGOTTEN_AT_ONCE:
                 return forgotten
