@@ -35,11 +35,15 @@ _DUE = f"""
 SELECT r.owner_id, {_SUMS} FROM readings_meterreading r WHERE {_MINTABLE} GROUP BY r.owner_id
 """  # noqa: S608 — of constants
 
-# The same where somebody is passed over: owner by owner, so that their readings are not read.
+# The same where somebody is passed over: owner by owner, so that their readings are not read. The
+# order is that of the index (owner, id): without statistics, right after a large import, PostgreSQL
+# would take one of the status for as good.
 _DUE_BUT_FOR = f"""
 SELECT o.owner_id, one.*
   FROM readings_wallet o CROSS JOIN LATERAL (
-       SELECT {_SUMS} FROM readings_meterreading r WHERE r.owner_id = o.owner_id AND {_MINTABLE}
+       SELECT {_SUMS} FROM (
+              SELECT r.kwh_amount, r.period_end FROM readings_meterreading r
+               WHERE r.owner_id = o.owner_id AND {_MINTABLE} ORDER BY r.id OFFSET 0) AS r
        HAVING count(*) > 0) AS one
  WHERE o.retired_at IS NULL AND o.owner_id <> ALL(%(but_for)s::uuid[])
 """  # noqa: S608 — of constants
@@ -52,16 +56,12 @@ SELECT array_agg(due.owner_id), sum(due.readings)::bigint
  GROUP BY w.address ORDER BY min(due.since), w.address
 """
 
-# Owner by owner here, too: the inner limit keeps PostgreSQL from joining with all that is pending.
 _READINGS = f"""
-SELECT one.id, one.period_end, due.place
+SELECT r.id, r.period_end, due.place
   FROM unnest(%(owners)s::uuid[], %(places)s::int[]) AS due (owner_id, place)
- CROSS JOIN LATERAL (
-       SELECT r.id, r.period_end FROM readings_meterreading r
-        WHERE r.owner_id = due.owner_id AND {_MINTABLE}
-          AND (r.period_end, r.id) > (%(after_end)s, %(after_id)s)
-        ORDER BY r.period_end, r.id LIMIT %(limit)s) AS one
- ORDER BY due.place, one.period_end, one.id LIMIT %(limit)s
+  JOIN readings_meterreading r ON r.owner_id = due.owner_id
+ WHERE {_MINTABLE} AND (r.period_end, r.id) > (%(after_end)s, %(after_id)s)
+ ORDER BY due.place, r.period_end, r.id LIMIT %(limit)s
 """  # noqa: S608 — of constants
 
 _BELOW = """
@@ -76,7 +76,8 @@ _PAYEES = """
 SELECT w.owner_id, w.address, w.allow_off_curve
   FROM readings_wallet w CROSS JOIN LATERAL (
        SELECT FROM readings_meterreading r
-        WHERE r.owner_id = w.owner_id AND r.status = %(pending)s AND r.is_current LIMIT 1) AS one
+        WHERE r.owner_id = w.owner_id AND r.status = %(pending)s AND r.is_current
+        ORDER BY r.id LIMIT 1) AS one
  WHERE w.retired_at IS NULL
 """
 

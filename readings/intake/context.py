@@ -22,7 +22,7 @@ SELECT r.meter_id, r.id, r.period_kind, r.period_start, r.period_end,
   FROM unnest(%s::uuid[], %s::timestamptz[], %s::timestamptz[]) AS w (meter_id, starts, ends)
   JOIN readings_meterreading r
     ON r.meter_id = w.meter_id AND r.period_end > w.starts AND r.period_start < w.ends
-   AND r.period_end < w.ends + %s
+   AND r.period_end < w.ends + make_interval(days => %s)
 """
 # No period is longer than ``MAX_PERIOD``, so the last line takes nothing away: it ends the walk
 # through the index, which would go on to the meter's newest reading.
@@ -51,7 +51,7 @@ def load_timelines(spans: Mapping[UUID, Iterable[Span]]) -> dict[UUID, Timeline]
     if looked_up:
         with connection.cursor() as cursor:
             columns = [list(column) for column in zip(*looked_up, strict=True)]
-            cursor.execute(_TOLD, [*columns, MAX_PERIOD])
+            cursor.execute(_TOLD, [*columns, MAX_PERIOD.days])
             for meter_id, reading_id, kind, start, end, *values, is_current, code in cursor:
                 found[meter_id][reading_id] = Told(
                     reading_id=reading_id,

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
@@ -228,11 +229,9 @@ def test_numbers_are_rounded_half_even_and_text_with_more_places_is_refused(
     assert as_wh
 
     for own, number in ((as_kwh, 0.1234567895), (as_wh, 123.4567895)):
-        assert fates(own, lambda serial, raw=number: Told(serial, END, raw=raw)) == alike(
-            own, PENDING
-        )
+        assert fates(own, partial(Told, end=END, raw=number)) == alike(own, PENDING)
         expected = {way.name: PENDING if way.rounds else INVALID for way in own}
-        assert fates(own, lambda serial, raw=number: Told(serial, END, raw=str(raw))) == expected
+        assert fates(own, partial(Told, end=END, raw=str(number))) == expected
     stored = MeterReading.objects.filter(status="pending")
     assert set(stored.values_list("kwh_amount", flat=True)) == {Decimal("0.123456790")}
 
