@@ -63,7 +63,7 @@ def test_a_second_person_approves_and_the_owner_gets_a_receipt(
     page.get_by_role("link", name="Approve…").click()
     expect(page.get_by_role("heading", name="Approve this batch?")).to_be_visible()
     visitor.pictures("decide")
-    page.get_by_role("button", name="Approve").click()
+    page.get_by_role("button", name="Approve", exact=True).click()
     expect(page.get_by_text("Approved: workers take the batch up.")).to_be_visible()
 
     worker()
@@ -125,7 +125,7 @@ def test_a_changed_wallet_waits_for_a_second_person(db, people, visitor: Visitor
     expect(page.get_by_role("heading", name="Pay this owner at the new wallet?")).to_be_visible()
     page.fill("[name=reason]", "Asked by phone")
     visitor.pictures("decide")
-    page.get_by_role("button", name="Approve").click()
+    page.get_by_role("button", name="Approve", exact=True).click()
     expect(page.get_by_text("Approved: from now on")).to_be_visible()
     assert house.owner.wallets.current().get().address == neighbour.wallet.address
     visitor.go(f"/admin/readings/walletchange/{change.pk}/history/")
