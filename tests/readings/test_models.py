@@ -161,7 +161,7 @@ def test_texts_for_people(household):
     assert str(household.wallet) == str(keypair("anong").pubkey())
     assert str(household.meter) == "HOUSE-1"
     assert "HOUSE-1 held by Anong Srisuk" in str(household.meter.assignments.get())
-    assert "0.250000000 kWh" in str(reading)
+    assert str(reading).startswith(f"HOUSE-1, {reading.period_start:%Y-%m-%d %H:%M} to ")
     assert household.meter.interval == timedelta(minutes=15)
 
 
