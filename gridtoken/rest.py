@@ -28,9 +28,34 @@ REST_FRAMEWORK: dict[str, Any] = {
 }
 SPECTACULAR_SETTINGS: dict[str, Any] = {
     "TITLE": "GridToken",
-    "DESCRIPTION": "Meter readings in, energy tokens on Solana out, exactly once.",
+    "DESCRIPTION": """Meter readings in, energy tokens on Solana out, exactly once.
+
+- **Who**: `Authorization: Bearer <token>` or `X-API-KEY: <token>`; a token has scopes (`read`,
+  `submit`, `mint`, `registry`). An administrator makes it (*API tokens*), or `create_api_token`.
+- **Again**: give whatever writes an `Idempotency-Key`; the same request sent again has its effect
+  once, and gets its answer.
+- **Errors** are `application/problem+json`: `code` is for programs, `detail` for people.
+- **Lists** answer `next`, `previous` and `results`: follow `next` until it is null.
+- **Batches** are minted by workers: ask their `Location` at the pace of `Retry-After`, with
+  `If-None-Match`; or wait with `Prefer: wait=20`; or be told by a webhook.
+""",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
+    # In this order the pages list them: ours first, what older clients know last.
+    "TAGS": [
+        {"name": "readings", "description": "Send readings, look them up, correct and mint them."},
+        {"name": "mint-batch", "description": "Ask for minting, or what it would cost."},
+        {"name": "mint-batches", "description": "What was asked for, and what became of it."},
+        {"name": "mint-results", "description": "What was paid, for an audit."},
+        {"name": "owners", "description": "The persons paid, and their wallets."},
+        {"name": "meters", "description": "Where readings come from, and who holds them when."},
+        {"name": "wallet-changes", "description": "Wallets that wait for a second person."},
+        {
+            "name": "platform's clients",
+            "description": "Addresses that the platform's older clients know; new clients use what "
+            "is above.",
+        },
+    ],
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "SWAGGER_UI_DIST": "SIDECAR",
     "REDOC_DIST": "SIDECAR",

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from django.http import HttpRequest
 from django.templatetags.static import static
-from django.urls import reverse_lazy
+from django.urls import reverse
 from django.utils.functional import lazy
 from django.utils.module_loading import import_string
+
+_address = lazy(cache(reverse), str)
+"""As ``reverse_lazy``, found once a process: unfold asks for each link several times a page."""
 
 
 def _page(title: str, icon: str, model: str, app: str = "minting") -> dict[str, Any]:
@@ -16,7 +20,7 @@ def _page(title: str, icon: str, model: str, app: str = "minting") -> dict[str, 
     return {
         "title": title,
         "icon": icon,
-        "link": reverse_lazy(f"admin:{app}_{model}_changelist"),
+        "link": _address(f"admin:{app}_{model}_changelist"),
         "permission": lambda request: request.user.has_perm(f"{app}.view_{model}"),
     }
 
@@ -40,7 +44,7 @@ def _tab(named_by: str, app: str, model: str) -> dict[str, Any]:
     """One of them; its name counts only where it is shown."""
     return {
         "title": lazy(_inbox, str)(named_by),
-        "link": reverse_lazy(f"admin:{app}_{model}_changelist"),
+        "link": _address(f"admin:{app}_{model}_changelist"),
         "permission": lambda request: request.user.has_perm(f"{app}.view_{model}"),
     }
 
@@ -54,6 +58,7 @@ UNFOLD: dict[str, Any] = {
     "SITE_TITLE": "GridToken",
     "SITE_HEADER": "GridToken",
     "SITE_SUBHEADER": "Energy tokens for meter readings",
+    "SITE_URL": None,  # there is no site but this
     "SITE_SYMBOL": "bolt",
     "SITE_FAVICONS": [
         {
@@ -72,14 +77,15 @@ UNFOLD: dict[str, Any] = {
     "GLOBAL_CALLBACK": "gridtoken.sidebar.without_inline_styles",
     "ACCOUNT": {
         "navigation": [
-            {"title": "Change password", "link": reverse_lazy("admin:password_change")},
-            {"title": "Second factor", "link": reverse_lazy("mfa_index")},
+            {"title": "Change password", "link": _address("admin:password_change")},
+            {"title": "Second factor", "link": _address("mfa_index")},
         ]
     },
     "SCRIPTS": [
         lambda _request: static("minting/times.js"),
         lambda _request: static("minting/copy.js"),
         lambda _request: static("minting/pages.js"),
+        lambda _request: static("minting/reach.js"),
     ],
     "TABS": [
         {
@@ -95,7 +101,7 @@ UNFOLD: dict[str, Any] = {
                     {
                         "title": "Dashboard",
                         "icon": "dashboard",
-                        "link": reverse_lazy("admin:index"),
+                        "link": _address("admin:index"),
                     }
                 ],
             },
@@ -120,7 +126,7 @@ UNFOLD: dict[str, Any] = {
                         )
                     },
                     _page("Statements", "request_quote", "minttransaction")
-                    | {"link": reverse_lazy("admin:minting_statements")},
+                    | {"link": _address("admin:minting_statements")},
                     _page("Mint", "toll", "mintinfo"),
                     _page("Stops", "block", "mintingstop"),
                     _page("Polling", "autorenew", "pollingpause"),
@@ -137,7 +143,7 @@ UNFOLD: dict[str, Any] = {
                     {
                         "title": "Imports",
                         "icon": "upload_file",
-                        "link": reverse_lazy("admin:readings_importfile_changelist"),
+                        "link": _address("admin:readings_importfile_changelist"),
                         "permission": lambda request: (
                             request.user.has_perm("readings.view_importfile")
                             or request.user.has_perm("readings.import_readings")

@@ -24,4 +24,6 @@ urlpatterns = [
     path("", include("minting.api.health")),
     path("", include("minting.api.metrics")),
 ]
+handler400 = "minting.api.problems.bad_request"
+handler404 = "minting.api.problems.not_found"
 handler500 = "minting.api.problems.server_error"

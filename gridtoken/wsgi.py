@@ -4,8 +4,8 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
-from gridtoken.web import pool_connections
+from gridtoken.web import pool_connections, take_chunks
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gridtoken.settings")
 pool_connections()
-application = get_wsgi_application()
+application = take_chunks(get_wsgi_application())

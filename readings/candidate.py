@@ -108,8 +108,9 @@ def parse_values(exported: object, generated: object, consumed: object) -> Value
 def _interval(seconds: object) -> timedelta | None:
     if seconds is None:
         return None
-    if isinstance(seconds, Decimal) and seconds.is_finite() and seconds <= LONGEST_INTERVAL:
-        # As JSON writes it, 900.0 is a whole number, too.
+    if isinstance(seconds, Decimal) and seconds.is_finite() and 1 <= seconds <= LONGEST_INTERVAL:
+        # As JSON writes it, 900.0 is a whole number, too. Only within these limits is it made one:
+        # the digits of -1e999999 take minutes.
         seconds = int(seconds) if seconds == int(seconds) else seconds
     if (
         not isinstance(seconds, int)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import connection
 
 from readings.conf import limits
+from readings.models import MeterReading
 from readings.rules import ReadingStatus, Verification
 
 FETCH_CHUNK = 10_000
@@ -28,33 +29,64 @@ _MINTABLE = """
         OR r.kwh_amount <= %(largest)s AND r.verification <> %(unverified)s)
 """
 
+_SUMS = "count(*) AS readings, sum(r.kwh_amount) AS kwh, min(r.period_end) AS since"
+
 _DUE = f"""
-SELECT r.owner_id, count(*) AS readings, sum(r.kwh_amount) AS kwh, min(r.period_end) AS since
-  FROM readings_meterreading r WHERE {_MINTABLE} GROUP BY r.owner_id
+SELECT r.owner_id, {_SUMS} FROM readings_meterreading r WHERE {_MINTABLE} GROUP BY r.owner_id
 """  # noqa: S608 — of constants
 
-_WALLETS = f"""
+# The same where somebody is passed over: owner by owner, so that their readings are not read.
+_DUE_BUT_FOR = f"""
+SELECT o.owner_id, one.*
+  FROM readings_wallet o CROSS JOIN LATERAL (
+       SELECT {_SUMS} FROM readings_meterreading r WHERE r.owner_id = o.owner_id AND {_MINTABLE}
+       HAVING count(*) > 0) AS one
+ WHERE o.retired_at IS NULL AND o.owner_id <> ALL(%(but_for)s::uuid[])
+"""  # noqa: S608 — of constants
+
+_WALLETS = """
 SELECT array_agg(due.owner_id), sum(due.readings)::bigint
-  FROM ({_DUE}) AS due
+  FROM ({due}) AS due
   JOIN readings_wallet w ON w.owner_id = due.owner_id AND w.retired_at IS NULL
  WHERE due.kwh >= %(threshold)s
  GROUP BY w.address ORDER BY min(due.since), w.address
-"""  # noqa: S608 — of constants
+"""
 
+# Owner by owner here, too: the inner limit keeps PostgreSQL from joining with all that is pending.
 _READINGS = f"""
-SELECT r.id, r.period_end, due.place
+SELECT one.id, one.period_end, due.place
   FROM unnest(%(owners)s::uuid[], %(places)s::int[]) AS due (owner_id, place)
-  JOIN readings_meterreading r ON r.owner_id = due.owner_id
- WHERE {_MINTABLE} AND (r.period_end, r.id) > (%(after_end)s, %(after_id)s)
- ORDER BY due.place, r.period_end, r.id LIMIT %(limit)s
+ CROSS JOIN LATERAL (
+       SELECT r.id, r.period_end FROM readings_meterreading r
+        WHERE r.owner_id = due.owner_id AND {_MINTABLE}
+          AND (r.period_end, r.id) > (%(after_end)s, %(after_id)s)
+        ORDER BY r.period_end, r.id LIMIT %(limit)s) AS one
+ ORDER BY due.place, one.period_end, one.id LIMIT %(limit)s
 """  # noqa: S608 — of constants
 
-_BELOW = f"""
+_BELOW = """
 SELECT coalesce(sum(due.readings), 0)
-  FROM ({_DUE}) AS due
+  FROM ({due}) AS due
   JOIN readings_wallet w ON w.owner_id = due.owner_id AND w.retired_at IS NULL
  WHERE due.kwh < %(threshold)s
-"""  # noqa: S608 — of constants
+"""
+
+# One look into the index a wallet, however much waits for it.
+_PAYEES = """
+SELECT w.owner_id, w.address, w.allow_off_curve
+  FROM readings_wallet w CROSS JOIN LATERAL (
+       SELECT FROM readings_meterreading r
+        WHERE r.owner_id = w.owner_id AND r.status = %(pending)s AND r.is_current LIMIT 1) AS one
+ WHERE w.retired_at IS NULL
+"""
+
+
+class Payee(NamedTuple):
+    """Somebody for whom readings are pending, and the wallet of now."""
+
+    owner_id: UUID
+    address: str
+    allow_off_curve: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +96,22 @@ class _Wallet:
     readings: int
 
 
-def portions(*, threshold: Decimal, most: int) -> Iterator[list[UUID]]:
+def payees() -> Iterator[Payee]:
+    """All for whom readings are pending; what it costs does not grow with these."""
+    with connection.chunked_cursor() as cursor:
+        cursor.execute(_PAYEES, {"pending": ReadingStatus.PENDING.value})
+        while rows := cursor.fetchmany(FETCH_CHUNK):
+            yield from (Payee(*row) for row in rows)
+
+
+def pending_of(owner_ids: Collection[UUID]) -> int:
+    """Their pending readings, counted in the index."""
+    return MeterReading.objects.mintable().filter(owner__in=list(owner_ids)).count()
+
+
+def portions(
+    *, threshold: Decimal, most: int, but_for: Collection[UUID] = ()
+) -> Iterator[list[UUID]]:
     """All that is due, a batch at a time, by the age of each wallet's oldest.
 
     A wallet's readings stay together; one that has more than ``most`` fills portions of its own,
@@ -73,10 +120,11 @@ def portions(*, threshold: Decimal, most: int) -> Iterator[list[UUID]]:
     Args:
         threshold: kWh; owners whose pending readings sum up to less are left out.
         most: Readings of a portion.
+        but_for: Owners who are passed over; their readings are not even looked at.
     """
     together: list[_Wallet] = []
     readings = 0
-    for wallet in _wallets(threshold):
+    for wallet in _wallets(threshold, but_for):
         if readings + wallet.readings > most:
             yield from _whole(together, most)
             together, readings = [], 0
@@ -88,18 +136,18 @@ def portions(*, threshold: Decimal, most: int) -> Iterator[list[UUID]]:
     yield from _whole(together, most)
 
 
-def below(threshold: Decimal) -> int:
+def below(threshold: Decimal, *, but_for: Collection[UUID] = ()) -> int:
     """Readings that could be minted, of owners whose pending ones sum up to less (kWh)."""
     if not threshold:
         return 0
     with connection.cursor() as cursor:
-        cursor.execute(_BELOW, _rules() | {"threshold": threshold})
+        cursor.execute(*_of_due(_BELOW, threshold, but_for))
         return int(cursor.fetchone()[0])
 
 
-def _wallets(threshold: Decimal) -> Iterator[_Wallet]:
+def _wallets(threshold: Decimal, but_for: Collection[UUID]) -> Iterator[_Wallet]:
     with connection.chunked_cursor() as cursor:
-        cursor.execute(_WALLETS, _rules() | {"threshold": threshold})
+        cursor.execute(*_of_due(_WALLETS, threshold, but_for))
         while rows := cursor.fetchmany(FETCH_CHUNK):
             yield from (_Wallet(*row) for row in rows)
 
@@ -139,6 +187,16 @@ def _readings(
             },
         )
         return list(cursor.fetchall())
+
+
+def _of_due(
+    statement: str, threshold: Decimal, but_for: Collection[UUID]
+) -> tuple[str, dict[str, Any]]:
+    due = _DUE_BUT_FOR if but_for else _DUE
+    return statement.format(due=due), _rules() | {
+        "threshold": threshold,
+        "but_for": list(but_for),
+    }
 
 
 def _rules() -> dict[str, Any]:

@@ -48,6 +48,8 @@ class Timeline:
         self._intervals: list[tuple[datetime, datetime]] = []
         self._longest = timedelta(0)
         self._timestamps: list[datetime] = []
+        self._by_end: list[tuple[datetime, datetime]] = []
+        self._longest_by_end = timedelta(0)
         for one in told:
             self.add(one)
 
@@ -58,6 +60,9 @@ class Timeline:
             return
         if told.kind is PeriodKind.TIMESTAMP:
             insort(self._timestamps, told.end)
+            if told.values[0] > 0:
+                insort(self._by_end, (told.start, told.end))
+                self._longest_by_end = max(self._longest_by_end, told.end - told.start)
         elif not told.gives_way:
             insort(self._intervals, (told.start, told.end))
             self._longest = max(self._longest, told.end - told.start)
@@ -69,6 +74,8 @@ class Timeline:
                 continue
             if told.kind is PeriodKind.TIMESTAMP:
                 self._timestamps.remove(told.end)
+                if told.values[0] > 0:
+                    self._by_end.remove((told.start, told.end))
             elif not told.gives_way:
                 self._intervals.remove((told.start, told.end))
 
@@ -88,10 +95,16 @@ class Timeline:
 
     def overlaps(self, start: datetime, end: datetime) -> bool:
         """Whether an interval and another of this meter reach into one another."""
-        latest_start, earliest_end = end - OVERLAP_TOLERANCE, start + OVERLAP_TOLERANCE
-        first = bisect_left(self._intervals, (earliest_end - self._longest,))
-        last = bisect_left(self._intervals, (latest_start,))
-        return any(other_end > earliest_end for _, other_end in self._intervals[first:last])
+        return _reach(self._intervals, self._longest, start, end)
+
+    def told_otherwise(self, kind: PeriodKind, start: datetime, end: datetime) -> bool:
+        """Whether a reading whose period was told in the other way reaches into this one.
+
+        No rule keeps the two apart, since the start of one is only computed; people may want to.
+        """
+        if kind is PeriodKind.INTERVAL:
+            return _reach(self._by_end, self._longest_by_end, start, end)
+        return self.overlaps(start, end)
 
     def start_of(self, timestamp: datetime, interval: timedelta) -> datetime:
         """Where the interval starts that is told by its end.
@@ -101,6 +114,16 @@ class Timeline:
         earliest = timestamp - interval
         at = bisect_left(self._timestamps, timestamp)
         return max(earliest, self._timestamps[at - 1]) if at else earliest
+
+
+def _reach(
+    spans: Sequence[tuple[datetime, datetime]], longest: timedelta, start: datetime, end: datetime
+) -> bool:
+    """Whether any of the spans, none longer than ``longest``, reaches into this one."""
+    latest_start, earliest_end = end - OVERLAP_TOLERANCE, start + OVERLAP_TOLERANCE
+    first = bisect_left(spans, (earliest_end - longest,))
+    last = bisect_left(spans, (latest_start,))
+    return any(other_end > earliest_end for _, other_end in spans[first:last])
 
 
 def windows(spans: Iterable[tuple[datetime, datetime]]) -> Sequence[tuple[datetime, datetime]]:

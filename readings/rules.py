@@ -36,6 +36,9 @@ EXPORTED_NAMES = ("surplus_energy", "kwh_amount", "kwh")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 """What is dated earlier is no measurement; a clock that was reset starts here."""
 
+END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
+"""What is dated later is a mistake, and may have no UTC form."""
+
 MAX_PERIOD = timedelta(days=32)
 """A month and some hours; longer is a counter's history, not an interval."""
 
@@ -238,8 +241,8 @@ def judge_again(facts: Facts, limits: Limits, *, standing: str) -> Judgement:
 def parse_kwh(value: object, *, name: str = "kwh_amount") -> Decimal:
     """Energy as it came in, to 9 places.
 
-    A JSON number (``Decimal`` or ``int``: parse with ``parse_float=Decimal``) is rounded
-    half-even; a string says what it means and is refused with more than 9 places.
+    A number (``Decimal`` or ``int``: parse JSON with ``parse_float=Decimal``) is rounded half-even;
+    a string says what it means and is refused with more than 9 places.
 
     >>> parse_kwh(Decimal("0.12345678950"))
     Decimal('0.123456790')
@@ -249,22 +252,19 @@ def parse_kwh(value: object, *, name: str = "kwh_amount") -> Decimal:
     Raises:
         InvalidReading: Not a finite number, a float, too many places, or absurdly large.
     """
-    number = _parse_number(value, name)
-    if isinstance(value, str) and _places(number) > KWH_PLACES:
-        raise InvalidReading(f"{name} has more than {KWH_PLACES} decimal places")
-    return _to_kwh(number, name)
+    return _rounded(value, name, places=KWH_PLACES)
 
 
 def parse_wh(value: object, *, name: str) -> Decimal:
-    """Energy that came in as Wh, in kWh to 9 places.
+    """Energy that came in as Wh, in kWh to 9 places; by the same rule.
 
     >>> parse_wh(Decimal("120.5"), name="1.1.1.8.0.255")
     Decimal('0.120500000')
 
     Raises:
-        InvalidReading: Not a finite number, a float, or absurdly large.
+        InvalidReading: Not a finite number, a float, too many places, or absurdly large.
     """
-    return _to_kwh(_parse_number(value, name), name, wh=True)
+    return _rounded(value, name, places=KWH_PLACES - 3).scaleb(-3)
 
 
 def exported_kwh(payload: Mapping[str, object]) -> Decimal:
@@ -325,9 +325,12 @@ def parse_instant(value: object, *, name: str) -> datetime:
         raise InvalidReading(f"{name} is not a date and time")
     if value.utcoffset() is None:
         raise InvalidReading(f"{name} has no UTC offset")
-    # Compared before it is converted: year 1 east of Greenwich has no UTC form.
+    # Compared before it is converted: year 1 east of Greenwich has no UTC form, nor has the end of
+    # 9999 west of it.
     if value < EPOCH:
         raise InvalidReading(f"{name} is before 1970")
+    if value >= END_OF_TIME:
+        raise InvalidReading(f"{name} is after the year 9998")
     return value.astimezone(UTC)
 
 
@@ -374,10 +377,13 @@ def _places(number: Decimal) -> int:
     return max(0, -int(number.as_tuple().exponent))
 
 
-def _to_kwh(number: Decimal, name: str, *, wh: bool = False) -> Decimal:
+def _rounded(value: object, name: str, *, places: int) -> Decimal:
+    """The number to so many places: 9 of a kWh, 6 of a Wh; rounded once, from all its digits."""
+    number = _parse_number(value, name)
+    if isinstance(value, str) and _places(number) > places:
+        raise InvalidReading(f"{name} has more than {places} decimal places")
     # copy_abs, unlike abs(), does not round to the context and so cannot overflow.
-    if number.copy_abs() >= (ABSURD_KWH * 1000 if wh else ABSURD_KWH):
+    if number.copy_abs() >= ABSURD_KWH.scaleb(KWH_PLACES - places):
         raise InvalidReading(f"{name} is absurdly large")
-    kwh = number.scaleb(-3) if wh else number
-    rounded = kwh.quantize(KWH_QUANTUM, rounding=ROUND_HALF_EVEN)
+    rounded = number.quantize(Decimal(1).scaleb(-places), rounding=ROUND_HALF_EVEN)
     return rounded or rounded.copy_abs()  # no negative zero

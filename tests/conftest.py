@@ -16,7 +16,9 @@ import hypothesis
 import pytest
 from django.apps import apps
 from django.conf import settings
+from django.contrib.contenttypes.management import create_contenttypes
 from django.db import DEFAULT_DB_ALIAS, connection
+from django.db.models.signals import post_migrate
 from pytest_django import Settings
 
 from gridtoken.embedded.localnet import Localnet
@@ -42,7 +44,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Under `make coverage` the tracer would be timed, not the code: fourfold, where code is hot."""
+    """Under `make coverage` it is the tracer that would be timed, not the code."""
     if item.get_closest_marker("speed") and sys.gettrace() is not None:
         pytest.skip("timed without a tracer only: `make test`")
 
@@ -89,6 +91,14 @@ def chain(localnet: Localnet, settings: Settings) -> Localnet:
     settings.SOLANA_RPC_URL = localnet.url
     settings.SOLANA_RPC_URLS = [localnet.url]
     return localnet
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None) -> None:
+    """What follows a migration follows no flush: `tests.database` keeps what it wrote."""
+    if settings.DATABASES[DEFAULT_DB_ALIAS]["ENGINE"] == "tests.database":
+        post_migrate.disconnect(create_contenttypes)
+        post_migrate.disconnect(dispatch_uid="django.contrib.auth.management.create_permissions")
 
 
 @pytest.fixture

@@ -47,6 +47,7 @@ from gridtoken.settings import *
 ALLOW_VOLATILE_DATABASE = True
 if "EMBEDDED" in DATABASES["default"]:
     DATABASES["default"]["EMBEDDED"]["throwaway"] = True
+    DATABASES["default"]["ENGINE"] = "tests.database"
 # Nothing is collected: the admin's pages link to the files as they lie.
 STORAGES["staticfiles"]["BACKEND"] = "django.contrib.staticfiles.storage.StaticFilesStorage"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -1,4 +1,4 @@
-"""Everything that the database holds, as text: to be looked through for what must not be there."""
+"""All tables, as text to be looked through for what must not be there; and what is read of one."""
 
 from __future__ import annotations
 
@@ -16,3 +16,13 @@ def every_row() -> str:
         cursor.execute("SELECT data FROM readings_importpart")
         rows += [bytes(data).decode("latin-1") for (data,) in cursor.fetchall()]
     return "\n".join(rows).lower()
+
+
+def rows_read(table: str) -> int:
+    """Rows of a table that this transaction has read so far, by whatever plan."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = %s",
+            [table],
+        )
+        return int(cursor.fetchone()[0])

@@ -5,8 +5,9 @@ from __future__ import annotations
 from django.conf import settings
 from django.utils.safestring import SafeString
 
-from minting.admin import copying, explorer, show
+from minting.admin import explorer, show
 from minting.models import MintInfo
+from readings.admin import copying
 
 _clusters: dict[str, str] = {}
 """By mint; never changes once it is recorded."""

@@ -76,6 +76,6 @@ class OwnPage(ReadOnlyAdmin):
             return self._get_obj_does_not_exist_redirect(  # type: ignore[no-any-return]
                 request, self.opts, object_id
             )
-        shown = {"title": str(row), "original": row, **self.page_of(request, row)}
+        shown = {"title": str(row), "original": row, "object": row, **self.page_of(request, row)}
         context = self.page_context(request, **shown, **(extra_context or {}))
         return TemplateResponse(request, self.own_page, context)

@@ -6,11 +6,12 @@ from django.contrib import admin
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
-from minting.admin import copying, explorer, show
+from minting.admin import explorer, show
 from minting.admin.base import ReadOnlyAdmin
 from minting.conf import current
 from minting.models import MintInfo
 from minting.service.chain.program import told_way
+from readings.admin import copying
 
 
 @admin.register(MintInfo)

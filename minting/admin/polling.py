@@ -6,21 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from django import forms
-from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
+from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
-from django.template.response import TemplateResponse
-from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.decorators import display
-from unfold.widgets import UnfoldAdminTextareaWidget
 
 from minting.admin import show
-from minting.admin.base import ReadOnlyAdmin
+from minting.admin.switches import Question, SwitchAdmin, told
 from minting.models import PollingPause
 from minting.service.polling import status
 from minting.service.polling.hindrances import Cause
@@ -36,15 +29,8 @@ UNFIT = {
 """Why a pending reading gets into no batch; other codes are told as they are."""
 
 
-class PauseForm(forms.Form):
-    """Why nothing is to be minted by itself."""
-
-    reason = forms.CharField(
-        max_length=500,
-        strip=True,
-        widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
-        help_text="Shown on the dashboard, and kept with your name and the time.",
-    )
+RIGHT = "minting.pause_polling"
+"""For both ways: a pause costs nobody anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +48,7 @@ class Shown:
 def shown(request: HttpRequest) -> Shown:
     """How the poller stands, and what this person may do about it."""
     seen = status.look()
-    may = request.user.has_perm("minting.pause_polling")
+    may = request.user.has_perm(RIGHT)
     title, tone = _title(seen)
     return Shown(
         title=title,
@@ -87,10 +73,7 @@ def _title(seen: PollingStatus) -> tuple[str, str]:
 
 def _lines(seen: PollingStatus) -> Iterator[SafeString | str]:
     if seen.pause is not None:
-        pause = seen.pause
-        yield format_html(
-            "Paused by {} since {}: {}", pause.paused_by, show.time(pause.paused_at), pause.reason
-        )
+        yield told(seen.pause, "paused")
     if seen.every is None:
         yield "Readings are minted when somebody selects them: no worker polls."
         return
@@ -140,26 +123,38 @@ def _last(seen: PollingStatus) -> SafeString:
 
 
 @admin.register(PollingPause)
-class PollingPauseAdmin(ReadOnlyAdmin):
+class PollingPauseAdmin(SwitchAdmin[PollingPause]):
     """Every pause there was, and the switch."""
 
-    list_display = ("paused", "paused_by", "reason", "state", "resumed")
-    list_before_template = "admin/minting/pauses.html"
-    ordering = ("-id",)
-    readonly_fields = ("paused", "resumed", "state")
-    fieldsets = (
-        (None, {"fields": ("state", "reason", ("paused", "paused_by"))}),
-        ("Resumed", {"fields": (("resumed", "resumed_by"),)}),
+    throwing = Question(
+        page="pause",
+        right=RIGHT,
+        title="Pause polling?",
+        meaning=(
+            "From the moment this is confirmed no batch is made by itself; readings stay pending, "
+            "and staff may mint them. Batches that were made already go their way: to keep those "
+            "from being signed, stop minting."
+        ),
+        button="Pause polling",
+        leave="Let it run",
+        already="Polling was paused already.",
     )
-
-    def get_urls(self) -> list[URLPattern]:
-        """The two pages that ask once."""
-        view = self.admin_site.admin_view
-        return [
-            path("pause/", view(self.pause_view), name="minting_pollingpause_pause"),
-            path("resume/", view(self.resume_view), name="minting_pollingpause_resume"),
-            *super().get_urls(),
-        ]
+    releasing = Question(
+        page="resume",
+        right=RIGHT,
+        title="Resume polling?",
+        meaning=(
+            "A worker is called at once and mints what is pending, what waited meanwhile included."
+        ),
+        button="Resume polling",
+        leave="Leave it paused",
+        already="Polling was not paused.",
+    )
+    done = "paused"
+    colour = "held"
+    shown_where = "Shown on the dashboard, and kept with your name and the time."
+    list_before_template = "admin/minting/pauses.html"
+    when_empty = "Polling was never paused."
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -168,53 +163,14 @@ class PollingPauseAdmin(ReadOnlyAdmin):
         extra = {"polling": shown(request), **(extra_context or {})}
         return super().changelist_view(request, extra)  # type: ignore[no-any-return]
 
-    def pause_view(self, request: HttpRequest) -> HttpResponse:
-        """GET asks for the reason, POST pauses the poller."""
-        _require_right(request)
-        form = PauseForm(request.POST or None)
-        if request.method == "POST" and form.is_valid():
-            by = request.user.get_username()
-            pause = pause_polling(form.cleaned_data["reason"], by=by)
-            self.message_user(request, f"Polling is paused: {pause.reason}", messages.WARNING)
-            return redirect("admin:index")
-        context = self.page_context(request, title="Pause polling?", form=form)
-        return TemplateResponse(request, "admin/minting/pause.html", context)
+    def standing(self) -> PollingPause | None:
+        """The pause."""
+        return standing_pause()
 
-    def resume_view(self, request: HttpRequest) -> HttpResponse:
-        """GET asks once, POST lets polls go on."""
-        _require_right(request)
-        if request.method == "POST":
-            resumed = resume_polling(by=request.user.get_username())
-            told = "Polling goes on." if resumed else "Polling was not paused."
-            self.message_user(request, told, messages.SUCCESS)
-            return redirect("admin:index")
-        pause = standing_pause()
-        context = self.page_context(
-            request,
-            title="Resume polling?",
-            pause=pause,
-            paused_at=show.time(pause.paused_at) if pause else "",
-        )
-        return TemplateResponse(request, "admin/minting/resume_polling.html", context)
+    def throw(self, reason: str, *, by: str) -> str:
+        """Pauses the poller."""
+        return f"Polling is paused: {pause_polling(reason, by=by).reason}"
 
-    @display(description="Paused")
-    def paused(self, pause: PollingPause) -> SafeString | str:
-        """From when."""
-        return show.time(pause.paused_at)
-
-    @display(description="Resumed")
-    def resumed(self, pause: PollingPause) -> SafeString | str:
-        """To when, and by whom."""
-        if pause.resumed_at is None:
-            return ""
-        return format_html("{}, {}", show.time(pause.resumed_at), pause.resumed_by)
-
-    @display(description="State")
-    def state(self, pause: PollingPause) -> SafeString:
-        """Whether it stands."""
-        return show.badge("over", "over") if pause.resumed_at else show.badge("held", "paused")
-
-
-def _require_right(request: HttpRequest) -> None:
-    if not request.user.has_perm("minting.pause_polling"):
-        raise PermissionDenied
+    def release(self, row: PollingPause, *, by: str) -> str:
+        """Lets polls go on."""
+        return "Polling goes on." if resume_polling(by=by, only=row.pk) else ""

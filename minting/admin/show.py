@@ -16,7 +16,9 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from minting.conf import current
-from readings.admin.times import period, time, times, utc
+from readings.admin.copying import short, shortened
+from readings.admin.times import time, times
+from readings.moments import period, utc
 
 __all__ = [
     "badge",
@@ -119,16 +121,6 @@ def readings(count: int) -> str:
 def unbroken(text: str) -> SafeString:
     """Text that stays on one line of a table."""
     return format_html('<span class="whitespace-nowrap">{}</span>', text)
-
-
-def short(text: str) -> str:
-    """The ends of what nobody reads whole."""
-    return text if len(text) <= 16 else f"{text[:8]}…{text[-4:]}"
-
-
-def shortened(text: str) -> SafeString | str:
-    """The same, with the whole under the mouse."""
-    return format_html('<span title="{}">{}</span>', text, short(text)) if text else ""
 
 
 def link(url: str, text: str, *, title: str = "") -> SafeString:

@@ -4,124 +4,78 @@ from __future__ import annotations
 
 from typing import Any
 
-from django import forms
-from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
+from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
-from django.template.response import TemplateResponse
-from django.urls import URLPattern, path
 from django.utils.functional import SimpleLazyObject
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
-from unfold.decorators import display
-from unfold.widgets import UnfoldAdminTextareaWidget
 
 from minting.admin import show
-from minting.admin.base import ReadOnlyAdmin
+from minting.admin.switches import Question, SwitchAdmin
 from minting.models import MintingStop
 from minting.service.stopping import by_limit, resume_minting, standing_stop, stop_minting
 
 
-class StopForm(forms.Form):
-    """Why nothing may be signed."""
-
-    reason = forms.CharField(
-        max_length=500,
-        strip=True,
-        widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
-        help_text="Shown on every page, and kept with your name and the time.",
-    )
-
-
 @admin.register(MintingStop)
-class MintingStopAdmin(ReadOnlyAdmin):
+class MintingStopAdmin(SwitchAdmin[MintingStop]):
     """Every stop there was, and the switch."""
 
-    list_display = ("stopped", "stopped_by", "reason", "state", "resumed")
-    list_before_template = "admin/minting/stops.html"
-    ordering = ("-id",)
-    readonly_fields = ("stopped", "resumed", "state")
-    fieldsets = (
-        (None, {"fields": ("state", "reason", ("stopped", "stopped_by"))}),
-        ("Resumed", {"fields": (("resumed", "resumed_by"),)}),
+    throwing = Question(
+        page="stop",
+        right="minting.stop_minting",
+        title="Stop all minting?",
+        meaning=(
+            "Nothing new is signed anywhere, by any worker, from the moment this is confirmed. "
+            "Batches that are queued or come in wait. What is signed goes its way: it is still "
+            "sent, settled, or proven dead."
+        ),
+        button="Stop minting",
+        leave="Let it run",
+        already="Minting was stopped already.",
+        variant="danger",
     )
-
-    def get_urls(self) -> list[URLPattern]:
-        """The two pages that ask once."""
-        return [
-            path(
-                "stop/",
-                self.admin_site.admin_view(self.stop_view),
-                name="minting_mintingstop_stop",
-            ),
-            path(
-                "resume/",
-                self.admin_site.admin_view(self.resume_view),
-                name="minting_mintingstop_resume",
-            ),
-            *super().get_urls(),
-        ]
+    releasing = Question(
+        page="resume",
+        right="minting.resume_minting",
+        title="Resume minting?",
+        meaning="Workers are called at once and go on with what waits.",
+        button="Resume minting",
+        leave="Leave it stopped",
+        already="Minting was not stopped.",
+    )
+    done = "stopped"
+    colour = "failed"
+    shown_where = "Shown on every page, and kept with your name and the time."
+    list_before_template = "admin/minting/stops.html"
+    when_empty = "Minting was never stopped."
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """The list, under the switch."""
         extra = {
-            "may_stop": _may_stop(request),
-            "may_resume": _may_resume(request),
+            "may_stop": request.user.has_perm(self.throwing.right),
+            "may_resume": request.user.has_perm(self.releasing.right),
             **(extra_context or {}),
         }
         return super().changelist_view(request, extra)  # type: ignore[no-any-return]
 
-    def stop_view(self, request: HttpRequest) -> HttpResponse:
-        """GET asks for the reason, POST stops all signing."""
-        if not _may_stop(request):
-            raise PermissionDenied
-        form = StopForm(request.POST or None)
-        if request.method == "POST" and form.is_valid():
-            stop = stop_minting(form.cleaned_data["reason"], by=request.user.get_username())
-            self.message_user(request, f"Minting is stopped: {stop.reason}", messages.WARNING)
-            return redirect("admin:index")
-        context = self.page_context(request, title="Stop all minting?", form=form)
-        return TemplateResponse(request, "admin/minting/stop.html", context)
+    def standing(self) -> MintingStop | None:
+        """The stop."""
+        return standing_stop()
 
-    def resume_view(self, request: HttpRequest) -> HttpResponse:
-        """GET asks once, POST lets signing go on."""
-        if not _may_resume(request):
-            raise PermissionDenied
-        if request.method == "POST":
-            resumed = resume_minting(by=request.user.get_username())
-            told = "Minting goes on." if resumed else "Minting was not stopped."
-            self.message_user(request, told, messages.SUCCESS)
-            return redirect("admin:index")
-        stop = standing_stop()
-        context = self.page_context(
-            request,
-            title="Resume minting?",
-            stop=stop,
-            stop_is_shown=True,
-            stopped_at=show.time(stop.stopped_at) if stop else "",
-            by_limit=stop is not None and by_limit(stop),
-        )
-        return TemplateResponse(request, "admin/minting/resume.html", context)
+    def throw(self, reason: str, *, by: str) -> str:
+        """Stops all signing."""
+        return f"Minting is stopped: {stop_minting(reason, by=by).reason}"
 
-    @display(description="Stopped")
-    def stopped(self, stop: MintingStop) -> SafeString | str:
-        """From when."""
-        return show.time(stop.stopped_at)
+    def release(self, row: MintingStop, *, by: str) -> str:
+        """Lets signing go on."""
+        return "Minting goes on." if resume_minting(by=by, only=row.pk) else ""
 
-    @display(description="Resumed")
-    def resumed(self, stop: MintingStop) -> SafeString | str:
-        """To when, and by whom."""
-        if stop.resumed_at is None:
-            return ""
-        return format_html("{}, {}", show.time(stop.resumed_at), stop.resumed_by)
-
-    @display(description="State")
-    def state(self, stop: MintingStop) -> SafeString:
-        """Whether it stands."""
-        return show.badge("over", "over") if stop.resumed_at else show.badge("failed", "stopped")
+    def meaning_of_release(self, row: MintingStop) -> str:
+        """With what follows where a limit stopped it."""
+        if not by_limit(row):
+            return self.releasing.meaning
+        more = "A limit stopped minting: going on allows as much again today."
+        return f"{self.releasing.meaning} {more}"
 
 
 def banner(request: HttpRequest) -> dict[str, Any]:
@@ -136,11 +90,3 @@ def banner(request: HttpRequest) -> dict[str, Any]:
 def _shown_to(request: HttpRequest) -> MintingStop | None:
     user = getattr(request, "user", None)
     return standing_stop() if user is not None and user.is_staff else None
-
-
-def _may_resume(request: HttpRequest) -> bool:
-    return bool(request.user.has_perm("minting.resume_minting"))
-
-
-def _may_stop(request: HttpRequest) -> bool:
-    return bool(request.user.has_perm("minting.stop_minting"))

@@ -10,10 +10,11 @@ from uuid import UUID
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from minting.admin import copying, explorer, show
+from minting.admin import explorer, show
 from minting.models import MintResult, MintTransaction
 from minting.service.drive.doubt import doubt_of
 from readings import queries
+from readings.admin import copying
 from readings.models import MeterReading
 
 EXAMPLES = 3

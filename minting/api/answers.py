@@ -51,9 +51,9 @@ def queued(
     )
     headers = {"Location": location}
     wait = wanted_wait(request)
-    if wait is not None:
+    if wait is not None and (waited := wait_for(batch, wait)) is not None:
         headers["Preference-Applied"] = f"wait={wait}"
-        batch = wait_for(batch, wait)
+        batch = waited
         if batch.is_final:
             return Response(done(batch, request), status=200, headers=headers)
     return Response(describe(batch, request), status=202, headers=headers | ask_again(batch))

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from rest_framework.exceptions import NotAuthenticated, NotFound
+from rest_framework.metadata import SimpleMetadata
 from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -30,12 +31,21 @@ class Pages(BrowsableAPIRenderer):
         return JSONRenderer()
 
 
+class Metadata(SimpleMetadata):
+    """What ``OPTIONS`` tells; of bodies ``/api/schema/`` does, and better than DRF can guess."""
+
+    def determine_actions(self, _request: Request, _view: Any) -> dict[str, Any]:
+        """None: it would take an answer's form for the body's."""
+        return {}
+
+
 class ApiView(APIView):
     """JSON with exact numbers, by token with a scope or by session with a permission."""
 
     parser_classes = [DecimalJSONParser]
     renderer_classes = [JSONRenderer, Pages]
     permission_classes = [HasScope]
+    metadata_class = Metadata
     required_scopes: Mapping[str, tuple[Scope, ...]] = {}
     """By method: any of these suffices."""
     session_permissions: Mapping[str, str] = {}
@@ -51,6 +61,18 @@ class ApiView(APIView):
         """
         renderers = super().get_renderers()
         return renderers if _is_person(self.request) else renderers[:1]
+
+    def perform_authentication(self, request: Request) -> None:
+        """Who asks, and whether too often: calls that lack the scope are calls, too.
+
+        DRF counts after the permissions. What is refused there would cost nothing, though each
+        such call that spends is kept in the trail.
+        """
+        super().perform_authentication(request)
+        super().check_throttles(request)
+
+    def check_throttles(self, _request: Request) -> None:
+        """Counted already."""
 
     def finalize_response(
         self, request: Request, response: Response, *args: Any, **kwargs: Any

@@ -1,4 +1,4 @@
-"""The last touches to the API's description: names of states, headers of every refusal."""
+"""The last touches to the API's description: states' names, titles, headers of every refusal."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ RESULT_STATUSES = [each.value for each in ResultStatus]
 
 
 def complete(result: dict[str, Any], **_context: Any) -> dict[str, Any]:
-    """A hook of drf-spectacular: headers that every refusal of a kind bears."""
+    """A hook of drf-spectacular: titles, and headers that every refusal of a kind bears."""
     for path in result["paths"].values():
         for operation in path.values():
+            _entitle(operation)
             responses = operation.get("responses", {})
             _add_header(responses.get("401"), "WWW-Authenticate", "string", "`Bearer`.")
             _add_header(
@@ -31,6 +32,14 @@ def complete(result: dict[str, Any], **_context: Any) -> dict[str, Any]:
                 "Seconds until the next call is taken.",
             )
     return result
+
+
+def _entitle(operation: dict[str, Any]) -> None:
+    """The first sentence is what pages list the operation by; what follows stays beneath."""
+    title, _, more = operation.pop("description").partition("\n\n")
+    operation["summary"] = " ".join(title.split()).removesuffix(".")
+    if more:
+        operation["description"] = more
 
 
 def _add_header(response: dict[str, Any] | None, name: str, kind: str, description: str) -> None:

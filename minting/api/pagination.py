@@ -24,6 +24,8 @@ from minting.api.errors import InvalidRequest
 PAGE_SIZE = 50
 MAX_PAGE_SIZE = 1_000
 
+_FOREIGN = "cursor is none of ours: take it from next or previous"
+
 
 class Ordered(Protocol):
     """What a list's view says about its order."""
@@ -51,8 +53,11 @@ class _Cursor:
         try:
             fields = json.loads(urlsafe_b64decode(text + "=" * (-len(text) % 4)))
             ordering, backward, value, id_ = fields
+            written = f"{value}{id_}".encode()  # half a surrogate pair is no UTF-8
         except (ValueError, TypeError, RecursionError):
-            raise InvalidRequest("cursor is none of ours: take it from next or previous") from None
+            raise InvalidRequest(_FOREIGN) from None
+        if b"\0" in written:
+            raise InvalidRequest(_FOREIGN)
         return cls(str(ordering), bool(backward), str(value), str(id_))
 
 
@@ -136,7 +141,7 @@ class KeysetPagination(BasePagination):
             value = _column(model, self._column).to_python(cursor.value)
             id_ = _column(model, "id").to_python(cursor.id)
         except ValidationError:
-            raise InvalidRequest("cursor is none of ours: take it from next or previous") from None
+            raise InvalidRequest(_FOREIGN) from None
         past = "lt" if descending else "gt"
         return Q(**{f"{self._column}__{past}e": value}) & (
             Q(**{f"{self._column}__{past}": value}) | Q(**{self._column: value, f"id__{past}": id_})

@@ -38,6 +38,8 @@ class DecimalJSONParser(BaseParser):
         raw = stream.read(most + 1)
         if len(raw) > most:
             raise BodyTooLarge(most)
+        if not raw:
+            return {}  # as DRF takes what says that it has no length
         try:
             body = json.loads(
                 raw.decode("utf-8-sig"),

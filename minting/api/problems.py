@@ -15,6 +15,7 @@ from typing import Any
 
 import structlog
 from django.contrib.auth.models import AnonymousUser
+from django.core.exceptions import DisallowedHost
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.template import loader
@@ -23,6 +24,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 
 from gridtoken.away import DATABASE_AWAY
+from gridtoken.web import FOR_MACHINES
 from minting.api.errors import ApiError
 from minting.engine.errors import (
     BatchTooLarge,
@@ -161,13 +163,35 @@ def server_error(request: HttpRequest) -> HttpResponseBase:
         log.error("database_unavailable", reason=str(error).strip())
         # Whoever asks who it was would ask the database once more, and wait as long.
         request.user = AnonymousUser()
-    if not request.path.startswith("/api/"):
+    if not _is_for_machines(request):
         return _closed_page() if away else defaults.server_error(request)
     if away:
         document, status, headers = database_unavailable(), 503, AGAIN
     else:
         document, status, headers = internal_error(), 500, {}
     return JsonResponse(document, status=status, content_type=PROBLEM, headers=headers)
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponseBase:
+    """Django's answer where no view is: a door that is closed, too."""
+    if not _is_for_machines(request):
+        return defaults.page_not_found(request, exception)
+    sentence = f"There is nothing at {request.path}"
+    return JsonResponse(_document(404, "not_found", sentence), status=404, content_type=PROBLEM)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponseBase:
+    """Django's answer to what it does not even look at: a host's name that is none of ours."""
+    if not _is_for_machines(request):
+        return defaults.bad_request(request, exception)
+    known = isinstance(exception, DisallowedHost)
+    sentence = "The host that is named is not served here" if known else "This cannot be read"
+    document = _document(400, "invalid_request", sentence)
+    return JsonResponse(document, status=400, content_type=PROBLEM)
+
+
+def _is_for_machines(request: HttpRequest) -> bool:
+    return request.path.startswith(FOR_MACHINES)
 
 
 def _closed_page() -> HttpResponse:

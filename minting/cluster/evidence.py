@@ -24,6 +24,7 @@ from minting.cluster.throttle import Throttle
 from minting.cluster.transport import DEFAULT_TIMEOUT, node_name
 from minting.engine.errors import SolanaError
 from minting.engine.types import Commitment, DeathEvidence, StatusReport, Watched
+from minting.engine.verdicts import needs_second_witness
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -36,9 +37,6 @@ ROUNDS = 3
 SLOTS_AHEAD = 64
 """The status call answers from the processed bank and takes no ``minContextSlot``; a node whose
 processed bank is so far past F has rooted F itself."""
-CACHED_BLOCKS = 100
-"""Heights past the last valid one up to which consensus state alone answers for a signature: a
-third of the 300 rooted blocks that the status cache covers. Later a second witness is heard."""
 
 
 async def collect_death_evidence(
@@ -56,8 +54,8 @@ async def collect_death_evidence(
     """Everything that one URL can say on whether transactions are dead, by signature.
 
     1. genesis hash; 2. A = finalized slot F and height H; 3. only then, three times, the statuses
-    with history search, once the node is 64 slots past F; 4. for those with H > last valid
-    height + 100, the first available block and the authority's history.
+    with history search, once the node is 64 slots past F; 4. for those that the node's status
+    cache may have forgotten by then, the first available block and the authority's history.
 
     Steps 3 and 4 are for transactions on the cluster that answered whose last valid height is
     below H: without that no answer could prove them dead. The others get steps 1 and 2.
@@ -98,7 +96,7 @@ async def collect_death_evidence(
                 item.signature: replace(bare, reports=_reports_on(place, reports))
                 for place, item in enumerate(due)
             }
-        late = [item for item in due if item.last_valid_block_height + CACHED_BLOCKS < height]
+        late = [item for item in due if needs_second_witness(item, evidence[item.signature])]
         if late:
             evidence |= await _with_second_witness(
                 node,

@@ -123,6 +123,10 @@ class Cluster:
         """Requests sent so far to all nodes, by method; proofs of death count on their own."""
         return sum((member.node.calls for member in self._roster.members), Counter())
 
+    def expect(self, genesis_hash: str) -> None:
+        """Which cluster is ours; else the first node that answers decides, while this is open."""
+        self._roster.expect(genesis_hash)
+
     # What is asked of any node
 
     async def genesis_hash(self) -> str:

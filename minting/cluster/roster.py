@@ -90,6 +90,14 @@ class Roster:
                 raise self.verdict(failures)
             await asyncio.sleep(min(rests))
 
+    def expect(self, genesis_hash: str) -> None:
+        """Nobody but nodes of this cluster is asked from now on, whoever answered first."""
+        if self.expected == genesis_hash:
+            return
+        self.expected = genesis_hash
+        for member in self.members:
+            member.trusted = None
+
     async def genesis_hash(self) -> str:
         """The cluster's, once a node was found to be on it; no node is asked twice."""
 

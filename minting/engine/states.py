@@ -128,6 +128,8 @@ BATCH_MOVES: frozenset[tuple[BatchStatus, BatchStatus]] = frozenset(
     {
         (_B.AWAITING_APPROVAL, _B.QUEUED),
         (_B.AWAITING_APPROVAL, _B.CANCELLED),
+        # The backup is from before its approval, and it was minted: the journal's file told so.
+        (_B.AWAITING_APPROVAL, _B.RUNNING),
         # Somebody freed its slices by hand: they meet the approval again before the wire.
         (_B.AWAITING_APPROVAL, _B.FAILED),
         (_B.QUEUED, _B.RUNNING),

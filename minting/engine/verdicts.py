@@ -29,6 +29,10 @@ CONSENSUS_REACH = 100
 """Blocks past the last valid height within which the status cache alone is a witness; it covers
 300 rooted blocks, a part of which the transaction's own life takes."""
 
+CACHE_REACH = 180
+"""The same for the bank that answers, which may be far ahead of A by then: 300 rooted blocks less
+the 150 of a life, and some 30 blocks that it has not rooted yet."""
+
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
@@ -115,6 +119,19 @@ def is_fresh(blockhash: Blockhash, *, height_at_issue: int, height_now: int) -> 
     return 3 * (height_now - height_at_issue) <= life
 
 
+def needs_second_witness(watched: Watched, evidence: DeathEvidence) -> bool:
+    """Whether the status cache of a bank that answered may have forgotten the transaction.
+
+    Either A itself is too late, or the answers came so long after it: a slot holds a block at most,
+    so that the slots since A bound how many blocks the cache has moved on.
+    """
+    if evidence.finalized is None:
+        return False
+    past = evidence.finalized.block_height - watched.last_valid_block_height
+    newest = max((report.context_slot for report in evidence.reports), default=0)
+    return past > CONSENSUS_REACH or past + newest - evidence.finalized.slot > CACHE_REACH
+
+
 def _judge_past(
     watched: Watched, evidence: DeathEvidence, finalized_slot: int, past: int
 ) -> Judgement:
@@ -125,9 +142,9 @@ def _judge_past(
             f"{len(rooted)} of {NEEDED_REPORTS} null answers are from banks "
             f"{ROOTED_MARGIN} slots past {finalized_slot}"
         )
-    if past <= CONSENSUS_REACH:
-        return Judgement(Verdict.DEAD, f"{past} blocks past its life, {len(rooted)} null answers")
-    return _judge_late(watched, evidence, past)
+    if needs_second_witness(watched, evidence):
+        return _judge_late(watched, evidence, past)
+    return Judgement(Verdict.DEAD, f"{past} blocks past its life, {len(rooted)} null answers")
 
 
 def _judge_late(watched: Watched, evidence: DeathEvidence, past: int) -> Judgement:

@@ -15,6 +15,7 @@ status, the batch's counters, the slice, the batch's end.
 ``cancelling``            what is not signed yet can be taken back
 ``approving``             what a second person has to approve, and what that word is bound to
 ``retrying``              failures that wait for their retry
+``switching``             what the next two have in common: a switch without races
 ``stopping``              nothing new is signed while minting is stopped
 ``pausing``               the poller makes no batch while it is paused
 ``reconciling``           what comparing with the chain found, and how far it came

@@ -27,6 +27,7 @@ from minting.engine.states import (
     TransactionStatus,
     reading_status,
 )
+from minting.journal.approving import withdraw_ended
 from minting.journal.phase import atomic_phase
 from minting.journal.results import lock_slices, move_results, record_inserted
 from minting.models import (
@@ -118,6 +119,7 @@ def record_adopted(adoption: Adoption, *, mint: MintInfo, payees: Mapping[UUID, 
         fee=adoption.network_fee + adoption.priority_fee,
         rent=adoption.rent,
     )
+    withdraw_ended()
     # The walk has counted it as minted already; now it is the journal's too.
     ReconcileCursor.objects.filter(mint=mint, slot__gte=adoption.slot).update(
         journalled=F("journalled") + adoption.base_units

@@ -12,8 +12,8 @@ import structlog
 from django.db import connection
 from django.db.models import F, Sum
 from django.db.models.functions import Now
-from django.utils import timezone
 
+from gridtoken.clock import database_time
 from minting.engine.approval import (
     DECISION_MOVES,
     WINDOW,
@@ -22,10 +22,11 @@ from minting.engine.approval import (
     batch_digest,
 )
 from minting.engine.errors import ApprovalRefused, ApprovalVoid
-from minting.engine.states import BatchStatus, SliceStatus, assert_move
+from minting.engine.states import FINAL_BATCHES, BatchStatus, SliceStatus, assert_move
 from minting.journal.cancelling import cancel_unsigned
 from minting.journal.phase import atomic_phase
 from minting.models import MintApproval, MintBatch, MintSlice, MintTransaction
+from minting.models.fields import values
 
 log = structlog.get_logger(__name__)
 
@@ -56,7 +57,7 @@ def asked_lately(batch: MintBatch) -> Asked:
         else MintBatch.objects.filter(created_by=None, source=batch.source)
     )
     sums = (
-        mine.filter(created_at__gte=timezone.now() - WINDOW, approval=None)
+        mine.filter(created_at__gte=Now() - WINDOW, approval=None)
         .exclude(id=batch.id)
         .exclude(status=BatchStatus.CANCELLED)
         .aggregate(
@@ -94,7 +95,7 @@ def ask_approval(
         why=why,
         fee_cap_lamports=fee_cap_lamports,
         digest=_digest_of(batch, fee_cap_lamports, [digests[each.id] for each in slices]),
-        expires_at=timezone.now() + expires_after,
+        expires_at=database_time() + expires_after,
     )
     log.info("approval_asked", batch_id=str(batch.id), why=why)
     return approval
@@ -130,8 +131,10 @@ def approve(
     MintSlice.objects.filter(batch=approval.batch_id, status=SliceStatus.AWAITING_APPROVAL).update(
         status=SliceStatus.QUEUED
     )
-    MintBatch.objects.filter(id=approval.batch_id).update(status=BatchStatus.QUEUED)
-    approval.expires_at = timezone.now() + expires_after
+    waits = MintBatch.objects.filter(id=approval.batch_id, status=BatchStatus.AWAITING_APPROVAL)
+    if not waits.update(status=BatchStatus.QUEUED):
+        raise ApprovalRefused("the batch has ended")
+    approval.expires_at = database_time() + expires_after
     return _decide(approval, Decision.APPROVED, by=by, reason=reason)
 
 
@@ -183,6 +186,21 @@ def withdraw_approval(batch_id: UUID) -> None:
 
 
 @atomic_phase
+def withdraw_ended() -> None:
+    """Notes that batches that waited have ended otherwise: their readings were minted already.
+
+    Who is deciding about one right now is refused by its end, and is not waited for.
+    """
+    ended = (
+        MintApproval.objects.select_for_update(skip_locked=True, of=("self",))
+        .filter(decision=Decision.WAITING, batch__status__in=values(FINAL_BATCHES))
+        .order_by("id")
+    )
+    for each in ended:
+        _decide(each, Decision.WITHDRAWN, by=None, reason="")
+
+
+@atomic_phase
 def require_approved(costs: Mapping[UUID, int], slice_ids: Collection[UUID]) -> None:
     """Compares what is about to be signed with what was approved; nothing for other batches.
 
@@ -209,7 +227,7 @@ def require_approved(costs: Mapping[UUID, int], slice_ids: Collection[UUID]) -> 
         digests = [now.get(id_, digest) for id_, digest in mine]
         if approval.decision != Decision.APPROVED:
             raise ApprovalVoid(approval.batch_id, "it is not approved")
-        if approval.expires_at <= timezone.now():
+        if approval.expires_at <= database_time():
             raise ApprovalVoid(approval.batch_id, "its approval has expired")
         if _digest_of(approval.batch, approval.fee_cap_lamports, digests) != bytes(approval.digest):
             raise ApprovalVoid(approval.batch_id, "it is not what was approved")
@@ -226,7 +244,7 @@ def _waiting(approval_id: UUID) -> MintApproval:
     approval = MintApproval.objects.select_for_update().get(id=approval_id)
     if approval.decision != Decision.WAITING:
         raise ApprovalRefused(f"the request is {approval.decision} already")
-    if approval.expires_at <= timezone.now():
+    if approval.expires_at <= database_time():
         raise ApprovalRefused("the request has expired")
     return approval
 
@@ -237,7 +255,7 @@ def _decide(approval: MintApproval, decision: Decision, *, by: Any, reason: str)
         raise ApprovalRefused(f"the request is {old} already")
     approval.decision = decision
     approval.decided_by = by
-    approval.decided_at = timezone.now()
+    approval.decided_at = database_time()
     approval.reason = reason
     approval.save()
     log.info(

@@ -19,7 +19,9 @@ from django.db.models.functions import Coalesce, Now
 
 from gridtoken import following
 from minting.engine.states import BatchStatus, SliceStatus, assert_move
+from minting.journal.parking import blame
 from minting.journal.phase import atomic_phase
+from minting.journal.results import lock_slices
 from minting.models import MintBatch, MintSlice
 
 log = structlog.get_logger(__name__)
@@ -93,13 +95,26 @@ def claim_slices(
 @atomic_phase
 def renew_claims(claims: Collection[Claim]) -> set[UUID]:
     """Extends the leases and says which slices are still held."""
+    lock_slices([claim.slice_id for claim in claims])
     MintSlice.objects.filter(_held(claims)).update(lease_until=Now() + LEASE)
     return set(MintSlice.objects.filter(_held(claims)).values_list("id", flat=True))
 
 
 @atomic_phase
-def hand_back(claims: Collection[Claim]) -> int:
-    """Gives slices back that are still held and not done; returns how many."""
+def hand_back(claims: Collection[Claim], *, broken: str = "") -> int:
+    """Gives slices back that are still held and not done.
+
+    Args:
+        claims: What was claimed.
+        broken: How the driver's work broke, if it did: that counts against what it held.
+
+    Returns:
+        How many.
+    """
+    lock_slices([claim.slice_id for claim in claims])
+    if broken:
+        held = MintSlice.objects.filter(_held(claims)).values_list("id", flat=True)
+        blame(list(held), broken)
     return MintSlice.objects.filter(_held(claims)).update(
         status=SliceStatus.QUEUED, claim=None, claimed_by="", lease_until=None
     )

@@ -45,15 +45,16 @@ def uncheck_gate() -> None:
 
 @atomic_phase
 def close_gate(reason: str, identity: Identity) -> None:
-    """Nothing is signed until a reconciliation opens it again."""
+    """It was checked: nothing is signed until a reconciliation opens it again."""
+    pass_gate(identity)
+    shut_gate(reason)
+
+
+@atomic_phase
+def shut_gate(reason: str) -> None:
+    """The same without a check, of what was met otherwise."""
     read_gate()
-    MintingGate.objects.update(
-        closed_since=Coalesce("closed_since", Now()),
-        reason=reason,
-        checked_at=Now(),
-        system_identifier=identity.system_identifier,
-        timeline=identity.timeline,
-    )
+    MintingGate.objects.update(closed_since=Coalesce("closed_since", Now()), reason=reason)
     log.error("gate_closed", reason=reason)
 
 

@@ -2,13 +2,14 @@
 
 Killing a worker is nobody's fault, mostly: only a death that whoever guards the worker saw, of that
 one process alone, counts against what it held, and only if nothing of that had moved since it was
-claimed (``MintSlice.starts``).
+claimed (``MintSlice.starts``). So does an error that no part of the driver has an answer to.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import structlog
@@ -56,6 +57,17 @@ def release_of_the_dead(*, worker: str, cause: str = "") -> int:
 
 
 @atomic_phase
+def blame(slice_ids: Collection[UUID], cause: str) -> None:
+    """A worker lives, but what it did with these slices broke; counts where nothing moved.
+
+    Args:
+        slice_ids: What it held, locked by the caller.
+        cause: How its work broke.
+    """
+    _count(MintSlice.objects.filter(id__in=slice_ids, starts__gt=0).values_list("id"), cause)
+
+
+@atomic_phase
 def forgive(slice_ids: Collection[UUID]) -> None:
     """Something of these slices moved: earlier fruitless starts and deaths are forgotten."""
     MintSlice.objects.filter(
@@ -63,13 +75,13 @@ def forgive(slice_ids: Collection[UUID]) -> None:
     ).update(starts=0, deaths=0, parked_until=None, parked_reason="")
 
 
-def _count(slice_ids: Collection[UUID], cause: str) -> None:
+def _count(slice_ids: Any, cause: str) -> None:
     """One more death each; those with too many are parked."""
     slices = MintSlice.objects.filter(id__in=slice_ids)
     slices.update(deaths=F("deaths") + 1)
     for slice_ in slices.filter(deaths__gte=MAX_DEATHS):
         reason = (
-            f"{slice_.deaths} workers died one after another while they held it, and nothing of "
+            f"{slice_.deaths} workers failed one after another while they held it, and nothing of "
             f"it moved; the last {cause}. It is tried again every "
             f"{PARKED_FOR.seconds // 60} minutes."
         )

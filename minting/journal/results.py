@@ -337,8 +337,8 @@ def _end_or_reopen(batch: MintBatch) -> None:
     old = BatchStatus(batch.status)
     if batch.pending_mints == 0 and old not in FINAL_BATCHES:
         new = _outcome(batch)
-        if old is BatchStatus.QUEUED and new in SUCCEEDED_BATCHES:
-            # Settled by recovery before any task had claimed it again.
+        if old in NOT_BEGUN and new in SUCCEEDED_BATCHES:
+            # Settled by recovery before any task had claimed it again, or adopted.
             assert_move(old, BatchStatus.RUNNING)
             old = BatchStatus.RUNNING
         assert_move(old, new)
@@ -360,6 +360,7 @@ def _end_or_reopen(batch: MintBatch) -> None:
     MintBatch.objects.filter(id=batch.id).update(**changes)
 
 
+NOT_BEGUN = frozenset({BatchStatus.QUEUED, BatchStatus.AWAITING_APPROVAL})
 SUCCEEDED_BATCHES = frozenset({BatchStatus.SUCCEEDED, BatchStatus.PARTIALLY_SUCCEEDED})
 
 

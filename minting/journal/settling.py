@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -23,6 +23,7 @@ from minting.engine.states import (
     assert_move,
 )
 from minting.engine.types import Commitment
+from minting.journal.gate import shut_gate
 from minting.journal.phase import atomic_phase
 from minting.journal.results import fail_results, move_results
 from minting.journal.telling import tell_transactions
@@ -75,6 +76,8 @@ def record_landed(landings: Sequence[Landing], *, success_at: Commitment) -> int
     """
     latest = {landing.transaction_id: landing for landing in landings}
     rows = _lock(latest, *_OPEN, TransactionStatus.CONFIRMED)
+    if len(rows) < len(latest):
+        _refuse_resurrected(latest.keys() - {row.id for row in rows}, latest)
     moved = [row for row in rows if _lands(row, latest[row.id])]
     _land([latest[row.id] for row in moved])
     _tell_resolved(moved)
@@ -199,6 +202,18 @@ def record_expired(expiry: Expiry) -> bool:
     _release(Q(transaction_id=row.id), old=OPEN_RESULTS)
     log.warning("transaction_expired", batch_id=str(row.batch_id), signature=row.signature)
     return True
+
+
+def _refuse_resurrected(ids: Collection[UUID], landings: Mapping[UUID, Landing]) -> None:
+    """Stops minting if one of them is dead by the journal: its readings may be signed for again."""
+    gone = (TransactionStatus.EXPIRED, TransactionStatus.FAILED)
+    for row in MintTransaction.objects.filter(id__in=ids, status__in=gone).only(
+        "signature", "status"
+    ):
+        shut_gate(
+            f"The transaction {row.signature} landed in slot {landings[row.id].slot}, and the "
+            f"journal says that it is {row.status}: manage.py reconcile tells what follows"
+        )
 
 
 def _tell_resolved(rows: Iterable[MintTransaction]) -> None:

@@ -119,9 +119,12 @@ def record_signed(
 @atomic_phase
 def record_sent(transaction_ids: Collection[UUID]) -> int:
     """Notes that the bytes left this process; a landing that was seen first stays."""
-    return MintTransaction.objects.filter(
-        id__in=transaction_ids, status=TransactionStatus.SIGNED
-    ).update(status=TransactionStatus.SENT, sent_at=Now())
+    unsent = MintTransaction.objects.filter(id__in=transaction_ids, status=TransactionStatus.SIGNED)
+    # Locked by id, as whoever settles them does.
+    locked = list(unsent.select_for_update().order_by("id").values_list("id", flat=True))
+    return MintTransaction.objects.filter(id__in=locked).update(
+        status=TransactionStatus.SENT, sent_at=Now()
+    )
 
 
 def _costs(signings: Sequence[Signing]) -> Counter[UUID]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 import structlog
-from django.db import connection
-from django.db.models.functions import Now
 
 from minting.engine.errors import MintingStopped
 from minting.engine.events import EventType
 from minting.journal.phase import atomic_phase
+from minting.journal.switching import Switch
 from minting.journal.telling import tell_switch
 from minting.models import MintingStop
 
@@ -17,10 +18,7 @@ log = structlog.get_logger(__name__)
 DAILY_LIMIT = "MINT_MAX_KWH_PER_DAY"
 """Stands as ``stopped_by`` where the setting of this name stopped minting."""
 
-# Conflicts with the row that a stop inserts, and not with itself: a stop waits for the waves that
-# are being journalled, and whoever comes to journal one later sees the stop.
-_SHARE = "LOCK TABLE minting_mintingstop IN SHARE MODE"
-_ALONE = "LOCK TABLE minting_mintingstop IN SHARE ROW EXCLUSIVE MODE"
+_stops = Switch(MintingStop)
 
 
 @atomic_phase
@@ -34,27 +32,20 @@ def stop_minting(*, reason: str, by: str) -> MintingStop:
     Returns:
         The stop; while minting is stopped already, the one that stands.
     """
-    _lock(_ALONE)
-    standing = current_stop()
-    if standing is not None:
-        return standing
-    stop = MintingStop.objects.create(reason=reason, stopped_by=by)
-    log.error("minting_stopped", stop_id=str(stop.id), by=by, reason=reason)
-    tell_switch(EventType.MINTING_STOPPED, stop, by_limit=stop.stopped_by == DAILY_LIMIT)
+    stop, is_new = _stops.throw(reason=reason, stopped_by=by)
+    if is_new:
+        log.error("minting_stopped", stop_id=str(stop.id), by=by, reason=reason)
+        tell_switch(EventType.MINTING_STOPPED, stop, by_limit=stop.stopped_by == DAILY_LIMIT)
     return stop
 
 
 @atomic_phase
-def resume_minting(*, by: str) -> MintingStop | None:
-    """Ends the stop; returns it, or ``None`` where minting was not stopped."""
-    _lock(_ALONE)
-    stop = current_stop()
-    if stop is None:
-        return None
-    MintingStop.objects.filter(id=stop.id).update(resumed_by=by, resumed_at=Now())
-    stop.refresh_from_db()
-    log.warning("minting_resumed", stop_id=str(stop.id), by=by)
-    tell_switch(EventType.MINTING_RESUMED, stop, by_limit=stop.stopped_by == DAILY_LIMIT)
+def resume_minting(*, by: str, only: UUID | None = None) -> MintingStop | None:
+    """Ends the stop, if it is ``only``; returns it, or ``None`` where nothing ended."""
+    stop = _stops.release(by=by, only=only)
+    if stop is not None:
+        log.warning("minting_resumed", stop_id=str(stop.id), by=by)
+        tell_switch(EventType.MINTING_RESUMED, stop, by_limit=stop.stopped_by == DAILY_LIMIT)
     return stop
 
 
@@ -65,8 +56,7 @@ def require_not_stopped() -> None:
     Raises:
         MintingStopped: It is stopped.
     """
-    _lock(_SHARE)
-    refuse_while_stopped()
+    _refuse(_stops.hold())
 
 
 def refuse_while_stopped() -> None:
@@ -75,16 +65,14 @@ def refuse_while_stopped() -> None:
     Raises:
         MintingStopped: Minting is stopped.
     """
-    stop = current_stop()
-    if stop is not None:
-        raise MintingStopped(stop.reason)
+    _refuse(current_stop())
 
 
 def current_stop() -> MintingStop | None:
     """The stop that stands, if any; only ``require_not_stopped`` keeps it so."""
-    return MintingStop.objects.filter(resumed_at__isnull=True).first()
+    return _stops.standing()
 
 
-def _lock(statement: str) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(statement)
+def _refuse(stop: MintingStop | None) -> None:
+    if stop is not None:
+        raise MintingStopped(stop.reason)

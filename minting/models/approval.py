@@ -33,7 +33,7 @@ class MintApproval(models.Model):
     requested_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
-    requested_at = models.DateTimeField(auto_now_add=True)
+    requested_at = models.DateTimeField(db_default=Now(), editable=False)
     why = models.TextField(help_text="Which limit is passed, in a sentence.")
     fee_cap_lamports = lamports_field(help_text="Fees and rent that it may cost at most.")
     digest = models.BinaryField(max_length=32)
@@ -75,4 +75,4 @@ class MintApproval(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"approval of {self.batch_id}"
+        return f"approval of batch {self.batch_id}"

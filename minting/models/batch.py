@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from enum import StrEnum
 
 from django.conf import settings
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.functions import Now
 from uuid_utils.compat import uuid7
 
-from minting.engine.states import FINAL_BATCHES, BatchStatus, SliceStatus
-from minting.models.fields import address_field, choices, lamports_field, status_field
+from minting.engine.states import (
+    FINAL_BATCHES,
+    BatchStatus,
+    ResultStatus,
+    SliceStatus,
+    TransactionStatus,
+)
+from minting.models.fields import address_field, choices, lamports_field, status_field, values
 
 
 class BatchSource(StrEnum):
@@ -36,7 +43,7 @@ class MintBatch(models.Model):
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
     cancel_requested_at = models.DateTimeField(null=True, blank=True)
@@ -118,14 +125,38 @@ class MintBatch(models.Model):
         return self.status in FINAL_BATCHES
 
 
+DRIVEN_IN_DOUBT = timedelta(minutes=3)
+"""After which a transaction in doubt is the sweep's alone. Long enough for what its fork lost to be
+sent again for the rest of its life, and for the proof that a node can give at once."""
+
+FLYING = frozenset({TransactionStatus.SIGNED, TransactionStatus.SENT})
+
+
 class MintSliceQuerySet(models.QuerySet["MintSlice"]):
     """Named questions about slices."""
 
     def waiting(self) -> MintSliceQuerySet:
-        """There is work in them, nobody drives them, and they are not parked."""
+        """There is work in them, nobody drives them, and they are not parked.
+
+        Where nothing is left to sign and what is signed is in doubt for long, there is none: the
+        sweep looks it up, and a driver would hold up others without doing more.
+        """
+        mine = self.model._default_manager.filter(pk=OuterRef("pk"))
+        unsigned = mine.filter(
+            results__status=ResultStatus.PENDING, results__transaction__isnull=True
+        )
+        flies = Q(transactions__status__in=values(FLYING))
+        lately = Q(transactions__doubted_at__isnull=True) | Q(
+            transactions__doubted_at__gt=Now() - DRIVEN_IN_DOUBT
+        )
+        doubted = Q(transactions__doubted_at__lte=Now() - DRIVEN_IN_DOUBT)
         return self.filter(
             Q(status=SliceStatus.QUEUED) | Q(status=SliceStatus.RUNNING, lease_until__lt=Now()),
             Q(parked_until__isnull=True) | Q(parked_until__lte=Now()),
+            # The first is so for nearly all, and then the others are not asked.
+            ~Exists(mine.filter(flies & doubted))
+            | Exists(unsigned)
+            | Exists(mine.filter(flies & lately)),
         )
 
     def parked(self) -> MintSliceQuerySet:

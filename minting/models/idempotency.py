@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 from uuid_utils.compat import uuid7
 
 
@@ -30,7 +31,7 @@ class IdempotencyKey(models.Model):
     )
     # Text, because jsonb forgets the order of names and refuses a NUL.
     answer = models.TextField(blank=True, help_text="JSON, where there is no batch.")
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
         verbose_name = "idempotency key"

@@ -111,7 +111,7 @@ class ReconcileFinding(models.Model):
     reason = models.TextField(blank=True, help_text="Why it was acknowledged.")
 
     class Meta:
-        verbose_name = "finding"
+        verbose_name = "difference"
         ordering = ["-id"]
         constraints = [
             models.UniqueConstraint(

@@ -173,4 +173,4 @@ class MintResult(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"result of {self.reading_id}"
+        return f"result of {self.reading}"

@@ -123,4 +123,4 @@ class MintTransaction(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"transaction {self.signature}"
+        return f"transaction {self.signature[:8]}…{self.signature[-4:]}"

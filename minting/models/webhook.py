@@ -46,7 +46,7 @@ class WebhookEndpoint(models.Model):
     description = models.CharField(max_length=200, blank=True)
     events = ArrayField(models.CharField(max_length=32, choices=choices(EventType)))
     created_by = models.CharField(max_length=150)
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
     removed_at = models.DateTimeField(null=True, blank=True)
 
     salt = models.CharField(max_length=64, help_text="Hex; the secret is derived from it.")
@@ -193,7 +193,7 @@ class WebhookAttempt(models.Model):
     )
     number = models.PositiveIntegerField()
     outcome = status_field(Outcome, Outcome.SENDING)
-    started_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(db_default=Now(), editable=False)
     took_ms = models.PositiveIntegerField(null=True, blank=True)
     status = models.PositiveSmallIntegerField(null=True, blank=True)
     address = models.CharField(max_length=45, blank=True, help_text="Where it was sent to.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from django.db import transaction
 
@@ -32,9 +33,17 @@ def stop_minting(reason: str, *, by: str) -> MintingStop:
 
 
 @transaction.atomic
-def resume_minting(*, by: str) -> MintingStop | None:
-    """Lets signing go on and calls workers; ``None`` where minting was not stopped."""
-    stop = journal.resume_minting(by=by)
+def resume_minting(*, by: str, only: UUID | None = None) -> MintingStop | None:
+    """Lets signing go on and calls workers.
+
+    Args:
+        by: A user's name.
+        only: The stop that the person saw; one that was made since is not theirs to end unseen.
+
+    Returns:
+        The stop that ended; ``None`` where none stood, or another one.
+    """
+    stop = journal.resume_minting(by=by, only=only)
     if stop is not None:
         # In the same commit: no worker looks before it may.
         nudges.call_for_waiting()

@@ -12,9 +12,9 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
-from django.utils import timezone
 from uuid_utils.compat import uuid7
 
+from gridtoken.clock import database_time
 from minting.engine.events import DeliveryState, EventType
 from minting.models import WebhookDelivery, WebhookEndpoint
 from minting.service import nudges
@@ -89,7 +89,7 @@ def renew_secret(id_: UUID, *, by: str, at_once: bool = False) -> str:
     usable = signing.check(old) == endpoint.secret_check
     keep = usable and not at_once
     endpoint.previous_salt = endpoint.salt if keep else ""
-    endpoint.previous_until = timezone.now() + OVERLAP if keep else None
+    endpoint.previous_until = database_time() + OVERLAP if keep else None
     endpoint.salt, key = _new_secret(id_)
     endpoint.secret_check = signing.check(key)
     endpoint.save(update_fields=["salt", "secret_check", "previous_salt", "previous_until"])
@@ -114,7 +114,7 @@ def enable_endpoint(id_: UUID, *, by: str) -> int:
         ]
     )
     waiting = endpoint.deliveries.pending().update(
-        due_at=Now(), give_up_at=timezone.now() + PATIENCE, failures=0
+        due_at=Now(), give_up_at=Now() + PATIENCE, failures=0
     )
     log.info("webhook_endpoint_enabled", endpoint_id=str(id_), by=by, waiting=waiting)
     nudges.call_courier()
@@ -135,7 +135,7 @@ def remove_endpoint(id_: UUID, *, by: str) -> None:
     """For good. Its log stays as long as any; what was not sent is not."""
     endpoint = _locked(id_)
     _disable(endpoint, by)
-    endpoint.removed_at, endpoint.salt, endpoint.previous_salt = timezone.now(), "", ""
+    endpoint.removed_at, endpoint.salt, endpoint.previous_salt = database_time(), "", ""
     endpoint.save(update_fields=[*_DISABLED, "removed_at", "salt", "previous_salt"])
     endpoint.deliveries.pending().update(state=DeliveryState.FAILED)
     log.warning("webhook_endpoint_removed", endpoint_id=str(id_), by=by)
@@ -145,7 +145,7 @@ def remove_endpoint(id_: UUID, *, by: str) -> None:
 def send_test(id_: UUID, *, by: str) -> WebhookDelivery:
     """One more message, numbered like all others, that says nothing has happened."""
     endpoint = _locked(id_)
-    now = timezone.now()
+    now = database_time()
     delivery = number(endpoint, test_message(UUID(int=uuid7().int), now), now)
     endpoint.rests_until = None  # who asks for a test wants an answer
     endpoint.save(update_fields=["last_sequence", "rests_until"])
@@ -170,7 +170,7 @@ def replay(deliveries: QuerySet[WebhookDelivery], *, by: str) -> int:
     ).update(
         state=DeliveryState.PENDING,
         due_at=Now(),
-        give_up_at=timezone.now() + PATIENCE,
+        give_up_at=Now() + PATIENCE,
         failures=0,
         replayed_by=by,
         replayed_at=Now(),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from random import random
 from uuid import UUID, uuid4
 
@@ -16,9 +16,9 @@ import structlog
 from django.conf import settings
 from django.db import transaction
 from django.db.models import F, QuerySet
-from django.db.models.functions import Coalesce, Now
-from django.utils import timezone
+from django.db.models.functions import Now
 
+from gridtoken.clock import database_time
 from minting.engine.events import DeliveryState, Outcome
 from minting.models import WebhookAttempt, WebhookDelivery, WebhookEndpoint
 from minting.webhooks import backoff, signing
@@ -89,14 +89,15 @@ def begin(claim: Claim) -> Errand | None:
     endpoint = _hold(claim)
     if endpoint is None or not endpoint.enabled or endpoint.removed_at:
         return None
-    if endpoint.rests_until and endpoint.rests_until > timezone.now():
+    now = database_time()
+    if endpoint.rests_until and endpoint.rests_until > now:
         return None
     _close_interrupted(endpoint)
     delivery = endpoint.deliveries.due().select_for_update(no_key=True).order_by("sequence").first()
     if delivery is None:
         return None
     try:
-        keys = keys_of(endpoint)
+        keys = keys_of(endpoint, now)
     except KeyChangedError:
         disable(endpoint, KEY_CHANGED)
         return None
@@ -106,8 +107,7 @@ def begin(claim: Claim) -> Errand | None:
         lease_until=Now() + LEASE, last_attempt_at=Now()
     )
     content = delivery.body.encode()
-    stamp = int(timezone.now().timestamp())
-    headers = signing.headers(delivery.message, stamp, content, keys)
+    headers = signing.headers(delivery.message, int(now.timestamp()), content, keys)
     return Errand(claim, delivery.id, attempt.id, Letter(endpoint.url, headers, content))
 
 
@@ -140,7 +140,7 @@ class KeyChangedError(RuntimeError):
     """The secret that can be derived now is not the one that was shown."""
 
 
-def keys_of(endpoint: WebhookEndpoint) -> list[bytes]:
+def keys_of(endpoint: WebhookEndpoint, now: datetime) -> list[bytes]:
     """The secrets that sign now, the newest first.
 
     Raises:
@@ -150,7 +150,7 @@ def keys_of(endpoint: WebhookEndpoint) -> list[bytes]:
     if not secrets.compare_digest(signing.check(newest), endpoint.secret_check):
         raise KeyChangedError
     keys = [newest]
-    if endpoint.previous_until and endpoint.previous_until > timezone.now():
+    if endpoint.previous_until and endpoint.previous_until > now:
         keys.append(signing.secret(settings.SECRET_KEY, endpoint.id, endpoint.previous_salt))
     return keys
 
@@ -203,7 +203,8 @@ def _failed(delivery_id: int, answer: Answer) -> None:
     delivery.failures += 1
     delivery.last_status, delivery.last_error = answer.status, answer.error
     wait = backoff.wait(delivery.failures, random())  # noqa: S311 — spreads, hides nothing
-    due_at = None if wait is None else timezone.now() + wait
+    now = database_time()
+    due_at = None if wait is None else now + wait
     if answer.outcome is Outcome.GONE or due_at is None or due_at > delivery.give_up_at:
         delivery.state = DeliveryState.FAILED
         log.error(
@@ -214,7 +215,7 @@ def _failed(delivery_id: int, answer: Answer) -> None:
         )
     else:
         asked = min(answer.retry_after or timedelta(0), backoff.LONGEST_ASKED)
-        delivery.due_at = max(due_at, timezone.now() + asked)
+        delivery.due_at = max(due_at, now + asked)
     delivery.save(
         update_fields=["failures", "last_status", "last_error", "state", "due_at"],
     )
@@ -230,16 +231,17 @@ def _well(endpoint: WebhookEndpoint) -> None:
 
 
 def _unwell(endpoint: WebhookEndpoint, answer: Answer) -> None:
+    now = database_time()
     failures = endpoint.failures + 1
     rest = backoff.rest(failures, answer.retry_after, random())  # noqa: S311
     WebhookEndpoint.objects.filter(id=endpoint.id).update(
         failures=failures,
-        failing_since=Coalesce("failing_since", Now()),
-        rests_until=timezone.now() + rest if rest else None,
+        failing_since=endpoint.failing_since or now,
+        rests_until=now + rest if rest else None,
     )
     if answer.outcome is Outcome.GONE:
         disable(endpoint, "It answered 410 Gone: it wants to be told nothing more.")
-    elif endpoint.failing_since and endpoint.failing_since < timezone.now() - DISABLED_AFTER:
+    elif endpoint.failing_since and endpoint.failing_since < now - DISABLED_AFTER:
         disable(endpoint, f"No success for {DISABLED_AFTER.days} days.")
 
 

@@ -9,8 +9,8 @@ from uuid import UUID
 
 import structlog
 from django.db import connection, transaction
-from django.utils import timezone
 
+from gridtoken.clock import database_time
 from minting.engine.events import EventType
 from minting.models import MintBatch, WebhookDelivery, WebhookEndpoint, WebhookEvent
 from minting.service.describe import describe_batches
@@ -46,7 +46,7 @@ def _hand_out_some() -> int:
     endpoints = list(
         WebhookEndpoint.objects.standing().select_for_update(no_key=True).order_by("id")
     )
-    now = timezone.now()
+    now = database_time()
     WebhookDelivery.objects.bulk_create(
         number(endpoint, message, now)
         for message in told

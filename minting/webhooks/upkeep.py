@@ -7,7 +7,6 @@ from datetime import timedelta
 
 import structlog
 from django.db import connection
-from django.utils import timezone
 from django_q.brokers import get_broker
 from redis import RedisError
 
@@ -66,7 +65,8 @@ def tidy() -> TidyReport:
 
 _FORGET = """
 WITH old AS (
-    SELECT id FROM minting_webhookdelivery WHERE created_at < %(before)s
+    SELECT id FROM minting_webhookdelivery
+    WHERE created_at < statement_timestamp() - make_interval(secs => %(kept)s)
     ORDER BY created_at LIMIT %(most)s FOR UPDATE SKIP LOCKED
 ), tries AS (
     DELETE FROM minting_webhookattempt WHERE delivery_id IN (SELECT id FROM old)
@@ -77,10 +77,9 @@ DELETE FROM minting_webhookdelivery WHERE id IN (SELECT id FROM old)
 
 def _forget() -> int:
     forgotten: int = 0
-    before = timezone.now() - KEPT
     while True:
         with connection.cursor() as cursor:
-            cursor.execute(_FORGET, {"before": before, "most": FORGOTTEN_AT_ONCE})
+            cursor.execute(_FORGET, {"kept": KEPT.total_seconds(), "most": FORGOTTEN_AT_ONCE})
             forgotten += cursor.rowcount
             if cursor.rowcount < FORGOTTEN_AT_ONCE:
                 return forgotten

@@ -90,6 +90,7 @@ def story(imported: ImportFile) -> dict[str, Any]:
         "facts": facts(imported),
         "refreshes": imported.status in OPEN,
         "progress": progress,
+        "rows_so_far": f"{progress.rows:,}" if progress else "",
         "figures": figures(imported.report),
         "held": held_rows(imported),
         "problems": finding_rows(

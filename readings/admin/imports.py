@@ -66,6 +66,7 @@ class ImportFileAdmin(ListAdmin):
     list_display = ["file", "kind_word", "state", "rows", "shape", "brought", "brought_by"]
     list_select_related = ["brought_by"]
     list_filter = ["status", "kind"]
+    when_empty = "Bring readings or a registry as a file: by the buttons above."
     ordering = ["-id"]
     actions_list = ["upload_readings", "upload_registry"]
 

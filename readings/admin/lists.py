@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from django.contrib import messages
 from django.contrib.admin import ShowFacets
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.core.exceptions import ValidationError
 from django.core.paginator import Page, Paginator
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.functional import cached_property
 from unfold.admin import ModelAdmin
 from unfold.views import ChangeList
@@ -53,13 +56,35 @@ class CappedPaginator(Paginator):
 class CappedList(ChangeList):
     """A list that claims no number of all rows: it counted to a limit, and says so at its end."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # Of the browser's tab: what is here, rather than "Select … to view".
+        self.title = str(self.opts.verbose_name_plural).capitalize()
+
     def get_results(self, request: HttpRequest) -> None:
         """As it was, without the offer to show "all" beside the title."""
         super().get_results(request)
         self.full_result_count = self.result_count
 
 
-class ListAdmin(ModelAdmin):
+class ActsOnRows(ModelAdmin):
+    """Actions take rows that a list can offer, and nothing else."""
+
+    def response_action(
+        self, request: HttpRequest, queryset: QuerySet[Any], *where: Any, **more: Any
+    ) -> HttpResponse | None:
+        """As it was, but for rows that no page offers."""
+        chosen = request.POST.getlist(ACTION_CHECKBOX_NAME)
+        try:
+            for each in chosen:
+                self.opts.pk.to_python(each)
+        except ValidationError:
+            self.message_user(request, "No such rows: choose in the list.", messages.ERROR)
+            return HttpResponseRedirect(request.get_full_path())
+        return super().response_action(request, queryset, *where, **more)  # type: ignore[no-any-return]
+
+
+class ListAdmin(ActsOnRows):
     """A list without full counts; sortable by what an index sorts, and by nothing else."""
 
     paginator = CappedPaginator

@@ -32,6 +32,8 @@ class AssignmentInline(ShownInline):
     fields = ["owner", STARTS, ENDS]
     readonly_fields = fields
     ordering = ["-starts_at"]
+    hide_title = True
+    """Its columns say all of it."""
 
 
 @admin.register(Meter)

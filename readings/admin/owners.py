@@ -10,9 +10,10 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.safestring import SafeString
 from unfold.decorators import action, display
 
-from readings.admin import times
+from readings.admin import copying, times
 from readings.admin.base import ShownInline
 from readings.admin.history import HistoryPages
 from readings.admin.lists import FoundByShape
@@ -37,6 +38,8 @@ class WalletInline(ShownInline):
     ]
     readonly_fields = fields
     ordering = ["-registered_at"]
+    hide_title = True
+    """It is called by its address, which is the first column."""
 
 
 class WalletChangeInline(ShownInline):
@@ -95,9 +98,12 @@ class OwnerAdmin(HistoryPages, FoundByShape):
         return ["user_id", CREATED] if obj else []
 
     @display(description="Wallet", empty_value="none: readings are held")
-    def wallet(self, owner: Owner) -> str | None:
+    def wallet(self, owner: Owner) -> SafeString | None:
         """What is paid now."""
-        return getattr(owner, "wallet_address", None)
+        address: str | None = getattr(owner, "wallet_address", None)
+        if not address:
+            return None
+        return copying.together(copying.shortened(address), copying.button(address, "wallet"))
 
     def find(self, owners: QuerySet[Owner], named: Sought) -> QuerySet[Owner]:
         """By id, by a wallet that they have or had, or by how their names begin."""

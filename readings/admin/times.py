@@ -14,20 +14,10 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
+from readings.moments import period, utc
+
 Column = Any
 """A function of a row; Django's stubs know the names of columns only."""
-
-
-def utc(moment: datetime | None) -> str:
-    """``2026-11-23 18:45:10 UTC``: where only text can stand."""
-    return "" if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
-
-
-def period(start: datetime, end: datetime) -> str:
-    """``2026-11-23 18:30 to 18:45 UTC``: where only text can stand."""
-    start, end = start.astimezone(UTC), end.astimezone(UTC)
-    until = f"{end:%H:%M}" if start.date() == end.date() else f"{end:%Y-%m-%d %H:%M}"
-    return f"{start:%Y-%m-%d %H:%M} to {until} UTC"
 
 
 def time(moment: datetime | None) -> SafeString | str:

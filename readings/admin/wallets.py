@@ -9,6 +9,7 @@ from django.contrib.auth.models import User
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.template.response import TemplateResponse
 from unfold.decorators import display
 
 from readings import intake
@@ -18,12 +19,15 @@ from readings.admin.lists import counted, keys_of
 from readings.admin.search import Kind, Sought
 from readings.conf import second_person
 from readings.errors import ReadingError
-from readings.models import Owner, Wallet, WalletChange
+from readings.models import MeterReading, Owner, Wallet, WalletChange
 from readings.second_person import ChangeWay
 
 # Ids are UUIDv7: their order is that of registration, and it has an index.
 REGISTERED = times.column("registered_at", "Registered at", ordering="id")
 
+
+RETIRED_AT_ONCE = 200
+"""More than anybody reads through."""
 
 WAITS = (
     "Nothing is changed yet: a wallet that takes the place of another waits for a second person. "
@@ -131,9 +135,29 @@ class WalletAdmin(RegisteredAdmin):
         description="Retire: hold the owner's readings until there is a new wallet",
         permissions=["add"],
     )
-    def retire(self, request: HttpRequest, wallets: QuerySet[Wallet]) -> None:
-        """Leaves the owners of the chosen current wallets without one."""
-        current = wallets.filter(retired_at=None).select_related("owner")
-        for wallet in current:
-            intake.retire_wallet(owner=wallet.owner, by=person(request))
-        self.message_user(request, f"{len(current)} wallets retired", messages.SUCCESS)
+    def retire(self, request: HttpRequest, wallets: QuerySet[Wallet]) -> HttpResponse | None:
+        """Asks once; then leaves the owners of the chosen current wallets without one."""
+        current = list(
+            wallets.filter(retired_at=None).select_related("owner")[: RETIRED_AT_ONCE + 1]
+        )
+        words = f"{len(current):,} wallet{'' if len(current) == 1 else 's'}"
+        if len(current) > RETIRED_AT_ONCE:
+            told = f"Nothing is done: select at most {RETIRED_AT_ONCE:,} at once."
+            self.message_user(request, told, messages.ERROR)
+        elif not current:
+            self.message_user(request, "None of them is paid now.", messages.INFO)
+        elif "post" in request.POST:
+            for wallet in current:
+                intake.retire_wallet(owner=wallet.owner, by=person(request))
+            self.message_user(request, f"{words} retired", messages.SUCCESS)
+        else:
+            owners = [wallet.owner_id for wallet in current]
+            context = {
+                **self.admin_site.each_context(request),
+                "title": f"Retire {words}?",
+                "opts": self.opts,
+                "wallets": current,
+                "held": MeterReading.objects.mintable().filter(owner__in=owners).count(),
+            }
+            return TemplateResponse(request, "admin/readings/retire.html", context)
+        return None

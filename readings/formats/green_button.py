@@ -10,6 +10,7 @@ A meter's serial is not in the format: the user names the meter.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -55,8 +56,11 @@ def green_button_rows(file: BinaryIO, options: Options) -> Rows:
     if not options.meter:
         raise AnswerNeeded("meter", "Green Button names no meter: say whose readings these are")
     values = _Values(series)
+    count = 0
     for count, reading in enumerate(_parse(file, values), start=1):
         yield Row(count, _reading(reading, series, options.meter))
+    if not count:
+        raise FileRefused("No IntervalBlock holds readings of the exported energy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,13 +209,9 @@ def _check_type(told: dict[str, str]) -> None:
 
 def _exponent(told: dict[str, str]) -> int:
     text = told.get("powerOfTenMultiplier") or "0"
-    try:
-        exponent = int(text[:5])
-    except ValueError:
-        exponent = 99
-    if not -12 <= exponent <= 12:
+    if not re.fullmatch("[+-]?[0-9]{1,2}", text) or not -12 <= int(text) <= 12:
         raise FileRefused(f"powerOfTenMultiplier is {text[:10]!r}")
-    return exponent
+    return int(text)
 
 
 def _blocks(series: _Entry) -> frozenset[str]:
@@ -248,6 +248,8 @@ class _Values(_Target):
         if not series.href and not series.blocks:
             return True
         up, own = self.entry.up, self.entry.self_link
+        if not (up or own):
+            raise FileRefused("An entry does not say whose readings it has before it tells them")
         return (
             up in series.blocks
             or own in series.blocks

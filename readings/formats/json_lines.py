@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, BinaryIO, NoReturn
 
 from readings.candidate import Submission
@@ -45,8 +45,10 @@ def _bodies(line: str) -> Iterator[object]:
         InvalidReading: It is not JSON.
     """
     try:
-        document: Any = json.loads(line, parse_float=Decimal, parse_constant=_refuse)
-    except (ValueError, RecursionError):
+        document: Any = json.loads(
+            line, parse_float=Decimal, parse_constant=_refuse, object_pairs_hook=_object
+        )
+    except (ValueError, InvalidOperation, RecursionError):
         raise InvalidReading("The line is not JSON") from None
     match document:
         case {"readings": [*bodies]} | [*bodies]:
@@ -62,6 +64,14 @@ def _read(body: object, meter: str, clock: Clock) -> Submission | InvalidReading
         return any_of_them(body, meter=meter, clock=clock)
     except InvalidReading as error:
         return error
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """As in the API, which takes no object that tells a name twice."""
+    body = dict(pairs)
+    if len(body) < len(pairs):
+        raise InvalidReading("The line tells a name twice in one object")
+    return body
 
 
 def _refuse(name: str) -> NoReturn:

@@ -16,6 +16,7 @@ estimated, variable and missing ones (S, E, V, N) come in unverified, and are he
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
@@ -153,7 +154,7 @@ class _Reader:
         exponent = KWH_EXPONENTS.get(unit.upper())
         if exponent is None:
             raise FileRefused(f"{unit[:20]!r} is no unit of energy (Wh, kWh, MWh)", line=line)
-        if not minutes.isascii() or not minutes.isdigit() or int(minutes) not in range(1, 1441):
+        if not re.fullmatch("[0-9]{1,4}", minutes) or int(minutes) not in range(1, 1441):
             raise FileRefused(f"an interval of {minutes[:20]!r} minutes", line=line)
         if MINUTES_A_DAY % int(minutes):
             raise FileRefused(f"{minutes} minutes do not divide a day", line=line)
@@ -189,10 +190,8 @@ class _Reader:
         if quality not in "AFSEVN":
             yield Row(line, InvalidReading(f"{rest[0][:20]!r} is no quality (A, F, S, E, V, N)"))
             return
-        try:
-            start = datetime.strptime(record[1], "%Y%m%d").replace(tzinfo=MARKET_TIME)
-            start = start.astimezone(UTC)
-        except (ValueError, OverflowError):
+        start = _midnight(record[1])
+        if start is None:
             yield Row(line, InvalidReading("The day is not YYYYMMDD"))
             return
         self._day = _Day(line, channel, start, values, quality)
@@ -224,6 +223,16 @@ def _check_header(line: int, record: list[str]) -> None:
         )
     if record[0] != "100" or version != "NEM12":
         raise FileRefused("NEM12 begins with 100,NEM12", line=line)
+
+
+def _midnight(day: str) -> datetime | None:
+    """When the day begins, UTC."""
+    if not re.fullmatch("[0-9]{8}", day):
+        return None  # of 2026112, strptime would make the second of November
+    try:
+        return datetime.strptime(day, "%Y%m%d").replace(tzinfo=MARKET_TIME).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
 
 
 def _kwh(value: Decimal, exponent: int) -> Decimal:

@@ -35,6 +35,13 @@ def table_rows(lines: Lines, options: Options) -> Rows:
             yield Row(line, reader.read(cells))
 
 
+def _later(start: datetime, interval: timedelta) -> datetime:
+    try:
+        return start + interval
+    except OverflowError:
+        raise InvalidReading("The period ends after the year 9999") from None
+
+
 def _empty(cells: Cells) -> bool:
     return all(cell is None or (isinstance(cell, str) and not cell.strip()) for cell in cells)
 
@@ -88,23 +95,28 @@ class _Reader:
             kwh_amount=self._exported(cells, generated, consumed, interval),
             period_start=start,
             period_end=end,
-            interval_seconds=None if start is not None else interval,
+            interval_seconds=None if start is not None else self._interval(cells),
             energy_generated=generated,
             energy_consumed=consumed,
             external_id=self._text(cells, "external_id"),
             meter_signature=self._text(cells, "signature"),
         )
 
-    def _period(self, cells: Cells) -> tuple[object, datetime, int | None]:
+    def _period(self, cells: Cells) -> tuple[datetime | None, datetime, timedelta | None]:
+        """Start, if both ends are told; end; and how long it is."""
         start = self._moment(cells, "start")
         end = self._moment(cells, "end") or self._moment(cells, "timestamp")
-        interval = self._interval(cells)
+        seconds = self._interval(cells)
+        interval = None if seconds is None else timedelta(seconds=seconds)
         if start is not None and end is not None:
-            return start, end, int((end - start).total_seconds())
+            return start, end, end - start
         if start is not None and interval is not None:
-            return start, start + timedelta(seconds=interval), interval
+            return start, _later(start, interval), interval
         if end is None:
             raise InvalidReading("The time is missing")
+        if "start" in self._found:
+            # As a lone end it would take no part in the overlap rule that the others obey.
+            raise InvalidReading("start is missing, where the file tells periods by both ends")
         return None, end, interval
 
     def _interval(self, cells: Cells) -> int | None:
@@ -125,7 +137,7 @@ class _Reader:
         cells: Cells,
         generated: Decimal | None,
         consumed: Decimal | None,
-        interval: int | None,
+        interval: timedelta | None,
     ) -> Decimal:
         watt_hours = self._number(cells, "exported_wh")
         if watt_hours is not None:
@@ -141,7 +153,7 @@ class _Reader:
             raise InvalidReading("What was consumed is missing: there is no telling the surplus")
         return max(ZERO, values.EXACT.subtract(generated, consumed))
 
-    def _energy(self, cells: Cells, field: str, interval: int | None) -> Decimal | None:
+    def _energy(self, cells: Cells, field: str, interval: timedelta | None) -> Decimal | None:
         kilowatt_hours = self._number(cells, field)
         if kilowatt_hours is not None:
             return kilowatt_hours

@@ -29,9 +29,10 @@ _DATE = re.compile(
     re.ASCII,
 )
 
-HOUR = Decimal(3600)
+MOMENT = timedelta(microseconds=1)
+HOUR = timedelta(hours=1) // MOMENT
 EXACT = Context(prec=60)
-"""For kW times seconds: more places than any value that passes has."""
+"""For kW times microseconds: more places than any value that passes has."""
 
 
 def number(value: object, name: str = "A value", *, decimal_comma: bool = False) -> Decimal:
@@ -62,13 +63,13 @@ def _from_text(text: str, name: str, *, decimal_comma: bool) -> Decimal:
     raise InvalidReading(f"{name} is not a number")
 
 
-def energy(kilowatts: Decimal, seconds: int) -> Decimal:
-    """KWh of a mean power over so many seconds.
+def energy(kilowatts: Decimal, interval: timedelta) -> Decimal:
+    """KWh of a mean power over so long.
 
-    >>> energy(Decimal("2"), 900)
+    >>> energy(Decimal("2"), timedelta(minutes=15))
     Decimal('0.5')
     """
-    return EXACT.divide(EXACT.multiply(kilowatts, Decimal(seconds)), HOUR)
+    return EXACT.divide(EXACT.multiply(kilowatts, Decimal(interval // MOMENT)), Decimal(HOUR))
 
 
 class Clock:

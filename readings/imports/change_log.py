@@ -13,7 +13,7 @@ from django.db import connection
 from django.db.models import Model
 from django.utils import timezone
 
-from readings.intake.registering import Change
+from readings.intake.registered import Change
 from readings.models import ImportFile
 
 if TYPE_CHECKING:

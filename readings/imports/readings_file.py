@@ -33,6 +33,12 @@ CHUNK = 1_000
 
 COUNTED = ("rows", "new", "duplicates", "conflicts", "corrected", "invalid", "not_minted")
 
+TOLD_OTHERWISE = (
+    "of the new readings lie over readings of the same meters whose periods were told in the other "
+    "way (by both ends, or by their end alone). No rule compares the two: where both mean the same "
+    "energy, it would be minted twice."
+)
+
 
 def take_readings(
     imported: ImportFile,
@@ -61,6 +67,7 @@ def take_readings(
     while chunk := list(islice(rows, CHUNK)):
         clerk.take(chunk)
         tell(report.counts["rows"], 100 * file.tell() // max(1, imported.size))
+    report.notes += clerk.notes()
 
 
 class _Clerk:
@@ -79,6 +86,13 @@ class _Clerk:
         self._corrects = decision.corrections or trial
         self._report = report
         self._findings = findings
+        self._told_otherwise = 0
+
+    def notes(self) -> list[str]:
+        """What somebody should know before deciding, and no rule says."""
+        if not self._told_otherwise:
+            return []
+        return [f"{self._told_otherwise:,} {TOLD_OTHERWISE}"]
 
     def take(self, rows: Sequence[Row]) -> None:
         outcomes = submit_many(
@@ -137,6 +151,7 @@ class _Clerk:
     def _created(self, row: Row, outcome: Outcome) -> None:
         reading = _stored(outcome)
         self._report.counts["new"] += 1
+        self._told_otherwise += outcome.told_otherwise
         if reading.status == ReadingStatus.HELD:
             self._report.held[reading.code] += 1
             self._add(row, "held", code=reading.code, detail=reading.reason)

@@ -15,7 +15,8 @@ from readings.imports.locking import lock_registry
 from readings.imports.options import options_of
 from readings.imports.progress import Tell
 from readings.imports.report import Decision, Finding, Findings, Report
-from readings.intake.registering import RETIRED, Change, Earlier, Registered, register_many
+from readings.intake.registered import RETIRED, Change, Earlier, Registered
+from readings.intake.registering import register_many
 from readings.intake.wallet_changes import Asker
 from readings.models import ImportFile, Meter, MeterAssignment, Owner, Wallet, WalletChange
 from readings.second_person import ChangeWay
@@ -124,7 +125,7 @@ def _finding(change: Change) -> Finding:
         change.line,
         "new" if change.is_of_new else "changed",
         subject=_whose(change.row),
-        what=f"{change.row._meta.verbose_name} {change.field}",
+        what=f"{change.row._meta.verbose_name} {change.field}".replace("_", " "),
         old=change.old,
         new=change.new,
     )

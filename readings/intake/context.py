@@ -12,7 +12,7 @@ from django.db.models.expressions import RawSQL
 
 from readings.models import Meter, MeterAssignment, Owner, Wallet
 from readings.periods import Timeline, Told, windows
-from readings.rules import PeriodKind, ReadingCode
+from readings.rules import MAX_PERIOD, PeriodKind, ReadingCode
 
 Span = tuple[datetime, datetime]
 
@@ -22,7 +22,10 @@ SELECT r.meter_id, r.id, r.period_kind, r.period_start, r.period_end,
   FROM unnest(%s::uuid[], %s::timestamptz[], %s::timestamptz[]) AS w (meter_id, starts, ends)
   JOIN readings_meterreading r
     ON r.meter_id = w.meter_id AND r.period_end > w.starts AND r.period_start < w.ends
+   AND r.period_end < w.ends + %s
 """
+# No period is longer than ``MAX_PERIOD``, so the last line takes nothing away: it ends the walk
+# through the index, which would go on to the meter's newest reading.
 
 
 def lock_meters(serials: Collection[str]) -> dict[str, Meter]:
@@ -47,7 +50,8 @@ def load_timelines(spans: Mapping[UUID, Iterable[Span]]) -> dict[UUID, Timeline]
     found: dict[UUID, dict[UUID, Told]] = defaultdict(dict)
     if looked_up:
         with connection.cursor() as cursor:
-            cursor.execute(_TOLD, [list(column) for column in zip(*looked_up, strict=True)])
+            columns = [list(column) for column in zip(*looked_up, strict=True)]
+            cursor.execute(_TOLD, [*columns, MAX_PERIOD])
             for meter_id, reading_id, kind, start, end, *values, is_current, code in cursor:
                 found[meter_id][reading_id] = Told(
                     reading_id=reading_id,

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
+from xml.sax.saxutils import escape
 from zipfile import ZipFile, is_zipfile
 
 import structlog
@@ -31,6 +33,9 @@ from readings.models import (
 from readings.models.import_file import OPEN, ImportKind, PartKind
 
 log = structlog.get_logger(__name__)
+
+ENCODINGS = ("utf-8", "cp1252", "utf-16-le", "utf-16-be")
+"""Of files, as ``readings.formats.text`` tells them."""
 
 FORGOTTEN = "Forgotten owner"
 """Stands for a name; told apart by ``user_id``."""
@@ -76,6 +81,8 @@ def forget_owner(owner: Owner, *, by: str) -> Forgotten:
     entries = _forget_in_logs(row, words, (named, str(row)))
     for asked in WalletChange.objects.filter(owner=row):
         _rewrite(asked, words, ("", ""), ("reason", "exception_reason"))
+    for wallet in row.wallets.all():
+        _rewrite(wallet, words, ("", ""), ("exception_reason",))
     files = _forget_files(words)
     owner.refresh_from_db()
     log.info("owner_forgotten", user_id=row.user_id, by=by, meters=len(homes), files=files)
@@ -151,7 +158,7 @@ def _forget_files(words: set[str]) -> int:
     done = ImportFile.objects.filter(kind=ImportKind.REGISTRY.value).exclude(
         status__in=[status.value for status in OPEN]
     )
-    needles = [word.encode() for word in words]
+    needles = {spelling for word in words for spelling in _spellings(word)}
     quoting = 0
     for file in done:
         report = _without(file.report, words, ("", ""))
@@ -163,6 +170,14 @@ def _forget_files(words: set[str]) -> int:
         ImportPart.objects.filter(file=file).delete()
         quoting += 1
     return quoting
+
+
+def _spellings(word: str) -> Iterator[bytes]:
+    """A word as files have it: in each encoding that is read, quoted for CSV, escaped for XML."""
+    for text in {word, word.replace('"', '""'), escape(word)}:
+        for encoding in ENCODINGS:
+            with suppress(UnicodeEncodeError):
+                yield text.encode(encoding)
 
 
 def _texts(file: ImportFile) -> Iterator[bytes]:

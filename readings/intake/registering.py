@@ -7,8 +7,7 @@ for is worked out in memory, then written in bulk: nothing is written for what i
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -18,9 +17,11 @@ from django.db.models import Model
 from django.utils import timezone
 
 from readings.conf import second_person
-from readings.errors import OverlappingAssignment, ReadingError, RegistryError
+from readings.errors import ReadingError, RegistryError
 from readings.formats.registry import Entry
+from readings.intake.assigning import assignments_of, ending
 from readings.intake.holding import rejudge
+from readings.intake.registered import RETIRED, Change, Earlier, Registered
 from readings.intake.registry import A_COMMAND, adopt_readings
 from readings.intake.wallet_changes import (
     CHANGED,
@@ -44,9 +45,6 @@ FIELDS: dict[type[Model], dict[str, str]] = {
 """Of an entry → of the row."""
 
 
-RETIRED = "retired_at"
-"""Of a wallet that another one follows: logged, but the new one's address says the same."""
-
 HANGS_ON: dict[type[Model], str] = {
     Wallet: "owner",
     WalletChange: "owner",
@@ -59,54 +57,6 @@ WRITTEN: dict[type[Model], list[str]] = {
     WalletChange: ["status", "decided_by", "decided_at", "reason"],
 }
 """Columns of rows that were there and are different now."""
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One value of one row, before and after."""
-
-    line: int
-    row: Model
-    field: str
-    old: str
-    """Empty where there was none."""
-    new: str
-    is_new: bool
-    """The row itself is."""
-    is_of_new: bool
-    """So is what it hangs on: nothing that was there before is different now."""
-
-
-@dataclass(slots=True)
-class Registered:
-    """What a registration did."""
-
-    changes: list[Change] = field(default_factory=list)
-    problems: list[tuple[Entry, ReadingError]] = field(default_factory=list)
-    rejudged: int = 0
-
-
-@dataclass(slots=True)
-class Earlier:
-    """What is to be known of a file's earlier parts, when it is registered in parts."""
-
-    named_again: Collection[int] = ()
-    """Hashes of the owners' ids and meters' serials that more than one part names; of the others
-    nothing is kept."""
-    told: dict[tuple[str, str, str], tuple[int, object]] = field(default_factory=dict)
-    """What was told of an owner or a meter, and in which line."""
-    made: set[UUID] = field(default_factory=set)
-    """Owners and meters that the file brought."""
-
-    def keep(self, new: Iterable[Owner | Meter]) -> None:
-        """Ends a part, which made these."""
-        named = self.named_again
-        self.told = {place: told for place, told in self.told.items() if hash(place[1]) in named}
-        self.made |= {row.id for row in new if hash(_key(row)) in named}
-
-
-def _key(row: Owner | Meter) -> str:
-    return row.user_id if isinstance(row, Owner) else row.serial
 
 
 def register_many(
@@ -148,7 +98,7 @@ class _Registration:
             .select_for_update()
             .order_by("id")
         }
-        self._held = _assignments([each.id for each in self._meters.values()])
+        self._held = assignments_of([each.id for each in self._meters.values()])
         self._changed: dict[type[Model], dict[UUID, Any]] = defaultdict(dict)
         self._new: dict[type[Model], list[Any]] = defaultdict(list)
         self._retired: list[UUID] = []
@@ -188,7 +138,7 @@ class _Registration:
         meter, owner = self._meters.get(entry.serial), self._owners.get(entry.user_id)
         held = self._held[meter.id] if meter else []
         if entry.held_from is not None:
-            _ending(held, entry, owner.id if owner else None)
+            ending(held, entry, owner.id if owner else None)
         elif owner is None or not any(
             each.owner_id == owner.id and each.ends_at is None for each in held
         ):
@@ -291,11 +241,11 @@ class _Registration:
         if owner is None or meter is None or entry.held_from is None:
             return
         held = self._held[meter.id]
-        ending = _ending(held, entry, owner.id)
-        if ending is None:
+        ended = ending(held, entry, owner.id)
+        if ended is None:
             return
         before = ""
-        for each in ending:
+        for each in ended:
             before = str(each.owner)
             each.ends_at = entry.held_from
             if not each._state.adding:
@@ -364,47 +314,7 @@ def _guarded(owners: Sequence[UUID]) -> set[UUID]:
     return set(known.values_list("owner", flat=True).distinct())
 
 
-def _ending(
-    held: Iterable[MeterAssignment], entry: Entry, owner_id: UUID | None
-) -> list[MeterAssignment] | None:
-    """The open assignments that this entry's would end; ``None``: it is so already.
-
-    As ``registry.assign_meter``; a finished assignment that is told again is so already, too.
-
-    Raises:
-        RegistryError: It ends before it starts.
-        OverlappingAssignment: Somebody else holds the meter in that time.
-    """
-    starts, ends = entry.held_from, entry.held_until
-    if starts is None:
-        return None
-    if ends is not None and ends <= starts:
-        raise RegistryError("An assignment must end after it starts")
-    same = [each for each in held if each.owner_id == owner_id]
-    if any((each.starts_at, each.ends_at) == (starts, ends) for each in same):
-        return None
-    before = [each for each in held if each.ends_at is None and each.starts_at <= starts]
-    if ends is None and any(each.owner_id == owner_id for each in before):
-        return None
-    ending = [each for each in before if each.starts_at != starts]
-    for each in held:
-        if each in ending:
-            continue
-        if (each.ends_at is None or each.ends_at > starts) and (
-            ends is None or each.starts_at < ends
-        ):
-            raise OverlappingAssignment(entry.serial, starts)
-    return ending
-
-
 def _locked(model: type[Any], key: str, values: set[str]) -> dict[str, Any]:
     """Rows by key, locked in the order of their ids."""
     rows = model.objects.select_for_update(no_key=True).filter(**{f"{key}__in": list(values)})
     return {getattr(row, key): row for row in rows.order_by("id")}
-
-
-def _assignments(meters: Sequence[UUID]) -> dict[UUID, list[MeterAssignment]]:
-    held: dict[UUID, list[MeterAssignment]] = defaultdict(list)
-    for each in MeterAssignment.objects.filter(meter__in=meters).select_related("owner"):
-        held[each.meter_id].append(each)
-    return held

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from itertools import islice
@@ -48,6 +48,9 @@ class Outcome:
     """Stored now, or before (duplicate, conflict); ``None`` when invalid."""
     error: ReadingError | None = None
     """Of a conflict or an invalid item."""
+    told_otherwise: bool = False
+    """Created, and a period told in the other way (by both ends, or by its end) holds this energy,
+    too."""
 
     @property
     def reading_id(self) -> UUID | None:
@@ -170,6 +173,7 @@ class _Intake:
     source: ReadingSource
     submitted_by_id: int | None
     import_file_id: UUID | None
+    told_otherwise: set[UUID] = field(default_factory=set)
 
     def take(self, items: Sequence[Submission | ReadingError]) -> list[Outcome]:
         examined = [self._examine(item) for item in items]
@@ -179,7 +183,7 @@ class _Intake:
             # Locks keep repeats out; should anybody write without them, the unique
             # constraints refuse the whole chunk rather than let one reading count twice.
             store(new)
-            return _outcomes(decisions, {reading.id: reading for reading in new})
+            return _outcomes(decisions, {each.id: each for each in new}, self.told_otherwise)
 
     def _examine(self, item: Submission | ReadingError) -> Candidate | ReadingError:
         if isinstance(item, ReadingError):
@@ -227,6 +231,10 @@ class _Intake:
             has_wallet=known.has_wallet,
         )
         reading = self._reading(candidate, known, start, judge(facts, self.limits))
+        if reading.kwh_amount > 0 and known.timeline.told_otherwise(
+            candidate.kind, start, candidate.end
+        ):
+            self.told_otherwise.add(reading.id)
         # Later items of the same chunk see it as they would see a stored one.
         known.timeline.add(
             Told(
@@ -275,7 +283,9 @@ def _spans(candidates: Iterable[Candidate], meters: dict[str, Meter]) -> dict[UU
     return spans
 
 
-def _outcomes(decisions: Sequence[_Decision], new: dict[UUID, MeterReading]) -> list[Outcome]:
+def _outcomes(
+    decisions: Sequence[_Decision], new: dict[UUID, MeterReading], otherwise: set[UUID]
+) -> list[Outcome]:
     before = {
         decision.told.reading_id
         for decision in decisions
@@ -287,7 +297,13 @@ def _outcomes(decisions: Sequence[_Decision], new: dict[UUID, MeterReading]) -> 
         if isinstance(decision, ReadingError):
             outcomes.append(Outcome(OutcomeStatus.INVALID, error=decision))
         elif isinstance(decision, MeterReading):
-            outcomes.append(Outcome(OutcomeStatus.CREATED, reading=decision))
+            outcomes.append(
+                Outcome(
+                    OutcomeStatus.CREATED,
+                    reading=decision,
+                    told_otherwise=decision.id in otherwise,
+                )
+            )
         elif decision.agrees:
             outcomes.append(
                 Outcome(OutcomeStatus.DUPLICATE, reading=known[decision.told.reading_id])

@@ -14,6 +14,7 @@ from readings.models.import_file import ImportFile
 from readings.models.meter import Meter
 from readings.models.owner import Owner
 from readings.models.wallet import Wallet
+from readings.moments import period
 from readings.rules import (
     CODED,
     KWH_PLACES,
@@ -262,7 +263,7 @@ class MeterReading(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.meter_id} {self.period_end:%Y-%m-%d %H:%M} {self.kwh_amount} kWh"
+        return f"{self.meter}, {period(self.period_start, self.period_end)}"
 
     @property
     def reason(self) -> str:

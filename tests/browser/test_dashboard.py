@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, User
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from minting.models import BatchSource, MintBatch, MintingStop
 from minting.service.requests.prepare import request_batch
@@ -102,10 +102,32 @@ def test_whoever_may_not_is_refused(groups: None, visitor: Visitor):
     expect(page.get_by_text("Select readings to mint")).to_have_count(0)
     expect(page.get_by_text("No worker runs")).to_be_visible()
     visitor.pictures("empty")
+    within_reach_of_the_keyboard(page)
     for address in ("stop", "resume"):
         answer = page.request.get(f"{visitor.base}/admin/minting/mintingstop/{address}/")
         assert answer.status == 403
     assert not MintingStop.objects.exists()
+
+
+def within_reach_of_the_keyboard(page: Page) -> None:
+    """What unfold draws for the mouse alone, the menus above all; and a way past them."""
+    page.reload()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip the menu")).to_be_focused()
+    menu, dashboard = page.locator("#nav-sidebar-inner"), page.get_by_role("link", name="Dashboard")
+    expect(dashboard).to_be_visible()
+    page.get_by_role("button", name="Show or hide the menu").focus()
+    page.keyboard.press("Enter")
+    expect(menu).to_be_hidden()
+    page.keyboard.press("Space")
+    expect(menu).to_be_visible()
+    page.get_by_role("button", name="auditor").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Log out")).to_be_visible()
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.querySelector('#main').role") == "main"
+    # The name of an icon is no word.
+    expect(dashboard).to_have_accessible_name("Dashboard")
 
 
 def test_a_silent_node_breaks_nothing(

@@ -169,7 +169,7 @@ class ExactlyOnce(RuleBasedStateMachine):
         def killed(*_args, **_options):
             raise KilledError
 
-        with patch(where, killed), patch("minting.journal.hand_back", lambda _claims: 0):
+        with patch(where, killed), patch("minting.journal.hand_back", lambda _claims, **_: 0):
             self.clock.budget = pauses
             try:
                 self._drive()

@@ -273,7 +273,7 @@ def _drive_and_die(drain) -> None:
 
     with (
         patch.object(journal, "record_sent", killed),
-        patch("minting.journal.hand_back", lambda _claims: 0),
+        patch("minting.journal.hand_back", lambda _claims, **_: 0),
     ):
         drain()
 

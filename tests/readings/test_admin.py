@@ -6,6 +6,7 @@ import pytest
 from django.contrib.auth.models import Permission
 from django.urls import reverse
 
+from readings.admin import wallets
 from readings.models import Meter, MeterAssignment, Owner, Wallet
 from tests.factories.readings import LONG_AGO, MeterFactory, OwnerFactory, address, last_quarter
 
@@ -105,13 +106,28 @@ def test_a_wrong_wallet_is_told_in_the_form(admin_client, outsider, fields, sent
 
 def test_wallets_are_retired_not_deleted(admin_client, household):
     reading = household.reading()
-    admin_client.post(
-        page("wallet"), {"action": "retire", "_selected_action": [household.wallet.id]}
-    )
+    form = {"action": "retire", "_selected_action": [household.wallet.id]}
+    asked = admin_client.post(page("wallet"), form).content.decode()
+    assert "Retire 1 wallet?" in asked
+    assert household.wallet.address in asked
+    assert "1 reading is held" in asked
+    assert Wallet.objects.current().exists(), "it asks first"
+    answer = admin_client.post(page("wallet"), {**form, "post": "yes"}, follow=True)
+    assert "1 wallet retired" in answer.content.decode()
     reading.refresh_from_db()
     assert reading.code == "no_wallet"
+    again = admin_client.post(page("wallet"), form, follow=True).content.decode()
+    assert "None of them is paid now" in again
     assert admin_client.post(page("wallet", "delete", household.wallet.id)).status_code == 403
     assert Wallet.objects.count() == 1
+
+
+def test_so_many_wallets_are_not_retired_at_once(admin_client, household, monkeypatch):
+    monkeypatch.setattr(wallets, "RETIRED_AT_ONCE", 0)
+    form = {"action": "retire", "_selected_action": [household.wallet.id], "post": "yes"}
+    page_after = admin_client.post(page("wallet"), form, follow=True).content.decode()
+    assert "at most 0 at once" in page_after
+    assert Wallet.objects.current().exists()
 
 
 def assignment(meter, owner, starts_at):

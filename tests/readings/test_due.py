@@ -8,15 +8,18 @@ from unittest.mock import patch
 from uuid import UUID
 
 import pytest
+from django.db import connection
+from django.forms.models import model_to_dict
 from django.utils import timezone
 
 from readings import due
-from readings.due import below, portions
+from readings.due import below, payees, pending_of, portions
 from readings.models import MeterReading, Wallet
 from readings.queries import look_for_minting
 from readings.rules import ReadingStatus
 from tests.factories.readings import MeterReadingFactory, OwnerFactory, WalletFactory
 from tests.factories.village import harvest, village
+from tests.tables import rows_read
 
 pytestmark = pytest.mark.django_db
 
@@ -60,10 +63,10 @@ def test_what_comes_in_meanwhile_divides_no_wallet():
     older, newer = village(2)
     harvest([newer], each=2)
     harvest([older], each=2)
-    genuine = list(due._wallets(Decimal(0)))
+    genuine = list(due._wallets(Decimal(0), ()))
     harvest([older, newer], each=1)
 
-    with patch.object(due, "_wallets", lambda _: iter(genuine)):
+    with patch.object(due, "_wallets", lambda *_: iter(genuine)):
         (portion,) = taken(most=4)
 
     assert (len(portion), owners_of(portion)) == (3, [older.owner.user_id])
@@ -94,6 +97,36 @@ def test_the_threshold_holds_owners_back_until_their_sum_reaches_it():
     harvest([poor], each=1)
     assert len(taken("1")[0]) == 8
     assert below(Decimal(1)) == 0
+
+
+def test_what_a_poll_reads_does_not_grow_with_what_it_passes_over():
+    *town, nobody = village(41)
+    harvest(town, each=3)
+
+    def cost() -> int:
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE readings_meterreading, readings_wallet")
+        before = rows_read("readings_meterreading")
+        but_for = [one.owner_id for one in payees() if one.owner_id == nobody.owner.pk]
+        (portion,) = portions(threshold=Decimal(0), most=200, but_for=but_for)
+        assert (len(portion), below(Decimal(1), but_for=but_for)) == (120, 120)
+        return rows_read("readings_meterreading") - before
+
+    (reading,) = harvest([nobody], each=1)
+    few = cost()
+    own = model_to_dict(reading, exclude=["meter", "owner"])
+    MeterReading.objects.bulk_create(
+        MeterReading(
+            meter_id=reading.meter_id,
+            owner_id=reading.owner_id,
+            **own
+            | {name: own[name] - timedelta(days=days) for name in ("period_start", "period_end")},
+        )
+        for days in range(1, 5_001)
+    )
+
+    assert cost() <= 2 * few
+    assert pending_of([nobody.owner.pk]) == 5_001
 
 
 def test_it_asks_for_exactly_what_a_batch_would_not_leave_out(settings):

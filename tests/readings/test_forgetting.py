@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from csv import writer
 
 import pytest
 from django.contrib.auth.models import Permission, User
@@ -12,7 +13,7 @@ from django.urls import reverse
 from openpyxl import Workbook
 
 from readings import intake
-from readings.models import ImportFile, ImportPart, Owner
+from readings.models import ImportFile, ImportPart, Owner, Wallet
 from tests.factories.readings import address, household
 from tests.tables import every_row
 
@@ -31,14 +32,23 @@ ROW = [
 
 
 def registered(tmp_path) -> Owner:
-    """By two files, renamed in the admin by the way: the change log quotes both names."""
-    (tmp_path / "registry.csv").write_text(",".join(HEAD) + "\n" + ",".join(ROW) + "\n")
-    call_command("import_registry", str(tmp_path / "registry.csv"))
-    book = Workbook()
-    book.active.append(HEAD)
-    book.active.append([*ROW[:2], "Somsri Telltale-Second", *ROW[3:]])
-    book.save(tmp_path / "registry.xlsx")
-    call_command("import_registry", str(tmp_path / "registry.xlsx"))
+    """By files in each way of writing, renamed on the way: the change log quotes all names."""
+    for name, encoding in (
+        ("Somsri Telltale", "utf-8"),
+        ("Somsri Telltale & Söhne", "cp1252"),
+        ('Somsri "Telltale" Ö', "utf-16"),
+    ):
+        with (tmp_path / "registry.csv").open("w", encoding=encoding) as file:
+            writer(file).writerows([HEAD, [*ROW[:2], name, *ROW[3:]]])
+        for _ in ("new", "the same: nothing is found in it"):
+            call_command("import_registry", str(tmp_path / "registry.csv"))
+    for name in ("Somsri Telltale & Söhne", "Somsri Telltale-Second"):
+        book = Workbook()
+        book.active.append(HEAD)
+        book.active.append([*ROW[:2], name, *ROW[3:]])
+        book.save(tmp_path / "registry.xlsx")
+        for _ in ("new", "the same"):
+            call_command("import_registry", str(tmp_path / "registry.xlsx"))
     return Owner.objects.get(user_id="tell-1")
 
 
@@ -58,6 +68,8 @@ def test_the_person_goes_and_the_books_stay(tmp_path, caplog, settings):
     })  # fmt: skip
     assert Owner.objects.get(pk=owner.pk).name == "Somsri Telltale-Third"
     settings.APPROVAL_ABOVE_KWH = 1
+    told = {"allow_program_owned": True, "exception_reason": "The vault of Somsri Telltale"}
+    Wallet.objects.filter(owner=owner).update(**told)
     asked = intake.register_wallet(owner=owner, address=address("another"))
     said = "Somsri Telltale-Third knows nothing of it"
     intake.refuse_wallet_change(asked.pk, by=admin, reason=said)
@@ -76,9 +88,10 @@ def test_the_person_goes_and_the_books_stay(tmp_path, caplog, settings):
     assert intake.is_forgotten(owner)
     asked.refresh_from_db()
     assert (asked.status, asked.reason) == ("refused", "*** knows nothing of it")
-    assert owner.wallets.current().get().address == address("tell")
+    wallet = owner.wallets.current().get()
+    assert (wallet.address, wallet.exception_reason) == (address("tell"), "The vault of ***")
     assert owner.assignments.get(ends_at=None).meter.serial == "TELL-1"
-    assert ImportFile.objects.count() == 2
+    assert ImportFile.objects.count() == 10
     assert not ImportPart.objects.exists()
     history = client.get(reverse("admin:readings_owner_history", args=[owner.pk])).content.decode()
     assert "Forgotten owner" in history

@@ -279,6 +279,7 @@ def test_instants_become_utc(value):
         None,
         datetime(2026, 11, 23, 12),  # noqa: DTZ001
         datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=7))),
+        "9999-12-31T23:59:59-12:00",
         "1969-12-31T23:59:59Z",
     ],
 )

@@ -17,6 +17,7 @@ from readings.intake import OutcomeStatus, Submission
 from readings.models import MeterReading
 from readings.rules import PeriodKind, ReadingSource, Verification
 from tests.factories.readings import QUARTER, MeterAssignmentFactory, MeterFactory, last_quarter
+from tests.tables import rows_read
 
 pytestmark = pytest.mark.django_db
 
@@ -116,6 +117,9 @@ def test_other_values_for_the_same_period_conflict(household):
         {"interval_seconds": 0},
         {"interval_seconds": True},
         {"interval_seconds": "900"},
+        {"interval_seconds": Decimal("-1e999999")},
+        {"interval_seconds": Decimal("1e-999999")},
+        {"interval_seconds": Decimal("NaN")},
         {"meter_serial": "x" * 101},
     ],
 )
@@ -292,6 +296,23 @@ def test_the_number_of_queries_does_not_grow(household, solar_farm, outsider):
     )
     assert many <= few + 1 <= 11
     assert MeterReading.objects.count() == 301
+
+
+def test_what_came_later_is_not_read_for_a_late_reading(household):
+    """Or a year that is brought after the next one would have that read for every row."""
+    minute = timedelta(minutes=1)
+    ends = [END - at * minute for at in range(2_000)]
+    submit_many(
+        [telling(household.meter, period_start=end - minute, period_end=end) for end in ends]
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE readings_meterreading, readings_meter")
+
+    before = rows_read("readings_meterreading")
+    late = END - timedelta(days=40)
+    submit(telling(household.meter, period_start=late - QUARTER, period_end=late))
+
+    assert rows_read("readings_meterreading") - before < 100
 
 
 def test_tens_of_thousands_go_chunk_by_chunk(household, monkeypatch):

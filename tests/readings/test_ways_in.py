@@ -223,16 +223,18 @@ def test_numbers_are_rounded_half_even_and_text_with_more_places_is_refused(
 ) -> None:
     """A file of text has no other numbers; Green Button's are whole watt hours."""
     told = [way for way in ways if way.name != "file Green Button"]
-    number, text = 0.12345678950, "0.1234567895"
     as_wh = [way for way in told if "private" in way.name or way.name == "door today"]
     as_kwh = [way for way in told if way not in as_wh]
+    assert as_wh
 
-    assert fates(as_kwh, lambda serial: Told(serial, END, raw=number)) == alike(as_kwh, PENDING)
-    assert set(
-        MeterReading.objects.filter(status="pending").values_list("kwh_amount", flat=True)
-    ) == {Decimal("0.123456790")}
-    expected = {way.name: PENDING if way.rounds else INVALID for way in as_kwh}
-    assert fates(as_kwh, lambda serial: Told(serial, END, raw=text)) == expected
+    for own, number in ((as_kwh, 0.1234567895), (as_wh, 123.4567895)):
+        assert fates(own, lambda serial, raw=number: Told(serial, END, raw=raw)) == alike(
+            own, PENDING
+        )
+        expected = {way.name: PENDING if way.rounds else INVALID for way in own}
+        assert fates(own, lambda serial, raw=number: Told(serial, END, raw=str(raw))) == expected
+    stored = MeterReading.objects.filter(status="pending")
+    assert set(stored.values_list("kwh_amount", flat=True)) == {Decimal("0.123456790")}
 
 
 def test_the_owner_is_who_held_the_meter_when_the_period_ended(ways: list[Way]) -> None:

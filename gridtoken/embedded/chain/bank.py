@@ -3,24 +3,39 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from solders.account import Account
 from solders.hash import Hash
 from solders.pubkey import Pubkey
 
 from gridtoken.embedded.chain.block import Block
+from gridtoken.embedded.chain.machine import Machine
 from gridtoken.embedded.chain.rules import MAX_PROCESSING_AGE
 
-if TYPE_CHECKING:
-    from gridtoken.embedded.chain.ledger import Ledger
+
+class Past(Protocol):
+    """Accounts as they are, and what they were after each of the newest blocks: a ledger."""
+
+    @property
+    def machine(self) -> Machine:
+        """What holds them as they are."""
+
+    def account_at(self, height: int, key: Pubkey) -> Account | None:
+        """One as it was after the block of a height."""
+
+    def differences(self, height: int) -> dict[Pubkey, Account | None]:
+        """What every account held that changed since the block of a height."""
+
+    def height_of(self, blockhash: Hash) -> int | None:
+        """The height of the recent block that a blockhash comes from."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bank:
     """A view, not a copy: it reads through the ledger's undo logs."""
 
-    ledger: Ledger
+    ledger: Past
     block: Block
 
     @property

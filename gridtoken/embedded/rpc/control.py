@@ -2,28 +2,42 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from base64 import b64decode
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from solders.account import Account
 from solders.pubkey import Pubkey
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from gridtoken.embedded.faults import FaultPlan
-
-if TYPE_CHECKING:
-    from gridtoken.embedded.rpc.service import Service
+from gridtoken.embedded.chain.ledger import Ledger
+from gridtoken.embedded.faults import FaultPlan, Faults
+from gridtoken.embedded.rpc.dispatch import Rpc
 
 Order = Callable[[Any], Awaitable[dict[str, Any]]]
+
+
+class Steered(Protocol):
+    """What a test has its hand on: the chain's clock, its faults and what was asked of it."""
+
+    ledger: Ledger
+    faults: Faults
+    rpc: Rpc
+    turn: asyncio.Lock
+    paused: bool
+    refused: int
+
+    async def make_slot(self) -> None:
+        """Makes the next slot."""
 
 
 class Control:
     """Carries orders out between two slots, never within one."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Steered) -> None:
         self._service = service
         self._orders: dict[str, Order] = {
             "faults": self._set_faults,

@@ -107,7 +107,7 @@ class Service:
             raise self._failure
 
     async def _subscribe(self, socket: WebSocket) -> None:
-        await endpoint(self, socket)
+        await endpoint(self.node, self.connections, socket)
 
     async def _health(self, _request: Request) -> Response:
         return PlainTextResponse("ok")

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from solders.pubkey import Pubkey
 from solders.signature import Signature
@@ -26,9 +26,6 @@ from gridtoken.embedded.rpc.error import (
 )
 from gridtoken.embedded.rpc.node import Node, in_context
 from gridtoken.embedded.rpc.params import Params
-
-if TYPE_CHECKING:
-    from gridtoken.embedded.rpc.service import Service
 
 NOTHING = object()
 """A subscription has nothing to tell this time."""
@@ -178,11 +175,11 @@ class Connection:
         return number
 
 
-async def endpoint(service: Service, socket: WebSocket) -> None:
-    """Serves one client until it leaves."""
+async def endpoint(node: Node, connections: set[Connection], socket: WebSocket) -> None:
+    """Serves one client until it leaves; it is among the connections as long as it stays."""
     await socket.accept()
-    connection = Connection(service.node)
-    service.connections.add(connection)
+    connection = Connection(node)
+    connections.add(connection)
     sending = asyncio.create_task(_send_all(connection, socket))
     try:
         while True:
@@ -190,7 +187,7 @@ async def endpoint(service: Service, socket: WebSocket) -> None:
     except WebSocketDisconnect:
         return
     finally:
-        service.connections.discard(connection)
+        connections.discard(connection)
         sending.cancel()
         with suppress(asyncio.CancelledError):
             await sending

@@ -52,9 +52,9 @@ class ApiCallAdmin(FoundByShape):
         return calls.filter(user__in=User.objects.filter(username=named.text))
 
     @display(description="When")
-    def when(self, call: ApiCall) -> str:
+    def when(self, call: ApiCall) -> SafeString | str:
         """To the second."""
-        return show.utc(call.at)
+        return show.time(call.at)
 
     @display(description="Token")
     def token_name(self, call: ApiCall) -> str:
@@ -84,4 +84,4 @@ class ApiCallAdmin(FoundByShape):
     @display(description="Batch")
     def batch_link(self, call: ApiCall) -> SafeString | str:
         """What came of it."""
-        return show.row_link(call.batch, show.utc(call.batch.created_at)) if call.batch else ""
+        return show.row_link(call.batch, show.time(call.batch.created_at)) if call.batch else ""

@@ -25,6 +25,7 @@ from gridtoken.login.events import tell
 from gridtoken.login.factor import all_of, listed, remove_all
 from readings.admin import times
 from readings.admin.history import HistoryPages
+from readings.admin.lists import ActsOnRows
 
 # The queue's own admin can run any task again with its arguments, and edit them. Its module is
 # imported above so that it has registered itself by now, and does not do so after us.
@@ -54,7 +55,7 @@ class RemovalForm(forms.Form):
 
 
 @admin.register(User)
-class UserAdmin(HistoryPages, DjangoUserAdmin, ModelAdmin):
+class UserAdmin(HistoryPages, ActsOnRows, DjangoUserAdmin, ModelAdmin):
     """Staff."""
 
     form = UserChangeForm
@@ -123,5 +124,5 @@ class UserAdmin(HistoryPages, DjangoUserAdmin, ModelAdmin):
 
 
 @admin.register(Group)
-class GroupAdmin(HistoryPages, DjangoGroupAdmin, ModelAdmin):
+class GroupAdmin(HistoryPages, ActsOnRows, DjangoGroupAdmin, ModelAdmin):
     """Rights under one name."""

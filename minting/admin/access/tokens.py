@@ -15,6 +15,7 @@ from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.cache import add_never_cache_headers
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 from unfold.widgets import (
@@ -184,20 +185,19 @@ class ApiTokenAdmin(ReadOnlyAdmin):
         return ", ".join(token.scopes) or "none"
 
     @display(description="Created")
-    def made(self, token: ApiToken) -> str:
+    def made(self, token: ApiToken) -> SafeString | str:
         """When."""
-        return show.utc(token.created)
+        return show.time(token.created)
 
     @display(description="Expires")
-    def expires(self, token: ApiToken) -> str:
+    def expires(self, token: ApiToken) -> SafeString | str:
         """Until when it works."""
-        return show.utc(token.expiry) or "never"
+        return show.time(token.expiry) or "never"
 
     @display(description="Last used")
-    def used(self, token: ApiToken) -> str:
-        """To the minute."""
-        last = token.last_used_at
-        return f"{last:%Y-%m-%d %H:%M} UTC" if last else "never"
+    def used(self, token: ApiToken) -> SafeString | str:
+        """Within a minute or so: not every call is noted."""
+        return show.time(token.last_used_at) or "never"
 
     @display(description="State")
     def state(self, token: ApiToken) -> SafeString:
@@ -211,9 +211,11 @@ class ApiTokenAdmin(ReadOnlyAdmin):
         return show.badge("succeeded", "valid")
 
     @display(description="Revoked", empty_value="no")
-    def revoked(self, token: ApiToken) -> str | None:
+    def revoked(self, token: ApiToken) -> SafeString | None:
         """When, and by whom."""
-        return f"{show.utc(token.revoked_at)} by {token.revoked_by}" if token.revoked_at else None
+        if token.revoked_at is None:
+            return None
+        return format_html("{} by {}", show.time(token.revoked_at), token.revoked_by)
 
     @display(description="Calls that spend")
     def calls_link(self, token: ApiToken) -> SafeString:

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -38,6 +40,9 @@ MEANINGS = {
     "supply_difference": "The supply is not what was minted less what was burned",
     "mint_changed": "The mint's authority or decimals are not what they were",
 }
+
+
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class AcknowledgeForm(forms.Form):
@@ -127,6 +132,10 @@ class ReconcileFindingAdmin(FoundByShape):
     ordering = ("-id",)
     search_fields = ("signature",)
     search_help_text = "Transaction signature or wallet"
+    when_empty = (
+        "Chain and journal say the same. A difference stands here from the "
+        "reconciliation that finds it."
+    )
     actions = ("acknowledge_selected",)
     readonly_fields = (
         "kind_badge",
@@ -210,27 +219,30 @@ class ReconcileFindingAdmin(FoundByShape):
         if not self.has_acknowledge_permission(request):
             raise PermissionDenied
         ids = [UUID(id_) for id_ in request.session.get(SESSION_KEY, [])]
-        chosen = ReconcileFinding.objects.filter(
-            id__in=ids, acknowledged_at__isnull=True, resolved_at__isnull=True
-        ).order_by("id")
+        chosen = _open_ones(ids)
         form = AcknowledgeForm(request.POST if request.method == "POST" else None)
         if request.method == "POST" and form.is_valid():
-            with transaction.atomic():
-                count = journal.acknowledge(
-                    ids, by=request.user.get_username(), reason=form.cleaned_data["reason"]
-                )
-            del request.session[SESSION_KEY]
+            count = _acknowledge(
+                request.POST.getlist("shown"),
+                by=request.user.get_username(),
+                reason=form.cleaned_data["reason"],
+            )
             told = (
                 f"Acknowledged: {count}. Minting goes on when the next reconciliation finds "
                 "nothing else."
             )
-            self.message_user(request, told, messages.SUCCESS)
+            if count:
+                self.message_user(request, told, messages.SUCCESS)
+            else:
+                told = "Nothing is acknowledged: it was done already, or is not as you were shown."
+                self.message_user(request, told, messages.WARNING)
             return redirect("admin:minting_reconcilefinding_changelist")
         context = self.page_context(
             request,
             title="Acknowledge differences",
             form=form,
             count=len(chosen),
+            shown=[_as_shown(row) for row in chosen],
             findings=tables.table(
                 ["Difference", "About", "On chain", "In the journal", "Detail"],
                 [
@@ -312,3 +324,23 @@ SELECTED = 1_000
 """Differences that one reason explains at most."""
 
 SESSION_KEY = "acknowledge_findings"
+
+
+def _open_ones(ids: Sequence[UUID]) -> QuerySet[ReconcileFinding]:
+    """Those that last and that nobody explained yet."""
+    return ReconcileFinding.objects.filter(
+        id__in=ids, acknowledged_at__isnull=True, resolved_at__isnull=True
+    ).order_by("id")
+
+
+def _as_shown(row: ReconcileFinding) -> str:
+    """A difference and its size; one that has grown since is another one."""
+    return f"{row.pk}:{row.on_chain}:{row.in_journal}"
+
+
+@transaction.atomic
+def _acknowledge(shown: Sequence[str], *, by: str, reason: str) -> int:
+    """Of those that a person was shown, the ones that are still so; tells how many."""
+    ids = [UUID(found[0]) for each in shown[:SELECTED] if (found := _ID.match(each))]
+    still = [row.pk for row in _open_ones(ids).select_for_update() if _as_shown(row) in shown]
+    return journal.acknowledge(still, by=by, reason=reason)

@@ -64,6 +64,7 @@ class MintResultAdmin(ExportedList, ReceiptPages):
     ordering = ("-id",)
     search_fields = ("id",)
     search_help_text = "Reading id, wallet or transaction signature"
+    when_empty = "Results come with the first batch: select readings and mint them."
     readonly_fields = (
         "reading_link",
         "batch_link",
@@ -74,6 +75,8 @@ class MintResultAdmin(ExportedList, ReceiptPages):
         "signature",
         "settled",
         "retry",
+        "travels",
+        "lasts",
     )
     fieldsets = (
         (None, {"fields": (("status_badge", "settled"), "reading_link", "batch_link")}),
@@ -92,8 +95,8 @@ class MintResultAdmin(ExportedList, ReceiptPages):
             "Attempts",
             {
                 "fields": (
-                    ("attempts", "alone"),
-                    ("error_code", "permanent"),
+                    ("attempts", "travels"),
+                    ("error_code", "lasts"),
                     "error",
                     ("retry_number", "retry"),
                     "id",
@@ -175,6 +178,18 @@ class MintResultAdmin(ExportedList, ReceiptPages):
     def settled(self, result: MintResult) -> SafeString | str:
         """When its outcome was known."""
         return show.time(result.settled_at)
+
+    @display(description="Travels")
+    def travels(self, result: MintResult) -> str:
+        """With others in one transaction, or without."""
+        return "alone: its wallet made a landed transaction fail" if result.alone else "with others"
+
+    @display(description="Trying again helps", empty_value="")
+    def lasts(self, result: MintResult) -> str:
+        """Where it failed."""
+        if not result.error_code:
+            return ""
+        return "not before its cause is gone" if result.permanent else "yes"
 
     @display(description="Tried again")
     def retry(self, result: MintResult) -> SafeString | str:

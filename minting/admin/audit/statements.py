@@ -60,16 +60,18 @@ class StatementPages(ExportedList):
             return FileResponse(
                 file, as_attachment=True, filename=f"{name}.xlsx", content_type=XLSX
             )
-        context = self.page_context(request, title="Statement", **_page(told))
+        # No row of the transactions' list: the page is named as the menu names it.
+        context = self.page_context(request, title="Statements", opts=None, **_page(told))
         return TemplateResponse(request, "admin/minting/statement.html", context)
 
 
 def _asked(text: str) -> date:
-    """The month that a text names, else the newest."""
+    """The month that a text names, else the newest; there is none after that."""
+    newest = months()[0]
     try:
-        return date.fromisoformat(f"{text}-01")
+        return min(date.fromisoformat(f"{text}-01"), newest)
     except ValueError:
-        return months()[0]
+        return newest
 
 
 def _page(told: Statement) -> dict[str, Any]:

@@ -12,13 +12,14 @@ from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
 
-from minting.admin import copying, explorer, show, tables
+from minting.admin import explorer, show, tables
 from minting.admin.audit.doubts import DoubtFilter
 from minting.admin.audit.proof import ProofPages
 from minting.admin.audit.statements import StatementPages
 from minting.admin.exporting import TRANSACTION_COLUMNS
 from minting.admin.filters import BatchFilter
 from minting.models import MintResult, MintTransaction
+from readings.admin import copying
 from readings.admin.search import Kind, Sought
 
 PAID_SHOWN = 200
@@ -47,6 +48,7 @@ class MintTransactionAdmin(StatementPages, ProofPages):
     ordering = ("-id",)
     search_fields = ("signature",)
     search_help_text = "Transaction signature, reading id, batch id or wallet"
+    when_empty = "Transactions come with the first batch: select readings and mint them."
     change_form_outer_after_template = "admin/minting/transaction_readings.html"
     readonly_fields = (
         "status_badge",

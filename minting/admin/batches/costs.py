@@ -30,7 +30,7 @@ def costs(batch: MintBatch, flights: Flights) -> dict[str, Any]:
     lines = [fees, rent, _total(fees, rent)]
     return {
         "table": tables.table(
-            ["", "Estimate", "Paid", "Difference"],
+            ["Cost", "Estimate", "Paid", "Difference"],
             [
                 [line.name, _amount(line.estimate), _amount(line.paid), _difference(line)]
                 for line in lines

@@ -15,7 +15,7 @@ from django.urls import reverse
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
-from minting.admin import copying, explorer, show, tables
+from minting.admin import explorer, show, tables
 from minting.admin.audit.doubts import batch_doubts
 from minting.admin.batches.costs import costs
 from minting.admin.batches.failures import failure_rows, failures
@@ -23,6 +23,7 @@ from minting.admin.batches.flights import flights_of
 from minting.admin.batches.timeline import timeline
 from minting.models import MintApproval, MintBatch
 from minting.service.watch.progress import progress_of
+from readings.admin import copying
 
 SHOWN = 20
 """Rows of a table before the page links to the whole list."""

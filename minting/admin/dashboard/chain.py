@@ -16,6 +16,7 @@ from minting.service.watch import chain_health, figures, worker_health
 from minting.service.watch.chain_health import NodeHealth, Payer
 from minting.service.watch.runway import Runway, runway
 from minting.service.watch.worker_health import ClusterHealth, QueueHealth
+from readings.admin import copying
 
 
 def show_chain(_request: HttpRequest) -> dict[str, Any]:
@@ -92,6 +93,7 @@ def _payer(payer: Payer) -> dict[str, Any]:
     left = runway(payer.lamports or 0, payer.floor, cost, figures.month())
     return {
         "address": payer.address,
+        "copy": copying.button(payer.address, "address"),
         "balance": show.sol(payer.lamports) if known else "not known yet",
         "trouble": payer.trouble,
         "told": show.time(payer.told_at),

@@ -96,8 +96,10 @@ def show_work(request: HttpRequest) -> dict[str, Any]:
     running = figures.open_batches() if may("minting.view_mintbatch") else None
     pending = total(heap, ReadingStatus.PENDING).readings if heap is not None else 0
     stop = standing_stop()
+    standing = figures.concerns()
     return {
         "stop": stop,
+        "gate": standing.gate,
         "stop_since": show.time(stop.stopped_at) if stop else "",
         "may_stop": may("minting.stop_minting"),
         "may_resume": may("minting.resume_minting"),
@@ -108,7 +110,7 @@ def show_work(request: HttpRequest) -> dict[str, Any]:
         "bars": list(map(bar, running.batches)) if running else [],
         "more_batches": running.count - len(running.batches) if running else 0,
         "batches_link": show.link(reverse("admin:minting_mintbatch_changelist"), "All batches"),
-        "concerns": list(_concerns(request, heap)),
+        "concerns": list(_concerns(request, heap, standing)),
         "pending": pending,
         "pending_words": show.readings(pending),
         "pending_url": _readings(ReadingStatus.PENDING),
@@ -166,10 +168,11 @@ def _minted(day: figures.Day | None) -> Iterator[Tile]:
 # ------------------------------------------------------------------ what needs a person
 
 
-def _concerns(request: HttpRequest, heap: list[Pile] | None) -> Iterator[Concern]:
+def _concerns(
+    request: HttpRequest, heap: list[Pile] | None, standing: figures.Concerns
+) -> Iterator[Concern]:
     may = request.user.has_perm
     yield from _second_persons(request)
-    standing = figures.concerns()
     if may("minting.view_reconcilefinding"):
         yield from _differences(standing)
     if may("minting.view_minttransaction"):

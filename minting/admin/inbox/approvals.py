@@ -20,7 +20,7 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminTextareaWidget
 
-from minting.admin import show, tables
+from minting.admin import addresses, show, tables
 from minting.admin.base import ReadOnlyAdmin
 from minting.engine.approval import Decision
 from minting.engine.errors import ApprovalRefused
@@ -60,6 +60,9 @@ class MintApprovalAdmin(ReadOnlyAdmin):
 
     list_display = ("requested", "state", "who", "size", "why", "until", "decided")
     list_filter = (("decision", ChoicesDropdownFilter),)
+    when_empty = (
+        "Batches above APPROVAL_ABOVE_KWH or APPROVAL_ABOVE_LAMPORTS wait here for a second person."
+    )
     ordering = ("-id",)
     change_form_outer_before_template = "admin/minting/approval.html"
     readonly_fields = ("state", "decided", "reason")
@@ -226,15 +229,16 @@ def _question(row: MintApproval) -> dict[str, Any]:
 def _largest(row: MintApproval) -> dict[str, Any]:
     """Where the most would go."""
     wallets = (
-        row.batch.results.values("wallet_address")
+        row.batch.results.values("wallet_address", "user_id")
         .annotate(readings=Count("id"), base_units=Sum("base_units"), kwh=Sum("kwh_amount"))
         .order_by("-base_units")[:LARGEST]
     )
     return tables.table(
-        ["Wallet", "Readings", "Energy", "Tokens"],
+        ["Wallet", "Owner", "Readings", "Energy", "Tokens"],
         [
             [
-                show.shortened(each["wallet_address"]),
+                addresses.wallet(each["wallet_address"]),
+                each["user_id"],
                 f"{each['readings']:,}",
                 show.kwh(each["kwh"]),
                 show.tokens(each["base_units"]),

@@ -8,8 +8,9 @@ from typing import Any
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from minting.admin import addresses, copying, explorer, show, tables
+from minting.admin import addresses, explorer, show, tables
 from readings import backlog, intake
+from readings.admin import copying
 from readings.models import WalletChange
 from readings.rules import ReadingCode, ReadingStatus
 from readings.second_person import ChangeStatus, ChangeWay

@@ -89,6 +89,10 @@ class MeterReadingAdmin(HeldPages, CorrectionPages, ExportedList):
         "submitted",
         "released",
         "file_link",
+        "generated",
+        "consumed",
+        "current",
+        "corrected",
     )
     fieldsets = (
         (None, {"fields": (("meter_link", "owner_link"), ("period", "energy"))}),
@@ -105,9 +109,9 @@ class MeterReadingAdmin(HeldPages, CorrectionPages, ExportedList):
                     ("source", "verification"),
                     "file_link",
                     "external_id",
-                    ("energy_generated", "energy_consumed"),
-                    ("revision", "is_current"),
-                    ("correction_difference", "correction_reason"),
+                    ("generated", "consumed"),
+                    ("revision", "current"),
+                    ("corrected", "correction_reason"),
                 )
             },
         ),
@@ -257,6 +261,26 @@ class MeterReadingAdmin(HeldPages, CorrectionPages, ExportedList):
     def submitted(self, reading: MeterReading) -> SafeString | str:
         """When it came in."""
         return show.time(reading.submitted_at)
+
+    @display(description="Energy generated", empty_value="not told")
+    def generated(self, reading: MeterReading) -> str | None:
+        """As the meter told it besides; never minted."""
+        return show.kwh(reading.energy_generated) or None
+
+    @display(description="Energy consumed", empty_value="not told")
+    def consumed(self, reading: MeterReading) -> str | None:
+        """Likewise."""
+        return show.kwh(reading.energy_consumed) or None
+
+    @display(description="Current")
+    def current(self, reading: MeterReading) -> str:
+        """Whether no later revision took its place."""
+        return "yes" if reading.is_current else "no: corrected by a later revision"
+
+    @display(description="Correction after minting", empty_value="")
+    def corrected(self, reading: MeterReading) -> str:
+        """What a correction after minting made of it; recorded, never minted."""
+        return show.kwh(reading.correction_difference)
 
     @display(description="Released")
     def released(self, reading: MeterReading) -> SafeString | str:

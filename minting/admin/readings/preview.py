@@ -15,7 +15,7 @@ from django.utils.safestring import SafeString
 
 from minting.admin import addresses, show, tables
 from minting.admin.filters import HELD, NOT_MINTED
-from minting.conf import approval_policy
+from minting.conf import approval_policy, current
 from minting.engine.approval import Asked
 from minting.models import MintSelection
 from minting.service.requests.previewing import LATELY, Changed, Costs, LeftOut, Summary
@@ -57,6 +57,7 @@ def page_of(selection: MintSelection, summary: Summary) -> dict[str, Any]:
         "counted_at": show.time(summary.made),
         "figures": figures(summary),
         "cost": cost_rows(costs) if costs else None,
+        "unknown_cost": "" if costs else unknown_cost(),
         "missing": missing(costs),
         "notices": notices(summary),
         "changed": changed_words(summary.changed),
@@ -85,6 +86,16 @@ def figures(summary: Summary) -> list[Figure]:
         found.append(Figure("Transactions", f"{costs.transactions:,}", accounts))
         found.append(Figure("Cost", show.sol(costs.total), rent))
     return found
+
+
+def unknown_cost() -> str:
+    """Why nothing is said of it."""
+    if not current().fee_estimation_enabled:
+        return "Estimates are switched off: the balance is checked before anything is signed."
+    return (
+        "No node answers, so the cost is not known. What is queued waits for one, and the balance "
+        "is checked before anything is signed."
+    )
 
 
 def cost_rows(costs: Costs) -> dict[str, Any]:

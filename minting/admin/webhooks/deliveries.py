@@ -129,21 +129,21 @@ class WebhookDeliveryAdmin(OwnPage):
         return delivery.last_error or str(delivery.last_status or "")
 
     @display(description="Handed out")
-    def happened(self, delivery: WebhookDelivery) -> str:
+    def happened(self, delivery: WebhookDelivery) -> SafeString | str:
         """When."""
-        return show.utc(delivery.created_at)
+        return show.time(delivery.created_at)
 
 
 def _facts(delivery: WebhookDelivery) -> list[tuple[str, Any]]:
-    replayed = f"{show.utc(delivery.replayed_at)}, {delivery.replayed_by}"
+    replayed = format_html("{}, {}", show.time(delivery.replayed_at), delivery.replayed_by)
     told = [
         ("Endpoint", show.row_link(delivery.endpoint)),
         ("Event", delivery.type),
         ("Number", f"{delivery.sequence:,}"),
         ("webhook-id", delivery.message),
-        ("Handed out", show.utc(delivery.created_at)),
-        ("Delivered", show.utc(delivery.delivered_at)),
-        ("Next attempt", show.utc(delivery.due_at) if delivery.state == "pending" else ""),
+        ("Handed out", show.time(delivery.created_at)),
+        ("Delivered", show.time(delivery.delivered_at)),
+        ("Next attempt", show.time(delivery.due_at) if delivery.state == "pending" else ""),
         ("Replayed", replayed if delivery.replayed_at else ""),
     ]
     return [(name, value) for name, value in told if value]
@@ -155,7 +155,7 @@ def _attempts(delivery: WebhookDelivery) -> dict[str, Any]:
         [
             [
                 each.number,
-                show.utc(each.started_at),
+                show.time(each.started_at),
                 each.outcome.replace("_", " "),
                 each.status or "",
                 "" if each.took_ms is None else f"{each.took_ms:,} ms",

@@ -75,9 +75,9 @@ class WebhookEndpointAdmin(OwnPage, EndpointPages):
         return f"{endpoint.last_sequence:,}"
 
     @display(description="Last success")
-    def last_success(self, endpoint: WebhookEndpoint) -> str:
+    def last_success(self, endpoint: WebhookEndpoint) -> SafeString | str:
         """When."""
-        return show.utc(endpoint.last_success_at) or "never"
+        return show.time(endpoint.last_success_at) or "never"
 
     @display(description="Failures in a row")
     def in_a_row(self, endpoint: WebhookEndpoint) -> str:
@@ -114,17 +114,17 @@ def state_of(endpoint: WebhookEndpoint) -> SafeString:
     return show.badge("succeeded", "enabled")
 
 
-def _health(endpoint: WebhookEndpoint) -> list[tuple[str, str]]:
+def _health(endpoint: WebhookEndpoint) -> list[tuple[str, SafeString | str]]:
     waiting = counted(endpoint.deliveries.pending().values("pk")).count()
     return [
         ("Messages", f"{endpoint.last_sequence:,}"),
         ("Waiting", f"{waiting:,}" if waiting <= COUNTED else f"more than {COUNTED:,}"),
         ("Failures in a row", f"{endpoint.failures:,}"),
-        ("Last success", show.utc(endpoint.last_success_at) or "never"),
+        ("Last success", show.time(endpoint.last_success_at) or "never"),
     ]
 
 
-def _facts(endpoint: WebhookEndpoint, *, whole: bool) -> list[tuple[str, str]]:
+def _facts(endpoint: WebhookEndpoint, *, whole: bool) -> list[tuple[str, SafeString | str]]:
     """What there is to know; receivers put keys behind the question mark of their URL."""
     now = timezone.now()
     resting = endpoint.rests_until and endpoint.rests_until > now
@@ -132,11 +132,11 @@ def _facts(endpoint: WebhookEndpoint, *, whole: bool) -> list[tuple[str, str]]:
     told = [
         ("URL", endpoint.url if whole else endpoint.url.partition("?")[0]),
         ("Events", ", ".join(endpoint.events)),
-        ("Made", f"{show.utc(endpoint.created_at)}, {endpoint.created_by}"),
+        ("Made", format_html("{}, {}", show.time(endpoint.created_at), endpoint.created_by)),
         ("Secret", "shown once, when it was made"),
-        ("Old secret signs too until", show.utc(endpoint.previous_until) if overlap else ""),
-        ("Failing since", show.utc(endpoint.failing_since)),
-        ("Rests until", show.utc(endpoint.rests_until) if resting else ""),
+        ("Old secret signs too until", show.time(endpoint.previous_until) if overlap else ""),
+        ("Failing since", show.time(endpoint.failing_since)),
+        ("Rests until", show.time(endpoint.rests_until) if resting else ""),
         ("Why it is disabled", endpoint.disabled_reason),
     ]
     return [(name, value) for name, value in told if value]
@@ -153,7 +153,7 @@ def _latest(endpoint: WebhookEndpoint) -> dict[str, Any]:
                 show.badge(row.state),
                 row.attempts,
                 row.last_error or row.last_status or "",
-                show.utc(row.created_at),
+                show.time(row.created_at),
             ]
             for row in rows
         ],

@@ -15,6 +15,17 @@ LONGEST_INTERVAL = 86_400
 """Seconds: a day."""
 
 
+class _Body(serializers.Serializer):
+    """What a client sends. Null is what it is told where there is nothing, so it may say that."""
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """The values; the database keeps no text as empty text."""
+        blank = {name for name, each in self.fields.items() if getattr(each, "allow_blank", False)}
+        return {
+            name: "" if value is None and name in blank else value for name, value in attrs.items()
+        }
+
+
 class OwnerWalletSerializer(serializers.Serializer):
     """A wallet that an owner has or had."""
 
@@ -92,21 +103,21 @@ class OwnerSerializer(serializers.Serializer):
 
 
 @like(examples.OWNER_REGISTRATION)
-class OwnerRegistrationSerializer(serializers.Serializer):
+class OwnerRegistrationSerializer(_Body):
     """A new owner."""
 
     user_id = serializers.CharField(max_length=64, help_text="The platform's name; it stays.")
     name = serializers.CharField(max_length=200)
-    email = serializers.EmailField(required=False, allow_blank=True)
+    email = serializers.EmailField(required=False, allow_blank=True, allow_null=True)
     wallet_address = serializers.CharField(required=False, allow_null=True, max_length=100)
 
 
 @like(examples.OWNER_CHANGE)
-class OwnerChangeSerializer(serializers.Serializer):
+class OwnerChangeSerializer(_Body):
     """What changes; what is not named stays."""
 
     name = serializers.CharField(required=False, max_length=200)
-    email = serializers.EmailField(required=False, allow_blank=True)
+    email = serializers.EmailField(required=False, allow_blank=True, allow_null=True)
     wallet_address = serializers.CharField(
         required=False,
         allow_null=True,
@@ -143,9 +154,11 @@ class MeterSerializer(serializers.Serializer):
         return next((each.owner.user_id for each in held if each.ends_at is None), None)
 
 
-class _MeterBody(serializers.Serializer):
-    name = serializers.CharField(required=False, allow_blank=True, max_length=200)
-    location = serializers.CharField(required=False, allow_blank=True, max_length=200)
+class _MeterBody(_Body):
+    name = serializers.CharField(required=False, allow_blank=True, allow_null=True, max_length=200)
+    location = serializers.CharField(
+        required=False, allow_blank=True, allow_null=True, max_length=200
+    )
     interval_seconds = serializers.IntegerField(
         required=False,
         min_value=1,

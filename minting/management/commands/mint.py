@@ -121,10 +121,17 @@ class Command(AnsweringCommand):
             self.stdout.write(f"Minting is stopped by {stop.stopped_by}: {stop.reason}")
 
     def _cancel(self, batch_id: UUID) -> MintBatch:
-        try:
-            freed = cancel_batch(batch_id, by=BY)
-        except MintBatch.DoesNotExist as error:
-            raise CommandError(f"There is no batch {batch_id}") from error
+        """Frees what is not signed; again, it answers as the first time.
+
+        Raises:
+            CommandError: There is no such batch, or it ended by itself.
+        """
+        batch = MintBatch.objects.filter(id=batch_id).first()
+        if batch is None:
+            raise CommandError(f"There is no batch {batch_id}")
+        if batch.is_final and batch.cancel_requested_at is None:
+            raise CommandError(f"The batch is finished ({batch.status}): nothing is left to cancel")
+        freed = cancel_batch(batch_id, by=BY)
         self.say(f"{freed} readings are free again; what was signed goes its way")
         return MintBatch.objects.get(id=batch_id)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from uuid import UUID
 
 import structlog
@@ -12,8 +12,8 @@ from solders.pubkey import Pubkey
 
 from minting import journal
 from minting.engine.types import PlannedTransaction
-from minting.journal import Refusal
-from minting.models import MintResult, MintSlice
+from minting.journal import Claim, Refusal
+from minting.models import MintBatch, MintResult, MintSlice
 from minting.service.chain.session import Session
 from minting.service.plan.planning import RefusedGroup
 
@@ -66,6 +66,17 @@ def give_up(
     ids = tuple(MintResult.objects.unsigned(list(slice_ids)).values_list("id", flat=True))
     log.error("signing_stopped", code=code, reason=reason, readings=len(ids))
     refuse(session, [Refusal(ids, code, reason, permanent)])
+
+
+def cancel_asked(claims: Iterable[Claim]) -> None:
+    """What came free after a cancellation was asked for is cancelled too."""
+    asked = MintBatch.objects.filter(
+        id__in={claim.batch_id for claim in claims}, cancel_requested_at__isnull=False
+    )
+    for batch_id, by in asked.values_list("id", "cancel_requested_by"):
+        # One by one: whoever holds a batch's row waits for no other batch's slices.
+        with transaction.atomic():
+            journal.cancel_unsigned(batch_id, by=by)
 
 
 def worn_out(slice_ids: Collection[UUID]) -> list[UUID]:

@@ -10,12 +10,10 @@ import time
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from uuid import UUID
 
 import structlog
-from django.db import DatabaseError, connection, transaction
-from django.db.models.functions import Now
+from django.db import InterfaceError, OperationalError, connection, transaction
 from solders.pubkey import Pubkey
 
 from minting import journal
@@ -26,6 +24,7 @@ from minting.engine.errors import (
     FormatRefused,
     GateClosed,
     JournalUnwritable,
+    MintingRefused,
     MintingStopped,
     PricesChanged,
     SignerUnavailable,
@@ -33,7 +32,7 @@ from minting.engine.errors import (
 )
 from minting.engine.types import PlannedTransaction, Signer
 from minting.journal import Claim, LostClaimError, Refusal
-from minting.models import MintBatch, MintResult
+from minting.models import MintResult
 from minting.service import nudges
 from minting.service.chain.preflight import Standing, inspect_mint
 from minting.service.chain.session import Session
@@ -41,11 +40,18 @@ from minting.service.chain.terms import Terms, forget_terms, renew_terms, tell_p
 from minting.service.drive import journal_disk, wave
 from minting.service.drive.mute import Mute
 from minting.service.drive.recover import live_flights, prove_dead
-from minting.service.drive.refusing import as_refusal, give_up, refuse, refuse_left_out, worn_out
+from minting.service.drive.refusing import (
+    as_refusal,
+    cancel_asked,
+    give_up,
+    refuse,
+    refuse_left_out,
+    worn_out,
+)
 from minting.service.drive.share import Share
 from minting.service.drive.tracking import Flight, tick
 from minting.service.history import gate
-from minting.service.plan.parts import parts_of
+from minting.service.plan.parts import is_plan_believed, parts_of
 from minting.service.plan.planning import plan_payments
 from readings import queries
 
@@ -70,10 +76,6 @@ STINT = 240.0
 
 OVERTIME = 120.0
 """Seconds for which a task still follows what it has signed; then recovery does."""
-
-PLAN_BELIEVED = timedelta(minutes=5)
-"""For so long a wallet that was judged with its batch's plan counts as judged. Its token account
-shows in every simulation as the mint would leave it (``faults.learn``)."""
 
 PATIENCE = 60.0
 """Seconds without an answer of any node after which a task gives its slices back."""
@@ -112,25 +114,40 @@ def drive_waiting(
     if not claims:
         return DriveReport()
     driver = Driver(session, share, claims, signer)
-    call = True
+    broken, call = "", True
     try:
         return driver.run()
-    except DatabaseError:
-        call = False  # who came now would meet and file the same; the watchdog calls within seconds
-        raise
     except SystemExit:
         # The queue's timeout or a stop, perhaps in the middle of a query: that one is not ours any
         # more, and its connection takes no other.
         connection.close()
         raise
+    except BlockchainError:
+        raise  # the world's, not the slices'
+    except (OperationalError, InterfaceError):
+        call = False  # who came now would meet and file the same; the watchdog calls within seconds
+        raise
+    except Exception as error:
+        broken = f"broke off with {type(error).__name__}: {error}"
+        raise
     finally:
         # However it ends, whoever comes next need not wait for the lease.
-        with transaction.atomic():
-            unsigned = MintResult.objects.unsigned(list(driver.claims)).exists()
-            # While nothing may be signed the sweep is often enough.
-            stopped = driver.stopped or journal.current_stop() is not None
-            if journal.hand_back(driver.claims.values()) and unsigned and call and not stopped:
-                nudges.nudge()
+        _hand_back(driver, broken, call=call)
+
+
+@transaction.atomic
+def _hand_back(driver: Driver, broken: str, *, call: bool) -> None:
+    """Gives back what is still held, and may call somebody for what is unsigned of it."""
+    unsigned = MintResult.objects.unsigned(list(driver.claims)).exists()
+    # While nothing may be signed the sweep is often enough.
+    stopped = driver.stopped or journal.current_stop() is not None
+    if (
+        journal.hand_back(driver.claims.values(), broken=broken)
+        and unsigned
+        and call
+        and not stopped
+    ):
+        nudges.nudge()
 
 
 @dataclass(slots=True)
@@ -171,7 +188,7 @@ class Driver:
             moved = False
             try:
                 moved = self._step(signing=not self.stopped and time.monotonic() < end)
-            except SolanaError as error:
+            except (SolanaError, MintingRefused) as error:
                 if not self._bear(error):
                     break
             except (SignerUnavailable, JournalUnwritable) as lack:
@@ -224,19 +241,11 @@ class Driver:
     def _renew(self) -> None:
         if time.monotonic() < self.renew_at:
             return
+        cancel_asked(self.claims.values())
         with transaction.atomic():
-            self._cancel_asked()
             held = journal.renew_claims(self.claims.values())
         self._keep(held)
         self.renew_at = time.monotonic() + RENEW_EVERY
-
-    def _cancel_asked(self) -> None:
-        """What came free after a cancellation was asked for is cancelled too."""
-        for batch in MintBatch.objects.filter(
-            id__in={claim.batch_id for claim in self.claims.values()},
-            cancel_requested_at__isnull=False,
-        ):
-            journal.cancel_unsigned(batch.id, by="request")
 
     def _keep(self, held: set[UUID]) -> None:
         """Forgets slices that are not ours any more: done, or taken over."""
@@ -326,12 +335,11 @@ class Driver:
 
     def _plan(self, terms: Terms) -> None:
         """Plans what is unsigned of the next slices; wallets that cannot be paid end here."""
+        cancel_asked(self.claims.values())
         refused: list[Refusal] = []
         for claim in self._until_a_wave_is_planned():
             rows = MintResult.objects.unsigned([claim.slice_id])
-            fresh = MintBatch.objects.filter(
-                id=claim.batch_id, created_at__gte=Now() - PLAN_BELIEVED
-            ).exists()
+            fresh = is_plan_believed(claim.batch_id)
             parts = parts_of(rows, believed=fresh, doubted={*map(str, self.stumbles)})
             if not parts:
                 continue
@@ -387,8 +395,8 @@ class Driver:
                 give_up(self.session, worn_out(self.claims), code=lack.code, reason=str(lack))
         self.stopped = not patient
 
-    def _bear(self, error: SolanaError) -> bool:
-        """Whether to go on after a failure of the nodes; gives up when it lasts."""
+    def _bear(self, error: SolanaError | MintingRefused) -> bool:
+        """Whether to go on after a failure of the nodes, or without one of ours; not for long."""
         now = time.monotonic()
         self.silent_since = self.silent_since or now
         self.look_at = now + STEP

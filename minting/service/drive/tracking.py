@@ -121,8 +121,9 @@ def tick(
     Raises:
         SolanaError: no node answered; nothing was learned.
     """
+    flights, elsewhere = _by_cluster(session, flights)
     if not flights:
-        return []
+        return elsewhere
     sightings = session.run(_look_up(session, flights, search_history=search_history))
     landed = [sighting for sighting in sightings if sighting.landed]
     _settle_landed(session, landed)
@@ -133,7 +134,21 @@ def tick(
         if not sighting.landed and _settle(session, sighting)
     ]
     resend(session, [flight for flight in still if not flight.past_life])
-    return still
+    return elsewhere + still
+
+
+def _by_cluster(
+    session: Session, flights: Sequence[Flight]
+) -> tuple[Sequence[Flight], list[Flight]]:
+    """Those of the cluster that answers, and the others: of these its silence says nothing."""
+    if not flights:
+        return flights, []
+    here = session.run(session.cluster.genesis_hash())
+    elsewhere = [flight for flight in flights if flight.genesis_hash != here]
+    if elsewhere:
+        log.error("transactions_of_another_cluster", number=len(elsewhere), asked=here)
+        flights = [flight for flight in flights if flight.genesis_hash == here]
+    return flights, elsewhere
 
 
 def resend(session: Session, flights: Iterable[Flight]) -> None:

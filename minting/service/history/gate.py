@@ -21,7 +21,7 @@ from minting.engine.errors import GateClosed, SolanaError
 from minting.engine.receipts import memo_in_history
 from minting.engine.types import HistoryEntry, LandedTransaction
 from minting.journal import Identity
-from minting.models import MintInfo, MintTransaction
+from minting.models import MintInfo, MintTransaction, ReconcileCursor
 from minting.service.chain.session import Session
 from minting.service.history import landmarks
 from minting.service.history.auditing import landed_contents
@@ -61,6 +61,9 @@ def require_open(session: Session, mint: MintInfo, supply: int, *, slot: int) ->
         raise GateClosed(gate.reason)
     ceiling = journal.supply_ceiling(mint)
     if supply > ceiling:
+        # A node that has not seen the burns that were walked would close the gate for nothing.
+        if ReconcileCursor.objects.filter(mint=mint, slot__gt=slot).exists():
+            raise SolanaError(f"The node is at slot {slot}, before what was reconciled")
         reason = (
             f"The supply is {supply:,} base units, the journal explains {ceiling:,}: "
             "manage.py reconcile tells what is unknown"

@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from datetime import timedelta
 from itertools import groupby
+from uuid import UUID
+
+from django.db.models.functions import Now
 
 from minting.engine.types import MintBatchData
 from minting.engine.wallets import TokenAccountState
-from minting.models import MintResult
+from minting.models import MintBatch, MintResult
 from minting.service.plan.planning import Part
+
+PLAN_BELIEVED = timedelta(minutes=5)
+"""For so long a wallet that was judged with its batch's plan counts as judged. Its token account
+shows in every simulation as the mint would leave it (``faults.learn``)."""
+
+
+def is_plan_believed(batch_id: UUID) -> bool:
+    """Whether a batch's plan is young enough for what it found."""
+    young = MintBatch.objects.filter(id=batch_id, created_at__gte=Now() - PLAN_BELIEVED)
+    return young.exists()
 
 
 def parts_of(

@@ -35,13 +35,14 @@ def walk_payments(
     Returns:
         In the order of wallet, owner and id, so that a group's payments follow one another.
     """
+    paid_in = Pubkey.from_string(mint.address)
     rows = queries.walk_for_minting(ids, allowed=allowed)
     for address, together in groupby(rows, key=_address):
-        refused = address is not None and _refusal_of(address, mint)
+        refused = None if address is None else _refusal_of(address, paid_in)
         for row in together:
             if isinstance(row, Excluded):
                 yield InvalidItem(row.reading_id, row.code, row.reason)
-            elif refused and not (refused.code == "off_curve_wallet" and row.allow_off_curve):
+            elif refused and not _is_waived(refused, row.allow_off_curve):
                 yield InvalidItem(row.reading_id, refused.code, str(refused))
             else:
                 yield _payment(row, mint=mint, config=config)
@@ -51,13 +52,23 @@ def _address(row: MintableRow | Excluded) -> str | None:
     return row.wallet_address if isinstance(row, MintableRow) else None
 
 
-def _refusal_of(address: str, mint: MintInfo) -> WalletRefused | None:
-    """Why nobody may be paid there; asked once a wallet, since the curve takes a while."""
+def refusal_of(address: str, *, allow_off_curve: bool, mint: Pubkey) -> WalletRefused | None:
+    """Why nobody is paid at a wallet, whatever the reading and whatever the chain says of it."""
+    refused = _refusal_of(address, mint)
+    return None if refused and _is_waived(refused, allow_off_curve) else refused
+
+
+def _refusal_of(address: str, mint: Pubkey) -> WalletRefused | None:
+    """Asked once a wallet, since the curve takes a while."""
     try:
-        parse_wallet(address, forbidden={Pubkey.from_string(mint.address)})
+        parse_wallet(address, forbidden={mint})
     except WalletRefused as refused:
         return refused
     return None
+
+
+def _is_waived(refused: WalletRefused, allow_off_curve: bool) -> bool:
+    return allow_off_curve and refused.code == "off_curve_wallet"
 
 
 def _payment(

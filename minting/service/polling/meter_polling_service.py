@@ -8,9 +8,10 @@ lock of PostgreSQL's, so it may die anywhere: a batch is there whole, or its rea
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from uuid import UUID
 
 import structlog
@@ -28,7 +29,7 @@ from minting.engine.states import ResultStatus
 from minting.models import BatchSource, MintBatch, MintResult, Polling
 from minting.service.chain.preflight import inspect_patiently, recorded_mint
 from minting.service.chain.session import open_session
-from minting.service.plan.payments import walk_payments
+from minting.service.plan.payments import refusal_of, walk_payments
 from minting.service.polling import book
 from minting.service.polling.book import Made
 from minting.service.polling.hindrances import Cause, hindrance
@@ -131,17 +132,21 @@ class MeterPollingService:
     def _make_batches(self, made: Made, *, most: int | None) -> str:
         """Returns what kept it from going on, if anything did."""
         threshold = self.policy.threshold_kwh
-        made.below_threshold = due.below(threshold)
+        unpayable = _unpayable()
+        made.left_out.update({code: due.pending_of(own) for code, own in unpayable.items()})
+        but_for = list(chain.from_iterable(unpayable.values()))
+        made.below_threshold = due.below(threshold, but_for=but_for)
         give_up_at = time.monotonic() + PASS
-        for portion in due.portions(threshold=threshold, most=READINGS_A_BATCH):
-            if not made.batches:
+        portions = due.portions(threshold=threshold, most=READINGS_A_BATCH, but_for=but_for)
+        for number, portion in enumerate(portions):
+            if not number:
                 _require_answer()
             elif made.batches == most:
                 return Cause.TRIAL
             elif hindered := hindrance():
                 return hindered.cause
             elif time.monotonic() > give_up_at:
-                return MORE
+                return MORE if made.batches else ""
             try:
                 batch = self.process_batch(portion)
             except EmptyBatch:
@@ -174,6 +179,22 @@ def _judge(row: Polling) -> bool:
         raise LastBatchFailed(failure.error_code, failure.error)
     book.forgive()
     return False
+
+
+def _unpayable() -> dict[str, list[UUID]]:
+    """By code, owners whose wallets are refused as they stand: no poll asks for their readings.
+
+    What stays pending for them must not be walked again each minute, in front of everybody else's.
+    """
+    config = conf.current()
+    found: dict[str, list[UUID]] = defaultdict(list)
+    for payee in due.payees():
+        refused = refusal_of(
+            payee.address, allow_off_curve=payee.allow_off_curve, mint=config.need_mint()
+        )
+        if refused is not None:
+            found[refused.code].append(payee.owner_id)
+    return found
 
 
 def _require_answer() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from django.db import transaction
 
 from minting import journal
@@ -31,9 +33,17 @@ def pause_polling(reason: str, *, by: str) -> PollingPause:
 
 
 @transaction.atomic
-def resume_polling(*, by: str) -> PollingPause | None:
-    """Lets polls go on, the first of them now, whatever failed before; ``None``: no pause."""
-    pause = journal.resume_polling(by=by)
+def resume_polling(*, by: str, only: UUID | None = None) -> PollingPause | None:
+    """Lets polls go on, the first of them now, whatever failed before.
+
+    Args:
+        by: A user's name.
+        only: The pause that the person saw; one that was made since is not theirs to end unseen.
+
+    Returns:
+        The pause that ended; ``None`` where none stood, or another one.
+    """
+    pause = journal.resume_polling(by=by, only=only)
     if pause is not None:
         book.forgive()
         nudges.call_poller()

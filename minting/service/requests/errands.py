@@ -75,7 +75,7 @@ class Beat:
 
     def _write(self, **values: Any) -> None:
         self._next = time.monotonic() + BEAT
-        lease = timezone.now() + LEASES[self._errand.kind]
+        lease = Now() + LEASES[self._errand.kind]
         if not _held(self._errand).update(lease_until=lease, **values):
             raise ErrandLostError(str(self._errand.pk))
 
@@ -206,7 +206,7 @@ def _claim(errand_id: UUID, worker: str) -> Errand | None:
         status=ErrandStatus.RUNNING,
         claim=claim,
         claimed_by=worker,
-        lease_until=timezone.now() + LEASES[ErrandKind.PREVIEW],
+        lease_until=Now() + LEASES[ErrandKind.PREVIEW],
         starts=F("starts") + 1,
     ):
         return None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 from typing import Any
@@ -18,6 +18,7 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 
 from minting import journal
+from minting.conf import MintingConfig
 from minting.engine.errors import (
     BatchTooLarge,
     EmptyBatch,
@@ -28,7 +29,7 @@ from minting.engine.errors import (
 )
 from minting.engine.types import MintBatchData
 from minting.journal import NewResult, Waiting
-from minting.models import BatchSource, MintBatch, MintSelection
+from minting.models import BatchSource, MintBatch, MintInfo, MintSelection
 from minting.service import nudges
 from minting.service.chain.preflight import Standing, inspect_mint, inspect_or_recall
 from minting.service.chain.session import Session, open_session
@@ -36,6 +37,7 @@ from minting.service.plan.estimate import Estimate, Survey, Totals, survey
 from minting.service.plan.payments import walk_payments
 from minting.service.plan.slices import READINGS_A_SLICE, Deal, Dealt
 from minting.service.requests import approving
+from minting.service.requests.sieve import Sieve
 from readings import queries
 from readings.queries import Ids
 from readings.rules import ReadingStatus
@@ -69,27 +71,6 @@ class Preview:
     """``None`` where estimation is off, nothing can be paid, or no node answered."""
 
 
-@dataclass(slots=True)
-class _Sieve:
-    """Payments on their way; what is none stays behind."""
-
-    walk: Iterable[MintBatchData | InvalidItem]
-    passing: Callable[[int], None] | None = None
-    """Told the number of wallets that have passed."""
-    excluded: list[InvalidItem] = field(default_factory=list)
-
-    def __iter__(self) -> Iterator[MintBatchData]:
-        wallets, last = 0, ""
-        for each in self.walk:
-            if isinstance(each, InvalidItem):
-                self.excluded.append(each)
-                continue
-            if self.passing is not None and each.wallet_address != last:
-                wallets, last = wallets + 1, each.wallet_address
-                self.passing(wallets)
-            yield each
-
-
 def preview(
     ids: Ids,
     *,
@@ -110,12 +91,12 @@ def preview(
     with open_session() as session:
         mint, standing = inspect_or_recall(session)
         walk = partial(walk_payments, ids, allowed=allowed, mint=mint, config=session.config)
-        sieve = _Sieve(walk(), passing)
+        sieve = Sieve(walk(), passing)
         if session.config.fee_estimation_enabled:
             found = _survey(session, standing, sieve)
             if found is not None and found.estimate.transactions:
                 return _preview(found, sieve)
-            sieve = _Sieve(walk())
+            sieve = Sieve(walk())
         return Preview(_totals(sieve), tuple(sieve.excluded), None)
 
 
@@ -132,13 +113,13 @@ def estimate_readings(ids: Ids, *, allowed: frozenset[ReadingStatus] = NAMED) ->
         if not session.config.fee_estimation_enabled:
             raise FeeEstimationDisabled
         standing = inspect_mint(session)
-        sieve = _Sieve(
+        sieve = Sieve(
             walk_payments(ids, allowed=allowed, mint=standing.info, config=session.config)
         )
         return _preview(survey(session, standing, sieve), sieve)
 
 
-def _preview(found: Survey, sieve: _Sieve) -> Preview:
+def _preview(found: Survey, sieve: Sieve) -> Preview:
     """The readings of wallets that the chain forbids to pay are among those that are left out."""
     refused = [
         InvalidItem(payment.reading_id, group.code, group.reason)
@@ -194,57 +175,121 @@ def request_batch(
         InsufficientFunds: The authority cannot pay what the plan costs.
         NodeUnreachable: No node tells the cost, and what costs much needs approval.
     """
+    order = _Order(
+        source=source,
+        created_by=created_by,
+        strict=strict,
+        selection=selection,
+        retry=retry,
+        nudge=nudge,
+        written=written,
+    )
     if (made := _batch_of(selection)) is not None:
         return made
     _require_size(ids, max_size)
-    if strict:
-        _require_distinct(ids)
+    plan = _look_and_plan(ids, strict=strict, allowed=allowed, passing=passing)
+    if plan.shown is not None:
+        plan.shown.require_affordable()
+    try:
+        with transaction.atomic():
+            return _batch_of(selection) or _write(ids, order, plan)
+    except IntegrityError as error:
+        # I1 held: another batch took one of them between lock and insert.
+        raise InvalidBatchData("some readings are being minted by another batch") from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """Who wants a batch, and how; each as ``request_batch`` is told."""
+
+    source: BatchSource
+    created_by: Any
+    strict: bool
+    selection: MintSelection | None
+    retry: Retry | None
+    nudge: bool
+    written: Callable[[MintBatch], None] | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What was found out while nothing was locked."""
+
+    mint: MintInfo
+    config: MintingConfig
+    walk: Callable[[Ids], Iterator[MintBatchData | InvalidItem]]
+    survey: Survey | None
+    """``None`` if there is no plan: no node answers, or nobody needs one."""
+
+    @property
+    def priced(self) -> Estimate | None:
+        """What it costs, where that is known."""
+        return self.survey.estimate if self.survey else None
+
+    @property
+    def shown(self) -> Estimate | None:
+        """The same, where people are to see it."""
+        return self.priced if self.config.fee_estimation_enabled else None
+
+    def deal(self) -> Deal:
+        """Who travels where."""
+        return self.survey.deal if self.survey else Deal(self.config.max_tokens_per_transaction)
+
+
+def _look_and_plan(
+    ids: Ids,
+    *,
+    strict: bool,
+    allowed: frozenset[ReadingStatus],
+    passing: Callable[[int], None] | None,
+) -> _Plan:
+    """Asks the chain; no lock and no transaction is open meanwhile."""
     with open_session() as session:
         mint, standing = inspect_or_recall(session)
         config = session.config
         walk = partial(walk_payments, allowed=allowed, mint=mint, config=config)
-        found = _plan(session, standing, ids, _Sieve(walk(ids), passing), strict=strict)
-    estimate = found.estimate if found and config.fee_estimation_enabled else None
-    if estimate is not None:
-        estimate.require_affordable()
-    deal = found.deal if found else Deal(config.max_tokens_per_transaction)
+        found = _plan(session, standing, ids, Sieve(walk(ids), passing), strict=strict)
+    return _Plan(mint, config, walk, found)
+
+
+def _write(ids: Ids, order: _Order, plan: _Plan) -> MintBatch:
+    """Locks, judges again, and writes all of the batch, in the caller's transaction."""
+    waiting = journal.hold_waiting(ids)
     numbers: dict[UUID, int] = {}
-    try:
-        with transaction.atomic():
-            if (made := _batch_of(selection)) is not None:
-                return made
-            waiting = journal.hold_waiting(ids)
-            if retry is not None and retry.due:
-                waiting = due_of(retry.of, waiting)
-                ids = list(waiting)
-                numbers = {id_: each.retry_number + 1 for id_, each in waiting.items()}
-            queries.lock_for_minting(ids)
-            sieve = _Sieve(walk(ids))
-            batch = journal.open_batch(
-                (_new_result(dealt, numbers) for dealt in deal.deal(sieve)),
-                source=source,
-                mint=mint,
-                created_by=created_by,
-                selection=selection,
-                retry_of=retry.of if retry else None,
-                estimate=estimate.cost if estimate else None,
-            )
-            _require_payable(batch.total_readings, sieve.excluded, strict=strict)
-            if sieve.excluded:
-                journal.record_excluded(batch, [_kept(item) for item in sieve.excluded])
-            left_out = {item.reading_id for item in sieve.excluded}
-            journal.take_waiting([each for id_, each in waiting.items() if id_ not in left_out])
-            priced = found.estimate if found else None
-            held = approving.hold_if_needed(batch, priced, config.approval)
-            if nudge and not held:
-                # Inside the transaction: the task's row is in the same commit (an outbox).
-                nudges.call_workers(batch)
-            if written is not None:
-                written(batch)
-    except IntegrityError as error:
-        # I1 held: another batch took one of them between lock and insert.
-        raise InvalidBatchData("some readings are being minted by another batch") from error
+    if order.retry is not None and order.retry.due:
+        waiting = due_of(order.retry.of, waiting)
+        ids = list(waiting)
+        numbers = {id_: each.retry_number + 1 for id_, each in waiting.items()}
+    queries.lock_for_minting(ids)
+    sieve = Sieve(plan.walk(ids))
+    batch = journal.open_batch(
+        (_new_result(dealt, numbers) for dealt in plan.deal().deal(sieve)),
+        source=order.source,
+        mint=plan.mint,
+        created_by=order.created_by,
+        selection=order.selection,
+        retry_of=order.retry.of if order.retry else None,
+        estimate=plan.shown.cost if plan.shown else None,
+    )
+    _require_payable(batch.total_readings, sieve.excluded, strict=order.strict)
+    _leave_out(batch, sieve.excluded, waiting)
+    held = approving.hold_if_needed(batch, plan.priced, plan.config.approval)
+    if order.nudge and not held:
+        # Inside the transaction: the task's row is in the same commit (an outbox).
+        nudges.call_workers(batch)
+    if order.written is not None:
+        order.written(batch)
     return batch
+
+
+def _leave_out(
+    batch: MintBatch, excluded: Sequence[InvalidItem], waiting: Mapping[UUID, Waiting]
+) -> None:
+    """What cannot be minted is told on the batch, and goes on waiting for its retry."""
+    if excluded:
+        journal.record_excluded(batch, [_kept(item) for item in excluded])
+    left_out = {item.reading_id for item in excluded}
+    journal.take_waiting([each for id_, each in waiting.items() if id_ not in left_out])
 
 
 def due_of(batch: MintBatch, waiting: Mapping[UUID, Waiting]) -> dict[UUID, Waiting]:
@@ -262,7 +307,7 @@ def _batch_of(selection: MintSelection | None) -> MintBatch | None:
 
 
 def _plan(
-    session: Session, standing: Standing | None, ids: Ids, sieve: _Sieve, *, strict: bool
+    session: Session, standing: Standing | None, ids: Ids, sieve: Sieve, *, strict: bool
 ) -> Survey | None:
     """The plan of a batch, where it is to be shown or spreads over several slices.
 
@@ -272,6 +317,7 @@ def _plan(
     if strict:
         # Named readings are few, and one that cannot be minted needs no node to be refused.
         payments = list(sieve)
+        _require_distinct(ids, sieve.excluded)
         _require_payable(len(payments), sieve.excluded, strict=True)
     few = isinstance(ids, Sequence) and len(ids) <= READINGS_A_SLICE
     config = session.config
@@ -322,12 +368,16 @@ def _require_size(ids: Ids, max_size: int | None) -> None:
         raise BatchTooLarge(len(ids), max_size)
 
 
-def _require_distinct(ids: Ids) -> None:
+def _require_distinct(ids: Ids, excluded: Sequence[InvalidItem]) -> None:
+    """What else stands against the readings is told with it."""
     twice = [id_ for id_, times in Counter(ids).items() if times > 1]
     if twice:
         raise InvalidBatchData(
             "readings are named twice",
-            [InvalidItem(id_, "named_twice", "named more than once") for id_ in twice],
+            [
+                *(InvalidItem(id_, "named_twice", "named more than once") for id_ in twice),
+                *excluded,
+            ],
         )
 
 

@@ -18,7 +18,7 @@ from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from minting.access import rates, throttling
-from minting.access.models import Allowance, ApiToken
+from minting.access.models import Allowance, ApiCall, ApiToken
 from minting.access.rates import take
 from minting.access.scopes import Scope
 from minting.tasks import forget_calls
@@ -51,6 +51,18 @@ def test_each_token_has_a_rate_of_its_own(user: User, settings: Settings) -> Non
     # An even pace: a third of the hour until the next one.
     assert 1_190 <= int(answer["Retry-After"]) <= 1_200
     assert other.get(READINGS).status_code == 200
+
+
+def test_what_the_scope_does_not_cover_is_counted_and_soon_not_kept(
+    user: User, settings: Settings
+) -> None:
+    settings.API_RATE = (3, 3_600)
+    client = client_of(user)
+
+    asked = [client.post("/api/v1/mint-batch").status_code for _ in range(5)]
+    assert asked == [403, 403, 403, 429, 429]
+    assert client.put(READINGS).status_code == 429
+    assert ApiCall.objects.count() == 3
 
 
 def test_a_session_has_a_rate_too(settings: Settings) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from minting.admin import copying, explorer
+from minting.admin import explorer
+from readings.admin import copying
 
 MAINNET = "5eykt4UsFv8P8NJdTREpY1vzqKqZKvdpKuc147dw2N9d"
 DEVNET = "EtWTRABZaYq6iMfeYKouRu166VU2xqa1wcaWoxPkrZBG"

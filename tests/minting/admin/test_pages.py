@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -21,8 +23,8 @@ from minting.access.scopes import Scope
 from minting.admin import show
 from minting.models import MintBatch, MintInfo, MintResult, MintSelection, MintTransaction
 from readings.admin import lists
-from readings.models import MeterReading
-from tests.factories.readings import MeterReadingFactory, outsider
+from readings.models import MeterReading, Wallet
+from tests.factories.readings import MeterReadingFactory, household, outsider
 from tests.minting.admin import journal
 from tests.minting.admin.conftest import VIEWS, Staff
 
@@ -210,3 +212,32 @@ def test_numbers_are_exact_and_have_units(settings):
     assert show.sol(-5_000) == "-0.000005 SOL"
     assert show.sol(3_000_000_000) == "3 SOL"
     assert show.lamports(2_039_280) == "2,039,280 lamports"
+
+
+def crumbs(client: Client, url: str) -> str:
+    """What stands above a page: where one is."""
+    page = client.get(url).content.decode()
+    head = page.partition("<h1")[2].partition("</h1>")[0]
+    return " ".join(re.sub("<[^>]*>", " ", head).split()).replace("chevron_right", ">")
+
+
+def test_a_page_is_called_as_people_call_what_it_shows(chief: Client):
+    reading = household().reading(energy_generated=Decimal("0.5"))
+    end = f"{reading.period_end:%H:%M} UTC"
+    url = reverse("admin:readings_meterreading_change", args=[reading.pk])
+    told = crumbs(chief, url)
+    assert f"> HOUSE-1, {reading.period_start:%Y-%m-%d %H:%M} to " in told
+    assert told.endswith(end)
+    assert "0.5 kWh" in chief.get(url).content.decode()
+    row = journal.minted_batch().transactions.get()
+    url = reverse("admin:minting_minttransaction_change", args=[row.pk])
+    assert crumbs(chief, url).endswith(f"> Transaction {show.short(row.signature)}")
+    assert "Differences" in crumbs(chief, reverse("admin:minting_reconcilefinding_changelist"))
+
+
+@pytest.mark.parametrize("model", [MeterReading, Wallet, Group])
+def test_forged_rows_of_an_action_are_refused(chief: Client, model: type[Any]):
+    action = {MeterReading: "mint_selected", Wallet: "retire"}.get(model, "delete_selected")
+    form = {"action": action, "_selected_action": ["zzz"], "post": "yes"}
+    page = chief.post(url(model, "changelist"), form, follow=True)
+    assert "No such rows" in page.content.decode()

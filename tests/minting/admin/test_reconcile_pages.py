@@ -12,6 +12,7 @@ from minting.models import MintInfo, MintingGate, ReconcileFinding, ReconcileRun
 from tests.minting.admin.conftest import Staff
 
 VIEW = ("minting.view_reconcilerun", "minting.view_reconcilefinding")
+NOW = timezone.now()
 LIST = "admin:minting_reconcilefinding_changelist"
 ACKNOWLEDGE = "admin:minting_reconcilefinding_acknowledge"
 
@@ -65,12 +66,38 @@ def test_a_person_with_the_right_acknowledges_with_a_reason(
 
     assert select(approver, finding).headers["Location"] == reverse(ACKNOWLEDGE)
     assert b"minted by somebody" in approver.get(reverse(ACKNOWLEDGE)).content
-    assert b"This field is required" in approver.post(reverse(ACKNOWLEDGE)).content
-    approver.post(reverse(ACKNOWLEDGE), {"reason": "a test by our own people"})
+    shown = approver.get(reverse(ACKNOWLEDGE)).context["shown"]
+    page = approver.post(reverse(ACKNOWLEDGE), {"shown": shown})
+    assert b"This field is required" in page.content
+    form = {"shown": shown, "reason": "a test by our own people"}
+    approver.post(reverse(ACKNOWLEDGE), form)
 
     finding.refresh_from_db()
     assert finding.acknowledged_by == "approver"
     assert finding.reason == "a test by our own people"
+    again = approver.post(reverse(ACKNOWLEDGE), {**form, "reason": "pressed twice"}, follow=True)
+    assert b"Nothing is acknowledged" in again.content
+    finding.refresh_from_db()
+    assert finding.reason == "a test by our own people"
+
+
+def test_only_what_was_shown_is_acknowledged(staff: Staff, finding: ReconcileFinding):
+    """Not what was selected in another tab since, nor a difference that has grown."""
+    approver = staff("approver", *VIEW, "minting.acknowledge_finding")
+    select(approver, finding)
+    shown = approver.get(reverse(ACKNOWLEDGE)).context["shown"]
+    other = ReconcileFinding.objects.create(
+        mint=finding.mint, run=finding.run, kind="missing", signature="4" * 88, seen_at=NOW
+    )
+    select(approver, other)
+    ReconcileFinding.objects.filter(pk=finding.pk).update(on_chain=9_777)
+
+    answer = approver.post(
+        reverse(ACKNOWLEDGE), {"shown": shown, "reason": "explained"}, follow=True
+    )
+
+    assert b"Nothing is acknowledged" in answer.content
+    assert not ReconcileFinding.objects.exclude(acknowledged_at=None).exists()
 
 
 def test_without_the_right_nobody_acknowledges(staff: Staff, finding: ReconcileFinding):

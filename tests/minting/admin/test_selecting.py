@@ -233,5 +233,7 @@ def test_a_silent_node_costs_the_estimate_only(minting_chain: Any, operator: Cli
     assert b"Network fee" in operator.get(confirm_url(selection)).content
     settings.SOLANA_RPC_URLS = ["http://127.0.0.1:9"]
     page = operator.get(confirm_url(selection)).content.decode()
-    assert "No estimate" in page
+    assert "No node answers, so the cost is not known" in page
     assert "Mint 1 reading" in page
+    settings.BLOCKCHAIN_FEE_ESTIMATION_ENABLED = False
+    assert b"Estimates are switched off" in operator.get(confirm_url(selection)).content

@@ -118,7 +118,11 @@ def pages(lines, staff) -> None:
     assert url in page, "in the sidebar"
     energy = re.findall(r"</th><td>[^<]+</td><td>([^<]+)</td>", page)
     assert energy == ["0.75", "0.50", "0.50", "1.75"], "the points stand under each other"
-    assert auditor.get(f"{url}?month=nonsense").status_code == 200
+    for month in ("nonsense", "9999-12", "0001-01"):
+        assert auditor.get(f"{url}?month={month}").status_code == 200
+    crumbs = page.partition("<h1")[2].partition("</h1>")[0]
+    assert "Statements" in crumbs
+    assert "Transactions" not in crumbs
     answer = auditor.get(f"{url}?month=2026-09&form=csv")
     rows = list(csv.DictReader(StringIO(answer.getvalue().decode())))
     assert [row["Owner"] for row in rows] == [*(line.owner for line in lines), "all owners"]

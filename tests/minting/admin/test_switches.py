@@ -13,10 +13,10 @@ from django.urls import reverse
 from django.utils import timezone
 
 from minting.engine.errors import NodeUnreachable
-from minting.models import MintBatch, MintingStop, MintTransaction
+from minting.models import MintBatch, MintingGate, MintingStop, MintTransaction
 from minting.service.drive import doubt
 from minting.service.drive.doubt import doubt_of
-from minting.service.stopping import stop_minting
+from minting.service.stopping import resume_minting, standing_stop, stop_minting
 from readings.models import MeterReading
 from tests.factories.readings import household
 from tests.minting.admin import journal
@@ -44,6 +44,11 @@ def text(client: Client, url: str) -> str:
     return answer.content.decode()
 
 
+def resume(client: Client, shown: MintingStop) -> str:
+    """What is told to who was shown this stop and resumes."""
+    return client.post(RESUME, {"row": str(shown.pk)}, follow=True).content.decode()
+
+
 # ------------------------------------------------------------------ the switch
 
 
@@ -63,12 +68,33 @@ def test_minting_is_stopped_with_a_reason_and_resumed(chief: Client):
     assert "Resume minting…" in text(chief, STOPS)
     assert "Resume minting?" in text(chief, RESUME)
     assert "Stopped by chief since" in text(chief, RESUME)
-    assert "Minting goes on." in chief.post(RESUME, follow=True).content.decode()
+    assert "Minting goes on." in resume(chief, stop)
     stop.refresh_from_db()
     assert (stop.resumed_by, stop.resumed_at is None) == ("chief", False)
-    assert "Minting was not stopped." in chief.post(RESUME, follow=True).content.decode()
+    assert "Minting was not stopped." in resume(chief, stop)
     row = reverse("admin:minting_mintingstop_change", args=[stop.pk])
     assert "the tariff is wrong" in text(chief, row)
+
+
+def test_who_resumes_ends_no_stop_but_the_one_shown(chief: Client):
+    """Left open in another tab, while somebody resumed and somebody stopped again."""
+    shown = stop_minting("drill", by="chief")
+    resume_minting(by="another")
+    since = stop_minting("a key was stolen", by="another")
+    for form in ({"row": str(shown.pk)}, {}):
+        page = chief.post(RESUME, form, follow=True).content.decode()
+        assert "what stands is not what you were shown" in page
+        assert "a key was stolen" in page, "it is asked anew"
+    assert standing_stop() == since
+    assert resume_minting(by="chief", only=shown.pk) is None
+
+
+def test_who_stops_what_is_stopped_is_told(chief: Client):
+    stop_minting("a key was stolen", by="another")
+    for answer in (chief.get(STOP, follow=True), chief.post(STOP, {"reason": "x"}, follow=True)):
+        page = answer.content.decode()
+        assert "Minting was stopped already. Stopped by another since" in page
+    assert MintingStop.objects.get().reason == "a key was stolen"
 
 
 @pytest.mark.parametrize("page", [TRANSACTIONS, reverse("admin:minting_mintbatch_changelist")])
@@ -83,6 +109,15 @@ def test_a_batch_s_page_shows_it_too(viewer: Client):
     stop_minting("the tariff is wrong", by="chief")
     page = reverse("admin:minting_mintbatch_change", args=[journal.open_batch().pk])
     assert "Minting is stopped" in text(viewer, page)
+
+
+def test_the_dashboard_does_not_say_on_while_the_gate_is_closed(viewer: Client):
+    assert "Minting is on" in text(viewer, reverse("admin:index"))
+    MintingGate.objects.create(closed_since=timezone.now(), reason="The supply is too high.")
+    page = text(viewer, reverse("admin:index"))
+    assert "Minting waits" in page
+    assert "Nothing is signed: The supply is too high." in page
+    assert "Minting is on" not in page
 
 
 def test_stopping_needs_its_own_right(operator: Client):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from typing import Any
 from uuid import UUID
@@ -106,6 +107,20 @@ def test_no_parameter_is_too_odd(mighty: APIClient, ordering: str) -> None:
         problem(mighty.get("/api/v1/mint-results", {name: "\x00"}), 400, "invalid_request")
         assert mighty.get("/api/v1/mint-results", {name: "日本"}).json()["results"] == []
     problem(mighty.get("/api/v1/mint-batches", {"created_after": "soon"}), 400, "invalid_request")
+
+
+@pytest.mark.parametrize("value", ["\0", "\ud800", "a\0b", 10**400, None, [], "9999-12-31T23:59Z"])
+def test_no_cursor_is_too_odd(mighty: APIClient, value: Any) -> None:
+    for path, ordering in (
+        ("owners", "user_id"),
+        ("meters", "-serial"),
+        ("readings", "period_end"),
+    ):
+        fields = [ordering, False, value, str(SOME)]
+        cursor = urlsafe_b64encode(json.dumps(fields).encode()).decode()
+        answer = mighty.get(f"/api/v1/{path}", {"ordering": ordering, "cursor": cursor})
+        if answer.status_code != 200:
+            problem(answer, 400, "invalid_request")
 
 
 # JSON as a fuzzer, a bug or a stranger may make it; names of ours among any others.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 from unittest.mock import patch
 from uuid import UUID
@@ -11,6 +12,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import Q
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from minting.access.models import ApiToken
@@ -19,6 +21,7 @@ from minting.engine.errors import NodeUnreachable
 from minting.engine.states import ResultStatus
 from minting.journal.results import move_results
 from minting.models import IdempotencyKey, MintBatch
+from minting.service.requests import repeats
 from readings.models import MeterReading
 from tests.factories.readings import MeterFactory, MeterReadingFactory, household, solar_farm
 from tests.minting.api.asserts import problem
@@ -43,6 +46,20 @@ def submission(**values: Any) -> dict[str, Any]:
         "period_end": "2026-11-23T10:15:00Z",
     }
     return {**told, **values}
+
+
+def test_a_key_s_thirty_days_begin_by_the_database_s_clock(
+    submitter: APIClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meter, now = MeterFactory(), timezone.now
+    body = submission(meter_serial=meter.serial)
+    monkeypatch.setattr(timezone, "now", lambda: now() + timedelta(days=31))
+    answer = submitter.post(READINGS, body, headers=KEY)
+    monkeypatch.undo()
+
+    kept = IdempotencyKey.objects.get()
+    assert repeats.forget_old() == 0
+    assert abs(kept.created_at - now()) < timedelta(minutes=1), answer.content
 
 
 # ------------------------------------------------------------------ batches

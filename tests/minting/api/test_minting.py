@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from decimal import Decimal
 from threading import Event, Thread
 from typing import Any
@@ -15,6 +15,8 @@ from django.db import connection
 from django_q.models import OrmQ
 from rest_framework.test import APIClient
 
+from gridtoken.web import POOL
+from minting.api.preferences import SEATS, seat
 from minting.models import MintBatch, MintInfo, MintResult
 from readings.models import MeterReading
 from tests.factories.readings import MeterReadingFactory, household, outsider, solar_farm
@@ -139,11 +141,16 @@ def test_what_is_wrong_is_told_one_by_one(minter: APIClient, minting_chain: Mint
 def test_a_reading_named_twice_is_refused(minter: APIClient, minting_chain: MintingChain) -> None:
     reading = MeterReadingFactory()
 
-    told = problem(minter.post(MINT, named(reading, reading)), 422, "invalid_batch_data")
+    unknown = uuid4()
+    told = problem(minter.post(MINT, named(reading, unknown, reading)), 422, "invalid_batch_data")
 
-    assert told["items"] == [
-        {"reading_id": str(reading.id), "code": "named_twice", "detail": "named more than once"}
-    ]
+    assert told["items"][0] == {
+        "reading_id": str(reading.id),
+        "code": "named_twice",
+        "detail": "named more than once",
+    }
+    rest = [(each["reading_id"], each["code"]) for each in told["items"][1:]]
+    assert rest == [(str(unknown), "unknown_reading")], "one answer tells all that is wrong"
     assert nothing_queued()
 
 
@@ -290,6 +297,26 @@ def test_who_waits_in_vain_gets_202(minter: APIClient, minting_chain: MintingCha
     assert response["Location"]
     assert response["Preference-Applied"] == "wait=1"
     assert time.monotonic() - begun >= 1
+
+
+def test_who_waits_leaves_threads_to_whoever_else_asks(
+    minter: APIClient, minting_chain: MintingChain
+) -> None:
+    assert POOL["max_size"] > SEATS, "probes and people get an answer while clients wait"
+    began = time.monotonic()
+    with ExitStack() as waiting:
+        taken = [waiting.enter_context(seat()) for _ in range(SEATS + 1)]
+        assert taken == [True] * SEATS + [False]
+        reading = MeterReadingFactory()
+        answer = minter.post(MINT, named(reading), HTTP_PREFER="wait=20")
+        assert answer.status_code == 202
+        assert "Preference-Applied" not in answer
+        assert int(answer["Retry-After"]) > 0
+        door = minter.post(f"/api/v1/meters/readings/{reading.id}/mint")
+        assert problem(door, 504, "mint_still_running")["batch_id"] == answer.json()["id"]
+    assert time.monotonic() - began < 10
+    with seat() as free:
+        assert free
 
 
 @pytest.mark.parametrize("prefer", ["wait", "wait=soon", "wait=-1", "handling=lenient", "awaits=9"])

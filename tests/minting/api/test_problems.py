@@ -11,12 +11,13 @@ from django.core.exceptions import PermissionDenied
 from django.core.handlers.exception import convert_exception_to_response
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from django.test import RequestFactory
+from django.test import Client, RequestFactory
 from rest_framework import exceptions
 
 from minting.api.problems import ANSWERS, problem_handler, server_error
 from minting.engine import errors as engine
 from readings import errors as readings
+from tests.minting.api.asserts import problem
 
 SOME = UUID("00000000-0000-4000-8000-000000000001")
 
@@ -96,6 +97,17 @@ def test_a_bug_is_a_problem_for_machines_and_a_page_for_people() -> None:
     assert json.loads(answer.content)["code"] == "internal_error"
 
     assert server_error(RequestFactory().get("/admin/"))["Content-Type"].startswith("text/html")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", ["/api/nothing", "/v1/ingest/nothing", "/api/meters/nothing/"])
+def test_what_no_view_answers_is_a_problem_too(client: Client, path: str) -> None:
+    """With the doors closed their clients still read ``message``."""
+    problem(client.get(path), 404, "not_found")
+    problem(client.post(path, HTTP_HOST="elsewhere.example"), 400, "invalid_request")
+    assert client.get("/nothing")["Content-Type"].startswith("text/html")
+    answer = server_error(RequestFactory().get("/v1/ingest/telemetry"))
+    assert answer["Content-Type"] == "application/problem+json"
 
 
 def test_roots_are_listed_so_that_every_error_has_an_answer() -> None:

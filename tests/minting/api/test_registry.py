@@ -193,6 +193,18 @@ def test_a_meter_is_registered_and_held(registrar: APIClient) -> None:
     assert again["id"] == str(meter.id)
 
 
+def test_what_is_told_may_be_sent_back(registrar: APIClient) -> None:
+    """As a client does that reads, changes one value and writes: null stays null."""
+    house = household()
+    for path in (f"{OWNERS}/{house.owner.id}", f"{METERS}/{house.meter.id}"):
+        told = registrar.get(path).json()
+        assert None in (told.get("email", ""), told.get("location", ""))
+        answer = registrar.patch(path, told)
+        assert (answer.status_code, answer.json()) == (200, told)
+    assert registrar.patch(path, {"location": "Roof"}).json()["location"] == "Roof"
+    assert registrar.patch(path, {"location": None}).json()["location"] is None
+
+
 def test_a_meter_changes_hands_and_readings_keep_their_owner(registrar: APIClient) -> None:
     house, farm = household(), solar_farm()
     before = house.reading()

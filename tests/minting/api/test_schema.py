@@ -40,6 +40,19 @@ def test_it_tells_every_endpoint(schema: dict[str, Any]) -> None:
     assert len(schema["paths"]) == own + len(doors.urlpatterns)
 
 
+def test_the_product_s_own_endpoints_are_listed_first(schema: dict[str, Any]) -> None:
+    listed = [each["name"] for each in schema["tags"]]
+    used = {
+        tag
+        for operations in schema["paths"].values()
+        for operation in operations.values()
+        for tag in operation["tags"]
+    }
+    assert used == set(listed)
+    assert listed[0] == "readings"
+    assert listed[-1] == "platform's clients"
+
+
 def test_every_body_and_every_answer_has_an_example(schema: dict[str, Any]) -> None:
     def shown(content: dict[str, Any]) -> bool:
         return any("example" in each or "examples" in each for each in content.values())
@@ -100,6 +113,14 @@ def test_what_a_door_answers_is_described(schema: dict[str, Any]) -> None:
         ("Paid", {"message", "transaction_signature", "kwh_amount", "wallet_address"}),
     ):
         assert set(components[name]["properties"]) == set(components[name]["required"]) == members
+
+
+def test_options_tell_what_may_be_asked_and_no_body_that_is_none(
+    machine: Callable[..., APIClient],
+) -> None:
+    answer = machine(Scope.SUBMIT).options("/api/v1/readings")
+    assert answer["Allow"] == "GET, POST, HEAD, OPTIONS"
+    assert "actions" not in answer.json()
 
 
 def test_answers_have_the_members_described(

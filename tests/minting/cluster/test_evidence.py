@@ -204,6 +204,17 @@ def test_up_to_a_hundred_heights_later_no_second_witness_is_needed():
     assert "getFirstAvailableBlock" not in fake.methods
 
 
+def test_a_node_that_slept_before_it_answered_needs_a_second_witness():
+    """The height was in time; by the third answer the status cache has moved on a whole life."""
+
+    def answer(slot):
+        return lambda signatures, _: value([None] * len(signatures), slot=slot)
+
+    rounds = [answer(F + 64), answer(F + 70), answer(F + 500)]
+    evidence = collect(dead_node(getSignatureStatuses=rounds))["ours"]
+    assert evidence.second_witness is True
+
+
 def test_later_the_history_is_the_second_witness():
     fake = dead_node(getFirstAvailableBlock=5)
     evidence = collect(fake, late())["ours"]

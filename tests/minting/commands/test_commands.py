@@ -112,6 +112,9 @@ def test_cancel_takes_back_what_is_not_signed(minting_chain):
     assert MeterReading.objects.get().status == "pending"
     with pytest.raises(CommandError, match="There is no batch"):
         run("mint", "--cancel", str(uuid4()))
+    MintBatch.objects.update(status="succeeded", cancel_requested_at=None)
+    with pytest.raises(CommandError, match=r"finished \(succeeded\)"):  # as the API's 409
+        run("mint", "--cancel", batch)
 
 
 def test_estimate_answers_the_contract_s_fields(minting_chain):

@@ -32,6 +32,9 @@ PROOF = DeathEvidence(
 )
 LATE = replace(PROOF, finalized=EpochInfo(slot=F, block_height=LVBH + 101))
 LATE_PROOF = replace(LATE, first_available_block=S0, second_witness=True)
+# A in time, and then a node that slept: its status cache has moved on a whole life by the third.
+SLOW = replace(PROOF, reports=(NULL, NULL, StatusReport(F + 180, (None,))))
+SLOW_PROOF = replace(SLOW, first_available_block=S0, second_witness=True)
 
 
 def seen(commitment: Commitment, err: object | None = None) -> StatusReport:
@@ -75,6 +78,14 @@ def test_i4_a_whole_proof_is_death():
         (replace(LATE_PROOF, reports=(NULL,)), Verdict.UNCERTAIN),
         (LATE_PROOF, Verdict.DEAD),
         (replace(PROOF, finalized=EpochInfo(F, LVBH + 100)), Verdict.DEAD),
+        (SLOW, Verdict.UNCERTAIN),
+        (replace(SLOW_PROOF, first_available_block=S0 + 1), Verdict.UNCERTAIN),
+        (replace(SLOW_PROOF, second_witness=False), Verdict.UNCERTAIN),
+        (SLOW_PROOF, Verdict.DEAD),
+        (
+            replace(PROOF, reports=(NULL, NULL, StatusReport(F + 179, (None,)))),
+            Verdict.DEAD,
+        ),
     ],
 )
 def test_i4_anything_less_is_not_death(evidence, verdict):
@@ -90,7 +101,7 @@ statuses = st.one_of(
 reports = st.lists(
     st.builds(
         StatusReport,
-        st.integers(F + 60, F + 70),
+        st.one_of(st.integers(F + 60, F + 70), st.integers(F + 175, F + 182)),
         st.lists(statuses, max_size=2).map(tuple),
     ),
     max_size=5,
@@ -118,7 +129,8 @@ def test_i4_death_implies_every_condition(evidence):
     assert all(status is None for report in evidence.reports for status in report.statuses)
     good = [each for each in evidence.reports if each.statuses == (None,)]
     assert sum(each.context_slot >= F + 64 for each in good) >= 3
-    if evidence.finalized.block_height > LVBH + 100:
+    past = evidence.finalized.block_height - LVBH
+    if past > 100 or past + max(each.context_slot for each in good) - F > 180:
         assert evidence.first_available_block in (0, S0)
         assert evidence.second_witness is True
 

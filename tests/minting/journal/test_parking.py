@@ -73,7 +73,7 @@ def test_five_deaths_park_a_slice_and_the_reason_is_told():
     assert parked.deaths == MAX_DEATHS
     assert timedelta(minutes=9) < parked_for(batch) < timedelta(minutes=11)
     assert parked.parked_reason == (
-        "5 workers died one after another while they held it, and nothing of it moved; the last "
+        "5 workers failed one after another while they held it, and nothing of it moved; the last "
         "was ended by SIGKILL. It is tried again every 10 minutes."
     )
     assert claim() == set()

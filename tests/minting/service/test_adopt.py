@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from io import StringIO
 from pathlib import Path
 from unittest.mock import patch
 
 import pytest
 from django.core.management import call_command
+from django.utils import timezone
 
 from minting.models import (
     BatchSource,
+    MintApproval,
     MintBatch,
     MintingGate,
     MintResult,
@@ -93,7 +96,8 @@ def _path(file: str):
     return Path(file)
 
 
-def test_a_batch_that_was_half_minted_in_the_backup_goes_on_as_itself(minting_chain, drain):
+@pytest.mark.parametrize("waited", [False, True], ids=["running", "not approved yet"])
+def test_a_batch_that_was_half_minted_in_the_backup_goes_on_as_itself(minting_chain, drain, waited):
     """The backup has the batch and its pending results, and not their transactions."""
     reading = household().reading()
     batch = mint(drain, reading)
@@ -102,9 +106,17 @@ def test_a_batch_that_was_half_minted_in_the_backup_goes_on_as_itself(minting_ch
         status="pending", transaction=None, tx_signature="", slot=None, settled_at=None
     )
     MintTransaction.objects.all().delete()
-    batch.slices.update(status="queued")
+    batch.slices.update(status="awaiting_approval" if waited else "queued")
+    if waited:
+        MintApproval.objects.create(
+            batch=batch,
+            why="above the limit",
+            fee_cap_lamports=1,
+            digest=b"",
+            expires_at=timezone.now() + timedelta(days=1),
+        )
     MintBatch.objects.update(
-        status="running",
+        status="awaiting_approval" if waited else "running",
         successful_mints=0,
         finished_at=None,
         fee_paid_lamports=0,
@@ -124,6 +136,7 @@ def test_a_batch_that_was_half_minted_in_the_backup_goes_on_as_itself(minting_ch
     assert (fresh.status, fresh.fee_paid_lamports) == ("succeeded", batch.fee_paid_lamports)
     assert minting_chain.supply() == UNITS
     assert work_once().slices == 0
+    assert not MintApproval.objects.waiting().exists()
 
 
 def test_a_batch_that_was_cancelled_after_the_restore_is_adopted_beside_it(minting_chain, drain):

@@ -10,10 +10,12 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.db import IntegrityError, connection, transaction
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from minting import journal
 from minting.engine.approval import batch_digest, slice_digest
 from minting.engine.errors import ApprovalRefused, ApprovalVoid, NodeUnreachable
+from minting.journal.approving import withdraw_ended
 from minting.models import BatchSource, MintApproval, MintBatch, MintResult, MintSlice
 from minting.service.audit.audit_pack import packed
 from minting.service.drive.recover import slices_wait
@@ -139,6 +141,21 @@ def test_what_nobody_can_price_is_not_queued(limited, people, settings):
     assert MintBatch.objects.count() == 1
 
 
+def test_a_clock_that_is_wrong_here_decides_nothing(limited, people, monkeypatch):
+    right = timezone.now
+    ask(3, people["operator"])
+    for days in (30, -30):
+        monkeypatch.setattr(timezone, "now", lambda: right() + timedelta(days=days))  # noqa: B023
+        batch = ask(2, people["operator"])  # what was asked today is added up, whatever day it is
+        assert abs(batch.created_at - right()) < timedelta(minutes=1)
+        approval = batch.approval
+        assert timedelta(hours=71) < approval.expires_at - right() <= timedelta(hours=72)
+        approve(batch, people["approver"])
+        approval.refresh_from_db()
+        assert approval.decided_at is not None
+        assert abs(approval.decided_at - right()) < timedelta(minutes=1)
+
+
 @pytest.mark.parametrize("end", ["refused", "expired", "withdrawn"])
 def test_without_approval_the_readings_are_free_again(limited, people, end):
     batch = ask(5, people["operator"])
@@ -262,3 +279,20 @@ def test_a_void_approval_names_its_batch(limited, people):
     with transaction.atomic(), pytest.raises(ApprovalVoid) as raised:
         journal.approving.require_approved({batch.id: 1}, batch.slices.values_list("id", flat=True))
     assert raised.value.batch_id == batch.id
+
+
+def test_a_batch_that_ended_while_it_waited_cannot_be_approved(limited, people):
+    """A restored database: the journal's file told that its readings were minted before."""
+    batch = ask(5, people["operator"])
+    with transaction.atomic():
+        journal.cancel_unsigned(batch.id, by="adoption", code="already_minted")
+
+    with pytest.raises(ApprovalRefused, match="has ended"):
+        approve(batch, people["approver"])
+
+    batch.refresh_from_db()
+    assert batch.status == "cancelled"
+    with transaction.atomic():
+        withdraw_ended()
+    batch.approval.refresh_from_db()
+    assert batch.approval.decision == "withdrawn"

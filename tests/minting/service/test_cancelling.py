@@ -8,12 +8,15 @@ from unittest.mock import patch
 
 import pytest
 from django.core.management import call_command
-from django.db import connection
+from django.db import connection, transaction
 from django.urls import reverse
 
+from gridtoken.embedded.faults import FaultPlan
+from minting import journal
 from minting.access.scopes import Scope
 from minting.engine import packing
-from minting.journal import cancelling, signing
+from minting.engine.states import TransactionStatus
+from minting.journal import Expiry, cancelling, signing
 from minting.journal.results import move_results
 from minting.models import BatchSource, MintBatch, MintResult, MintTransaction
 from minting.service.drive import journal_file, submit, wave
@@ -176,3 +179,35 @@ def test_cancelled_at_any_moment_by_any_door(minting_chain, machine, drain, door
         drain()
 
     assert_either_or(minting_chain, batch)
+
+
+def test_what_is_free_again_after_a_cancellation_is_not_signed_again(minting_chain):
+    """It was on its way when somebody cancelled, and never lands."""
+    batch = queue(2)
+    minting_chain.net.faults = FaultPlan(seed=1, drop=1.0)
+    send = wave.send
+
+    def cancelled(session, flights):
+        send(session, flights)
+        assert cancel_batch(batch.id, by="operator") == 0
+        minting_chain.net.expire_blockhashes()
+
+    def dead(_session, flights):
+        """The proof itself is tested elsewhere; it takes the time of 64 slots."""
+        minting_chain.net.faults = FaultPlan()
+        for flight in flights:
+            with transaction.atomic():
+                journal.record_expired(Expiry(flight.id, {"verdict": "dead"}))
+            flight.status = TransactionStatus.EXPIRED
+        return len(flights)
+
+    with patch.object(wave, "send", cancelled), patch.object(submit, "prove_dead", dead):
+        look()
+
+    assert set(MintTransaction.objects.values_list("status", flat=True)) == {"expired"}
+    assert MintTransaction.objects.count() == 2
+    batch.refresh_from_db()
+    assert batch.status == "cancelled"
+    assert minting_chain.supply() == 0
+    told = set(MintResult.objects.values_list("error", flat=True))
+    assert told == {"Cancelled by operator before anything was signed"}

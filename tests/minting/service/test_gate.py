@@ -7,6 +7,7 @@ from unittest.mock import patch
 import pytest
 from django.core.management import call_command
 from django.db import DatabaseError, connection, transaction
+from django.db.models import F
 
 from gridtoken.embedded.faults import FaultPlan
 from minting import journal
@@ -16,6 +17,7 @@ from minting.models import (
     MintingGate,
     MintResult,
     MintTransaction,
+    ReconcileCursor,
     ReconcileFinding,
 )
 from minting.service.drive import submit
@@ -171,3 +173,19 @@ def test_a_worker_that_finds_no_node_leaves_the_gate_to_the_first_wave(minting_c
     drain()
     assert MintingGate.objects.get().checked_at is not None
     assert minting_chain.supply() == 2 * UNITS
+
+
+def test_a_node_behind_what_was_reconciled_closes_no_gate(minting_chain, drain):
+    """It has not seen the burns that were walked, so its supply is above what there can be."""
+    mint(drain, MeterReadingFactory())
+    minting_chain.net.wait_slots(40)
+    assert compare().clean
+    ReconcileCursor.objects.update(burned=F("burned") + 1, slot=F("slot") + 1_000)
+    batch = request_batch([MeterReadingFactory().id], source=BatchSource.CLI, strict=True)
+
+    with patch.object(submit, "PATIENCE", 0.3):
+        work_once()
+
+    assert MintingGate.objects.get().closed_since is None
+    assert MintResult.objects.get(batch=batch).status == "pending"
+    assert MintTransaction.objects.count() == 1

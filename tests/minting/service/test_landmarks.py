@@ -14,9 +14,10 @@ from solders.pubkey import Pubkey
 from solders.system_program import TransferParams, transfer
 
 from gridtoken.embedded.faults import FaultPlan
-from minting.cluster.evidence import CACHED_BLOCKS, collect_death_evidence
+from minting.cluster.evidence import collect_death_evidence
 from minting.cluster.nodes import Cluster
 from minting.engine.errors import SolanaError
+from minting.engine.verdicts import CONSENSUS_REACH
 from minting.models import Landmark, MintBatch, MintResult, MintTransaction
 from minting.service.chain.session import open_session
 from minting.service.create_mint import create_mint
@@ -95,7 +96,7 @@ def assert_proven_late(row: MintTransaction) -> None:
     row.refresh_from_db()
     assert row.status == "expired"
     height = row.evidence["finalized"]["block_height"]
-    assert height > row.last_valid_block_height + CACHED_BLOCKS
+    assert height > row.last_valid_block_height + CONSENSUS_REACH
     assert row.evidence["second_witness"] is True
 
 

@@ -7,6 +7,7 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from unittest.mock import patch
 
 import pytest
 from django.test import override_settings
@@ -17,10 +18,12 @@ from gridtoken.embedded.faults import FaultPlan, Faults
 from gridtoken.embedded.localnet import Localnet
 from gridtoken.embedded.rpc.service import Service
 from gridtoken.embedded.server import Server, listening_socket
-from minting.engine.errors import MintingRefused
+from minting.engine.errors import MintingRefused, SolanaError
 from minting.models import BatchSource, MintBatch, MintTransaction
 from minting.service.chain.session import open_session
+from minting.service.drive import submit
 from minting.service.drive.recover import recover
+from minting.service.drive.tracking import Flight, tick
 from minting.service.requests.prepare import request_batch
 from tests.factories.readings import MeterReadingFactory, household
 from tests.minting.service.test_minting import mint
@@ -217,3 +220,35 @@ def recover_while_it_goes_on(net: Localnet) -> None:
     finally:
         done.set()
         slots.join()
+
+
+def test_a_node_of_another_cluster_says_nothing_of_what_landed_here(minting_chain, drain):
+    """Named by mistake, or the only one that answers: its silence takes nothing back."""
+    reading = household().reading()
+    batch = mint([reading], drain=drain)
+    row = MintTransaction.objects.get()
+    with Localnet(slot_ms=50) as elsewhere:
+        elsewhere.advance(minting_chain.net.slot + 50)
+        with (
+            override_settings(SOLANA_RPC_URLS=["http://127.0.0.1:9", elsewhere.url]),
+            open_session() as session,
+        ):
+            flight = Flight.of(row)
+            assert tick(session, [flight], search_history=True) == [flight]
+            assert flight.status == row.status
+            with pytest.raises(SolanaError):
+                recover(session)
+            next_ = queue(MeterReadingFactory())
+            with patch.object(submit, "PATIENCE", 0.5):
+                submit.drive_waiting(session, worker="test")
+        asked = set(elsewhere.requests)
+
+    assert asked == {"getGenesisHash"}
+    row.refresh_from_db()
+    assert row.status == "confirmed"
+    batch.refresh_from_db()
+    next_.refresh_from_db()
+    assert batch.status == "succeeded"
+    assert next_.failed_mints == 0, "nothing failed of it: the right node comes back"
+    drain()
+    assert minting_chain.supply() == 500_000_000

@@ -6,7 +6,7 @@ from decimal import Decimal
 from unittest.mock import patch
 
 import pytest
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.db.models import F
 
 from gridtoken.embedded.faults import FaultPlan
@@ -14,12 +14,15 @@ from minting import journal
 from minting.cluster.nodes import Cluster
 from minting.engine.types import Commitment
 from minting.journal import Landing
+from minting.journal.parking import MAX_DEATHS
 from minting.models import BatchSource, MintBatch, MintResult, MintSlice, MintTransaction
 from minting.service.chain.session import open_session
 from minting.service.drive import journal_file, refusing, submit, wave
 from minting.service.drive import recover as recovery
-from minting.service.drive.recover import recover
+from minting.service.drive.recover import recover, slices_wait
+from minting.service.plan.planning import plan_payments
 from minting.service.requests.prepare import request_batch
+from minting.tasks import look
 from readings.models import MeterReading
 from tests.factories.readings import MeterReadingFactory, household
 
@@ -42,7 +45,7 @@ def die(drain, where: str) -> None:
 
     with (
         patch(where, killed),
-        patch("minting.journal.hand_back", lambda _claims: 0),
+        patch("minting.journal.hand_back", lambda _claims, **_: 0),
         pytest.raises(KilledError),
     ):
         drain()
@@ -328,3 +331,67 @@ def test_a_batch_always_ends_though_no_node_ever_answers(minting_chain):
     batch.refresh_from_db()
     assert batch.status == "failed"
     assert MintResult.objects.get().error_code == "node_unreachable"
+
+
+def test_what_breaks_the_driver_is_parked_with_its_reason_and_holds_up_nobody(minting_chain):
+    """An error that nobody foresaw: the oldest slice would be taken again and again, for ever."""
+    poison, well = queue(MeterReadingFactory()), queue(MeterReadingFactory())
+    breaks = []
+
+    async def broken(*args, batch_id, **options):
+        if batch_id == poison.id:
+            breaks.append(batch_id)
+            raise ValueError("no room")
+        return await plan_payments(*args, batch_id=batch_id, **options)
+
+    with patch.object(submit, "plan_payments", broken):
+        for _ in range(MAX_DEATHS):
+            with pytest.raises(ValueError, match="no room"):
+                look()
+        while slices_wait():
+            look()
+
+    assert len(breaks) == MAX_DEATHS
+    parked = MintSlice.objects.parked().get()
+    assert parked.batch_id == poison.id
+    assert "the last broke off with ValueError: no room" in parked.parked_reason
+    well.refresh_from_db()
+    assert well.status == "succeeded"
+    assert MintSlice.objects.get(batch=well).deaths == 0
+
+
+def test_a_database_that_goes_away_counts_against_nothing(minting_chain):
+    queue(household().reading())
+    with (
+        patch.object(submit, "plan_payments", side_effect=OperationalError("gone")),
+        pytest.raises(OperationalError),
+    ):
+        look()
+    slice_ = MintSlice.objects.get()
+    assert (slice_.status, slice_.deaths) == ("queued", 0)
+
+
+def test_a_pass_looks_at_everything_before_it_begins_to_prove(minting_chain, drain):
+    """A proof takes long, and a task's time may be over in the middle of it."""
+    lost, landed = MeterReadingFactory(), MeterReadingFactory()
+    queue(lost)
+    die(drain, "minting.service.drive.wave.send")
+    MintTransaction.objects.update(last_valid_block_height=1)
+    batch = queue(landed)
+
+    def drive_it():
+        with open_session() as session:
+            submit.drive_waiting(session, worker="test", batch_id=batch.id)
+
+    die(drive_it, "minting.journal.record_landed")
+
+    with (
+        patch.object(recovery, "TRANSACTIONS_A_PASS", 1),
+        patch.object(recovery, "prove_dead", side_effect=SystemExit),
+        open_session() as session,
+        pytest.raises(SystemExit),
+    ):
+        recover(session)
+
+    first, second = MintTransaction.objects.order_by("id")
+    assert (first.status, second.status) == ("signed", "confirmed")

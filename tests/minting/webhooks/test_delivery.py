@@ -54,6 +54,28 @@ def test_what_happened_is_told_once_in_order_and_verifies(line):
     assert not upkeep.anything_due()
 
 
+@pytest.mark.parametrize("hours", [30, -30])
+def test_a_clock_that_is_wrong_here_is_told_nobody(line, monkeypatch, hours):
+    """What receivers and other workers compare with is dated by the database."""
+    right = timezone.now
+    monkeypatch.setattr(timezone, "now", lambda: right() + timedelta(hours=hours))
+    happen()
+    secret = renew_secret(line.endpoint.id, by="admin")
+    line.receiver.answer = lambda _got: Reply(500)
+    assert send().sent == 2
+
+    assert timedelta(seconds=3) < line.deliveries()[0].due_at - right() < timedelta(seconds=6)
+    until = line.now().previous_until - right()
+    assert timedelta(hours=23) < until <= timedelta(hours=24)
+    assert abs(line.endpoint.failing_since - right()) < timedelta(minutes=1)
+    assert upkeep.tidy().given_up == 0
+    line.receiver.answer = lambda _got: Reply()
+    line.skip()
+    assert send().accepted == 2
+    for valid in (line.secret, secret):  # the library refuses what is five minutes off
+        line.receiver.verified(valid)
+
+
 def test_where_nobody_listens_nothing_is_written_and_nothing_told_is_kept(lines):
     happen()
     assert not WebhookEvent.objects.exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import tracemalloc
 import zipfile
 from datetime import datetime, timedelta
@@ -10,6 +11,7 @@ from decimal import Decimal
 
 import pytest
 
+from readings import rules
 from readings.errors import AnswerNeeded, FileRefused, InvalidReading
 from readings.formats import Exported, Format, Options, detect, read, shapes
 from tests.readings.formats import files
@@ -157,6 +159,7 @@ BOMB = archive({"xl/workbook.xml": b"", "xl/worksheets/sheet1.xml": bytes(64 * M
         (b"100,NEM12,200506081149,U,N\n200,N,B1,B1,B1,N1,S,kVArh,30,\n900\n", "unit of energy"),
         (b"100,NEM12,200506081149,U,N\n200,N,B1,B1,B1,N1,S,KWH,7,\n900\n", "divide a day"),
         (b"100,NEM12,200506081149,U,N\n200,N,B1,B1,B1,N1,S,KWH,0,\n900\n", "minutes"),
+        (b"100,NEM12,1,U,N\n200,N,B1,B1,B1,N1,S,KWH," + b"9" * 5_000 + b",\n900\n", "minutes"),
         (
             b"100,NEM12,1,U,N\n200,N,B1B2,1,B1,N1,S,KWH,30,\n200,N,B1B2,2,B2,N1,S,KWH,30,\n900\n",
             "two export channels",
@@ -179,6 +182,23 @@ def test_refusals_say_what_to_do(content, sentence):
 def test_green_button_without_interval_exports(fields, sentence):
     told = [files.Told("M", files.MIDNIGHT, files.MIDNIGHT, Decimal(1))]
     assert sentence in refusal(files.green_button_file(told, **fields), meter="M")
+
+
+@pytest.mark.parametrize(
+    ("shown", "instead", "sentence"),
+    [
+        (r"(<powerOfTenMultiplier>)[^<]*", r"\g<1>1_0", "powerOfTenMultiplier"),
+        (r"(<powerOfTenMultiplier>)[^<]*", "\\g<1>\u0663", "powerOfTenMultiplier"),
+        (r"<IntervalReading>.*</IntervalReading>", "", "No IntervalBlock holds"),
+        (r"(<link [^>]*/>\s*)+(<content>\s*<IntervalBlock.*?</content>)", r"\2", "whose readings"),
+    ],
+)
+def test_green_button_that_would_be_read_wrong_or_not_at_all(shown, instead, sentence):
+    told = [files.Told("M", files.MIDNIGHT, files.MIDNIGHT + timedelta(minutes=15), Decimal(1))]
+    text = files.green_button_file(told).decode()
+    spoiled = re.sub(shown, instead, text, flags=re.DOTALL)
+    assert spoiled != text
+    assert sentence in refusal(spoiled.encode(), meter="M")
 
 
 @pytest.mark.parametrize(
@@ -255,6 +275,28 @@ def test_wrong_rows_say_what_is_wrong(line, options, sentence):
     assert sentence in str(reading)
 
 
+PERIODS = b"meter,start,end,interval,kwh\n"
+NEM12 = b"100,NEM12,1,U,N\n200,N,B1,1,B1,N1,S,KWH,1440,\n300,%s,1,A,,,,\n900\n"
+LINE = b'{"meter_id": "m", "timestamp": "2026-01-31T00:15Z", %s}\n'
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (PERIODS + b"m,,2026-01-31T00:15,900,1", "start is missing"),
+        (PERIODS + b"m,9999-12-31T23:59,,900,1", "after the year 9999"),
+        (NEM12 % b"2026112", "YYYYMMDD"),
+        (LINE % b'"kwh": 1, "kwh": 2', "a name twice"),
+        (LINE % b'"kwh": 1e99999999999999999999', "not JSON"),
+    ],
+    ids=lambda value: None if isinstance(value, bytes) else value,
+)
+def test_what_another_reader_would_guess_at_is_told(content, sentence):
+    reading = only(content)
+    assert isinstance(reading, InvalidReading)
+    assert sentence in str(reading)
+
+
 @pytest.mark.parametrize(
     ("line", "options", "hour"),
     [
@@ -276,6 +318,26 @@ def test_moments(line, options, hour):
 def test_power_is_energy_over_an_interval(options, kwh):
     content = b"meter_id,timestamp,gen_kw,consumption_kw\nm,2026-01-31 00:15,2,0.5\n"
     assert only(content, interval_seconds=900, **options).kwh_amount == Decimal(kwh)
+
+
+@pytest.mark.parametrize(
+    ("column", "text"),
+    [
+        ("kwh", "0.30000000000000004"),
+        ("export_wh", "300.00000050000001"),
+        ("export_kw", "1.2000000020000001"),
+    ],
+)
+def test_digits_of_a_float_are_rounded_once_from_the_whole(column, text):
+    """As Python's programs write 0.1 + 0.2; the others would be a tie if they were cut before."""
+    content = f"meter,start,end,{column}\nm,2026-01-31T00:00Z,2026-01-31T00:15Z,{text}\n".encode()
+    rounded = rules.parse_kwh(only(content).kwh_amount)
+    assert rounded == (Decimal("0.3") if column == "kwh" else Decimal("0.300000001"))
+
+
+def test_power_over_a_part_of_a_second_is_not_lost():
+    content = b"meter,start,end,export_kw\nm,2026-01-31T00:00:00Z,2026-01-31T00:00:07.5Z,4.8\n"
+    assert only(content).kwh_amount == Decimal("0.01")
 
 
 def test_nem12_qualities_by_day_and_by_interval():

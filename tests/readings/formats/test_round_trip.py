@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from readings.errors import FileRefused
@@ -59,9 +59,20 @@ def test_csv_with_decimal_comma_once_that_is_said(told):
     assert parsed(content, Format.CSV, decimal_comma=True) == told
 
 
+def not_utf8(content: bytes) -> bool:
+    """Whether nothing but the code page explains it: "Ä€" there is "Ā" in UTF-8."""
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return True
+    return content.isascii()
+
+
 @given(readings(serials=st.text("äöüßéÄ€ÑabcXYZ019- ", min_size=1).map(str.strip)))
 def test_western_characters(told):
-    assert parsed(files.csv_file(told, encoding="cp1252"), Format.CSV) == told
+    content = files.csv_file(told, encoding="cp1252")
+    assume(not_utf8(content))
+    assert parsed(content, Format.CSV) == told
 
 
 @given(readings())

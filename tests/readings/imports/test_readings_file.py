@@ -13,9 +13,10 @@ from readings import imports
 from readings.errors import FileRefused
 from readings.formats import Options
 from readings.imports import Decision, content, desk, progress, readings_file
+from readings.intake import Submission, submit
 from readings.models import ImportFile, ImportPart, MeterReading
 from readings.models.import_file import ImportKind, PartKind
-from readings.rules import ReadingStatus
+from readings.rules import ReadingSource, ReadingStatus
 from tests.factories.readings import QUARTER, last_quarter
 
 pytestmark = pytest.mark.django_db
@@ -95,6 +96,22 @@ def test_looking_tells_what_taking_does_and_changes_nothing(household, outsider,
         ["held", "no_wallet"],
     ]
     assert b"".join(content.stream(imported, PartKind.CONTENT)) == told
+
+
+def test_what_a_gateway_told_by_its_end_is_said_of_a_file_that_tells_both(household, operator):
+    """No rule keeps the two apart: a person is told before it is minted twice."""
+    for kwh, end in (("0.25", END), ("0", END - QUARTER), ("0.25", END - 9 * QUARTER)):
+        submit(Submission("HOUSE-1", kwh, end), source=ReadingSource.API)
+
+    imported = looked_at(csv(*lines(count=4)))
+    (note,) = imported.report["notes"]
+    assert note.startswith("1 of the new readings")
+    assert "minted twice" in note
+    assert taken(imported, operator).report["new"] == 4
+
+    told = "\n".join(f"HOUSE-1,{END - at * QUARTER / 2},0.1" for at in (1, 3, 20)).encode()
+    (note,) = looked_at(b"meter,timestamp,kwh\n" + told, interval_seconds=300).report["notes"]
+    assert note.startswith("2 of the new readings")
 
 
 def test_one_bad_row_keeps_the_file_out_until_somebody_says_otherwise(household, operator):

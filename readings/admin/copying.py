@@ -24,6 +24,16 @@ def button(text: str, what: str) -> SafeString | str:
     )
 
 
+def short(text: str) -> str:
+    """The ends of what nobody reads whole."""
+    return text if len(text) <= 16 else f"{text[:8]}…{text[-4:]}"
+
+
+def shortened(text: str) -> SafeString | str:
+    """The same, with the whole under the mouse."""
+    return format_html('<span title="{}">{}</span>', text, short(text)) if text else ""
+
+
 def together(*parts: SafeString | str) -> SafeString:
     """A value and its buttons on one line that does not break."""
     shown = format_html_join("", "{}", ((part,) for part in parts if part))

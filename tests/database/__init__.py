@@ -1,0 +1,1 @@
+"""The embedded engine, with tables emptied the way tests want it."""
