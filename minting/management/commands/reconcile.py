@@ -50,7 +50,7 @@ class Command(AnsweringCommand):
         if not report.clean:
             many = report.run.differences
             raise CommandError(
-                f"{many} difference{'' if many == 1 else 's'}: what to do stands in docs/runbook.md, "
+                f"{many} difference{'' if many == 1 else 's'}: what to do is in docs/runbook.md, "
                 "Reconciliation found differences",
                 returncode=DIFFERS,
             )
