@@ -17,6 +17,4 @@ def is_fault(record: logging.LogRecord) -> bool:
     An answer that says no was given on purpose, and is in the request's own line; of a database
     that is away ``problems.server_error`` has told.
     """
-    if not record.exc_info:
-        return False
-    return not isinstance(record.exc_info[1], DATABASE_AWAY)
+    return bool(record.exc_info and not isinstance(record.exc_info[1], DATABASE_AWAY))

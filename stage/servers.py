@@ -17,6 +17,7 @@ from typing import Any
 
 from solders.keypair import Keypair
 
+from gridtoken.commands import Commands
 from gridtoken.embedded import postgres
 from gridtoken.processes import Child, ProcessError, run
 from stage.chain import Chain, ChainError
@@ -97,8 +98,12 @@ class Stage:
         self.environment["SOLANA_RPC_URL"] = self.url
         self.chain.call("requestAirdrop", self.authority, 1_000 * SOL)
         self._until(lambda: self.chain.lamports(self.authority) > 0, "airdrop")
-        self.manage("migrate", "--verbosity=0")
-        mint = self.manage("create_mint").splitlines()[-1]
+        commands = Commands(self.environment, BASE_DIR, self.logs / "setup.log")
+        try:
+            commands.run("migrate", "--verbosity=0")
+            mint = commands.run("create_mint").splitlines()[-1]
+        finally:
+            commands.end()
         self.environment["ENERGY_TOKEN_MINT"] = mint
         return mint
 

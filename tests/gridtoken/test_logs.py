@@ -15,20 +15,18 @@ def told(manage, statement: str, **environment: str) -> list[str]:
 
 
 def test_our_events_and_libraries_are_json_alike(manage):
-    ours, theirs = told(
+    ours, theirs, bad = told(
         manage,
         "structlog.get_logger('ours').info('sent', slot=7);"
-        "logging.getLogger('theirs').warning('slow %s', 'node')",
+        "logging.getLogger('theirs').warning('slow %s', 'node');"
+        "logging.error('bad', exc_info=ValueError('x'))",
     )
     event = json.loads(ours)
     assert (event["event"], event["slot"], event["level"]) == ("sent", 7, "info")
     event = json.loads(theirs)
     assert (event["event"], event["logger"], event["level"]) == ("slow node", "theirs", "warning")
-
-
-def test_a_traceback_stays_in_its_line(manage):
-    (line,) = told(manage, "logging.error('bad', exc_info=ValueError('x'))")
-    assert "ValueError: x" in json.loads(line)["exception"]
+    # A traceback stays in its line.
+    assert "ValueError: x" in json.loads(bad)["exception"]
 
 
 def test_debugging_is_for_people(manage):

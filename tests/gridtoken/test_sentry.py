@@ -96,12 +96,6 @@ def _kind(event: dict[str, Any]) -> str:
     return str(event["logentry"]["message"])
 
 
-def test_without_the_setting_nothing_of_it_is_even_loaded(manage: Manage):
-    done = manage("shell", "--no-imports", "-c", "import sys; print('sentry_sdk' in sys.modules)")
-
-    assert (done.returncode, done.stdout.strip()) == (0, "False")
-
-
 def test_a_request_is_its_method_and_its_host():
     event = {
         "request": {

@@ -76,11 +76,13 @@ def test_both_doors_pool_and_open_with_all_their_locks(manage, door):
         "print(callable(application), settings.DATABASES['default']['OPTIONS']['pool']);"
         "print(settings.SESSION_COOKIE_NAME, settings.CSRF_COOKIE_NAME,"
         "      settings.STAFF_MFA_REQUIRED, settings.SESSION_COOKIE_SECURE,"
-        "      settings.SECURE_HSTS_SECONDS)"
+        "      settings.SECURE_HSTS_SECONDS);"
+        "import sys; print('sentry_sdk' in sys.modules)"
     )
-    door_opens, locks = manage("shell", "--no-imports", "-c", tell).stdout.splitlines()
+    door_opens, locks, told = manage("shell", "--no-imports", "-c", tell).stdout.splitlines()
     assert door_opens == f"True {web.POOL}"
     assert locks == "__Host-sessionid __Host-csrftoken True True 31536000"
+    assert told == "False", "without SENTRY_DSN nothing of it is even loaded"
 
 
 def test_a_database_that_cannot_start_is_an_error_of_the_database(manage, tmp_path):

@@ -23,9 +23,10 @@ from stage.servers import Stage
 
 DATABASE_MB, JOURNAL_KB = 192, 512
 CLUSTER = "workers"
-PATIENCE = 60.0
-FULL_FOR = 6.0
-"""Seconds: longer than the guard's look at the tables."""
+PATIENCE = 90.0
+"""Seconds: where a worker could not even hand back, its lease (60) has to run out."""
+AFTER_ALL = 1.0
+"""Seconds in which whoever met the full disk might still do what it must not."""
 
 
 def main() -> int:
@@ -87,7 +88,7 @@ class Scene:
         with _filled(self.stage.journal_dir):
             batch = self._order(200)
             _until(lambda: self._waits_for(batch), "staff are told why nothing is signed")
-            time.sleep(FULL_FOR)
+            self._tried_again("journal_unwritable")
             said = self._waits_for(batch)
             assert "No space left on device" in said, said
             assert not self._transactions(batch).exists(), "signed without its leaves on disk"
@@ -100,7 +101,8 @@ class Scene:
         batch = self._order(200)
         with _filled(self.stage.folder / "postgres"):
             before = self._signatures_on_chain()
-            time.sleep(FULL_FOR)
+            _until(self._refused, "the disk was not full")
+            self._tried_again("commit_unanswered")
             on_chain = self._signatures_on_chain() - before
             refused = self._refused()
         assert refused, "the disk was not full"
@@ -123,8 +125,15 @@ class Scene:
                     break
             assert stopped, "there was always another segment"
             django_db.connection.close()
-            time.sleep(FULL_FOR)
+            self._tried_again("tables_not_seen")
         self._minted(batch, "write-ahead log's disk full, PostgreSQL stopped")
+
+    def _tried_again(self, event: str) -> None:
+        """Until the cluster has met it from now on, and a moment longer."""
+        log = self.stage.logs / f"{CLUSTER}.log"
+        before = log.read_text(errors="replace").count(event)
+        _until(lambda: log.read_text(errors="replace").count(event) > before, event)
+        time.sleep(AFTER_ALL)
 
     def _order(self, number: int) -> Any:
         ids = [next(self.readings) for _ in range(number)]

@@ -48,7 +48,12 @@ class Command(AnsweringCommand):
         else:
             self._tell(document)
         if not report.clean:
-            raise CommandError(f"{report.run.differences} differences", returncode=DIFFERS)
+            many = report.run.differences
+            raise CommandError(
+                f"{many} difference{'' if many == 1 else 's'}: what to do is in docs/runbook.md, "
+                "Reconciliation found differences",
+                returncode=DIFFERS,
+            )
 
     def _tell(self, told: dict[str, Any]) -> None:
         self.stdout.write(
