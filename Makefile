@@ -3,8 +3,8 @@
 PYTHON ?= python3
 PORT ?= 8000
 DATA_DIR ?= .data
-# Three times the cores: two thirds of the time of the slow tests is waiting for slots of a chain.
-PYTEST_ARGS ?= -n $(shell echo $$((3 * $$(getconf _NPROCESSORS_ONLN)))) --dist loadfile --no-loadscope-reorder
+# Twice the cores: half of the time of the slow tests is waiting for slots of a chain.
+PYTEST_ARGS ?= -n $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN)))) --dist loadfile --no-loadscope-reorder
 export PORT DATA_DIR
 
 BIN := .venv/bin

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import cache
 from hashlib import sha256
 
 import factory
@@ -31,8 +32,9 @@ def address(name: object) -> str:
     return str(keypair(name).pubkey())
 
 
+@cache
 def last_quarter() -> datetime:
-    """When the newest whole quarter hour ended."""
+    """When the newest whole quarter hour ended, as the run began: no test is torn by the next."""
     now = timezone.now()
     return now.replace(minute=now.minute // 15 * 15, second=0, microsecond=0)
 

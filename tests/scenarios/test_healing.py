@@ -280,7 +280,7 @@ def test_what_workers_die_of_is_parked_and_its_neighbours_are_minted(minting_cha
     parked = MintSlice.objects.get()
     assert (parked.status, parked.claim) == ("queued", None)
     assert MintSlice.objects.parked().exists()
-    assert "5 workers died one after another" in parked.parked_reason
+    assert "5 workers failed one after another" in parked.parked_reason
     assert "SIGKILL" in parked.parked_reason
 
     minting_chain.net.faults = FaultPlan()
