@@ -55,6 +55,8 @@ class Commands:
             answer = answers.readline()
         except BrokenPipeError:
             answer = ""  # it ended, and its log says why
+        if not answer:
+            self._process.wait()  # its log is whole then
         told = json.loads(answer) if answer else {"failed": True, "said": ""}
         if told["failed"]:
             command = " ".join(words[:2])
